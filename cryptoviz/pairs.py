@@ -1,0 +1,64 @@
+"""The words for what is traded: pairs such as ``BTC/USD`` and timeframes such as ``1m``.
+
+A pair is written ``BASE/QUOTE`` in upper case, always with BTC and DOGE. How an exchange spells it is a matter of
+that exchange's adapter (XBT is Bitcoin at Kraken and another coin elsewhere), so no spelling is translated here
+except for what people type (`parse_pair`).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from enum import StrEnum
+from functools import lru_cache
+
+_PAIR = re.compile(r"[A-Z0-9]{1,20}/[A-Z0-9]{1,20}")
+_TYPED_SPELLINGS = {"XBT": "BTC", "XDG": "DOGE"}
+
+
+class Timeframe(StrEnum):
+    """Candle lengths, each built from the one before it."""
+
+    M1 = "1m"
+    M5 = "5m"
+    M15 = "15m"
+    H1 = "1h"
+    D1 = "1d"
+
+    @property
+    def length(self) -> timedelta:
+        """How long one candle of this timeframe lasts; windows start at multiples of it since the epoch, in UTC."""
+        return _LENGTHS[self]
+
+
+_LENGTHS = {
+    Timeframe.M1: timedelta(minutes=1),
+    Timeframe.M5: timedelta(minutes=5),
+    Timeframe.M15: timedelta(minutes=15),
+    Timeframe.H1: timedelta(hours=1),
+    Timeframe.D1: timedelta(days=1),
+}
+
+
+@lru_cache(maxsize=4096)
+def is_pair(text: str) -> bool:
+    """Whether `text` is a pair as the platform writes it: ``BASE/QUOTE``, never XBT or XDG."""
+    return _PAIR.fullmatch(text) is not None and not _TYPED_SPELLINGS.keys() & set(text.split("/"))
+
+
+def parse_pair(text: str) -> str:
+    """The pair that somebody typed as ``btc/usd``, ``BTC-USD`` or ``XBT/USD``.
+
+    Raises:
+        ValueError: `text` is no pair in any of these spellings.
+    """
+    coins = [_TYPED_SPELLINGS.get(coin, coin) for coin in text.strip().upper().replace("-", "/").split("/")]
+    pair = "/".join(coins)
+    if not is_pair(pair):
+        raise ValueError(f"{text!r} is not a pair; write BASE/QUOTE, such as BTC/USD")
+    return pair
+
+
+def base_of(pair: str) -> str:
+    """The base coin of a pair: ``BTC`` of ``BTC/USD``. Tables call it ``crypto_symbol``."""
+    return pair.partition("/")[0]

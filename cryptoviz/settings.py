@@ -1,0 +1,331 @@
+"""The one place that reads the environment.
+
+    defaults < <state_dir>/secrets.env (written by the local stack) < .env < environment -> Settings
+
+Every setting is the field below in upper case with the prefix ``CRYPTOVIZ_``. `.env.example` is written from the
+descriptions (``cryptoviz settings --example``); a test holds the two together. Nonsense is refused at start, naming
+the setting and the fix.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+from urllib.parse import quote
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from cryptoviz.pairs import is_pair
+
+PREFIX: Final = "CRYPTOVIZ_"
+PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Mode(StrEnum):
+    """Where data comes from: simulators on loopback, or the real sources."""
+
+    DEMO = "demo"
+    LIVE = "live"
+
+
+class Role(StrEnum):
+    """The database roles. No running service is superuser."""
+
+    OWNER = "owner"
+    WRITER = "writer"
+    READER = "reader"
+
+
+class SettingsError(Exception):
+    """The environment makes no sense; the message names each setting and its fix."""
+
+
+def _list(value: object) -> object:
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+def _pairs(value: list[str]) -> list[str]:
+    for pair in value:
+        if not is_pair(pair):
+            raise ValueError(f"{pair!r} is not a pair; write BASE/QUOTE in upper case with BTC and DOGE, as in BTC/USD")
+    if len(set(value)) != len(value):
+        raise ValueError("a pair is listed twice; list each once")
+    return value
+
+
+def _readable(value: Path | None) -> Path | None:
+    if value is not None and not os.access(value, os.R_OK):
+        raise ValueError(f"{value} cannot be read; give the path of an existing file that this user may read")
+    return value
+
+
+Names = Annotated[list[str], NoDecode, BeforeValidator(_list)]
+Pairs = Annotated[list[str], NoDecode, BeforeValidator(_list), AfterValidator(_pairs), Field(min_length=1)]
+ReadableFile = Annotated[Path | None, AfterValidator(_readable)]
+
+_COINS = ("BTC", "ETH", "SOL", "ADA", "DOT", "XRP", "LTC", "DOGE")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Instances are cheap to pass on and safe to print: secrets are masked."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
+    )
+
+    # General
+    mode: Mode = Field(
+        Mode.LIVE,
+        description="demo: simulated sources on loopback; live: the real ones. Set by `make demo` and `make up`.",
+    )
+    state_dir: Path = Field(
+        Path(".local"), description="Where the local stack keeps its state; relative to the project."
+    )
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
+    log_json: bool = Field(True, description="Logs as JSON lines (true) or for people (false).")
+
+    # What is collected
+    exchanges: Annotated[Names, Field(min_length=1)] = Field(
+        ["kraken", "binance"], description="Exchanges to collect from, separated by commas."
+    )
+    kraken_pairs: Pairs = Field(
+        [f"{coin}/USD" for coin in _COINS], description="Kraken's pairs, BASE/QUOTE, separated by commas."
+    )
+    binance_pairs: Pairs = Field(
+        [f"{coin}/USDT" for coin in _COINS], description="Binance's pairs, BASE/QUOTE, separated by commas."
+    )
+
+    # Sources; empty addresses mean: the simulators in demo mode, the real ones in live mode
+    kraken_ws_url: str = Field("", description="Kraken's WebSocket v2 address.")
+    kraken_rest_url: str = Field("", description="Kraken's REST address, without /0/public.")
+    binance_ws_url: str = Field("", description="Binance's WebSocket address, without /stream.")
+    binance_rest_url: str = Field("", description="Binance's REST address, without /api/v3.")
+
+    # Collectors
+    collector_silence_s: Seconds = Field(
+        30, description="Seconds without any frame (heartbeats included) after which a socket counts as dead."
+    )
+    collector_quiet_s: Seconds = Field(
+        300,
+        description="Seconds without a trade of one pair after which REST is asked whether it is quiet or dead.",
+    )
+    collector_reconnect_min_s: Seconds = Field(0.5, description="First delay before a reconnect; it grows with jitter.")
+    collector_reconnect_max_s: Seconds = Field(30, description="Longest delay before a reconnect.")
+    collector_buffer_messages: int = Field(
+        200_000,
+        ge=1,
+        description="Messages kept while the broker is away; beyond, the gap is recorded and healed afterwards.",
+    )
+    collector_record_dir: Path | None = Field(
+        None, description="Folder to record raw frames into; empty: do not record."
+    )
+    rest_timeout_s: Seconds = Field(10, description="Longest wait for one REST answer of an exchange.")
+    alert_threshold_percent: Annotated[float, Field(gt=0, le=100)] = Field(
+        0.5, description="Alert when a price moves by at least this many percent."
+    )
+    alert_window_s: Seconds = Field(60, description="Seconds within which the move must happen.")
+    alert_cooldown_s: Seconds = Field(
+        300, description="Seconds without a further alert of the same pair and direction."
+    )
+
+    # PostgreSQL with TimescaleDB
+    postgres_host: str = Field("127.0.0.1", description="Host of the database; the local stack listens here.")
+    postgres_port: Port = Field(5433, description="Port of the database.")
+    postgres_database: str = Field("cryptoviz", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="Name of the database.")
+    postgres_superuser_password: SecretStr = Field(
+        SecretStr(""), description="Password of the local stack's superuser `cryptoviz_admin`; made by the stack."
+    )
+    postgres_owner_password: SecretStr = Field(
+        SecretStr(""), description="Password of role cryptoviz_owner; made by the stack."
+    )
+    postgres_writer_password: SecretStr = Field(
+        SecretStr(""), description="Password of role cryptoviz_writer; made by the stack."
+    )
+    postgres_reader_password: SecretStr = Field(
+        SecretStr(""), description="Password of role cryptoviz_reader; made by the stack."
+    )
+    dagster_database_password: SecretStr = Field(
+        SecretStr(""), description="Password of role dagster; made by the stack."
+    )
+    database_url: SecretStr | None = Field(
+        None, description="An external database (postgresql://owner:...@host/name) instead of the local one."
+    )
+    database_writer_url: SecretStr | None = Field(
+        None, description="The same database for the writer role; default: database_url."
+    )
+    database_reader_url: SecretStr | None = Field(
+        None, description="The same database, or a read-only twin, for the reader role; default: database_url."
+    )
+    dagster_database_url: SecretStr | None = Field(None, description="An external database for Dagster's own storage.")
+
+    # Kafka
+    kafka_port: Port = Field(9092, description="Port of the local broker.")
+    kafka_controller_port: Port = Field(9093, description="Port of the local broker's KRaft controller.")
+    kafka_bootstrap_servers: str = Field(
+        "", description="An external Kafka cluster (host:port, separated by commas) instead of the local broker."
+    )
+    kafka_security_protocol: str = Field(
+        "PLAINTEXT",
+        pattern="^(PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)$",
+        description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.",
+    )
+    kafka_sasl_mechanism: str = Field("SCRAM-SHA-512", description="SASL mechanism, where the protocol has SASL.")
+    kafka_username: str = Field("", description="SASL user.")
+    kafka_password: SecretStr = Field(SecretStr(""), description="SASL password.")
+    kafka_ca_file: ReadableFile = Field(None, description="CA certificates of the Kafka cluster, PEM.")
+    kafka_partitions: int = Field(3, ge=1, le=1000, description="Partitions of each topic.")
+    kafka_replication: int = Field(1, ge=1, le=9, description="Replicas of each topic.")
+
+    # Spark
+    spark_master: str = Field("local[2]", description="Spark master: local[N], spark://..., yarn or k8s://...")
+    spark_driver_memory: str = Field("768m", pattern=r"^\d+[mg]$", description="Heap of a Spark driver.")
+    spark_trigger_ms: int = Field(
+        50, ge=0, le=600_000, description="Shortest time between two micro-batches, in milliseconds."
+    )
+    spark_max_offsets_per_trigger: int = Field(600_000, ge=1, description="Most messages in one micro-batch.")
+    spark_bulk_rows: int = Field(
+        50_000,
+        ge=0,
+        description="Micro-batches with more messages than this are written by the executors, others by the driver.",
+    )
+    checkpoint_dir: str = Field(
+        "", description="Where streaming queries keep their checkpoints (path or s3a://...); default: in state_dir."
+    )
+
+    # Dagster
+    dagster_port: Port = Field(3000, description="Port of the Dagster web server.")
+    dagster_code_port: Port = Field(4266, description="Port of the Dagster code server.")
+
+    # Simulators
+    simulator_port: Port = Field(8100, description="Port of the simulated exchanges.")
+    simulator_rate: Annotated[float, Field(gt=0, le=20_000)] = Field(
+        40, description="Trades a second of each simulated exchange, all pairs together."
+    )
+    simulator_seed: int = Field(1, ge=0, description="Seed of the simulated market.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.collector_reconnect_min_s > self.collector_reconnect_max_s:
+            raise ValueError(
+                f"{PREFIX}COLLECTOR_RECONNECT_MIN_S exceeds {PREFIX}COLLECTOR_RECONNECT_MAX_S; make it smaller"
+            )
+        ports: dict[int, str] = {}
+        for name in (
+            "postgres_port",
+            "kafka_port",
+            "kafka_controller_port",
+            "dagster_port",
+            "dagster_code_port",
+            "simulator_port",
+        ):
+            other = ports.setdefault(getattr(self, name), name)
+            if other != name:
+                raise ValueError(f"{PREFIX}{name.upper()} and {PREFIX}{other.upper()} are the same port; change one")
+        return self
+
+    @property
+    def state(self) -> Path:
+        """The state folder as an absolute path."""
+        return PROJECT_ROOT / self.state_dir
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where Kafka answers."""
+        return self.kafka_bootstrap_servers or f"127.0.0.1:{self.kafka_port}"
+
+    @property
+    def checkpoints(self) -> str:
+        """The root of the streaming checkpoints."""
+        return self.checkpoint_dir or str(self.state / "checkpoints")
+
+    def pairs(self, exchange: str) -> list[str]:
+        """The configured pairs of an exchange."""
+        return list({"kraken": self.kraken_pairs, "binance": self.binance_pairs}[exchange])
+
+    def ws_url(self, exchange: str) -> str:
+        """The WebSocket address of an exchange in this mode."""
+        return str(getattr(self, f"{exchange}_ws_url")) or self._source(exchange, "ws")
+
+    def rest_url(self, exchange: str) -> str:
+        """The REST address of an exchange in this mode."""
+        return str(getattr(self, f"{exchange}_rest_url")) or self._source(exchange, "rest")
+
+    def _source(self, exchange: str, kind: str) -> str:
+        if self.mode is Mode.LIVE:
+            return _REAL_SOURCES[exchange, kind]
+        scheme, path = {"ws": ("ws", _SIMULATED_WS_PATHS[exchange]), "rest": ("http", f"/{exchange}")}[kind]
+        return f"{scheme}://127.0.0.1:{self.simulator_port}{path}"
+
+    def database(self, role: Role) -> str:
+        """The address of the database for a role, password included: never log it."""
+        external = {
+            Role.OWNER: self.database_url,
+            Role.WRITER: self.database_writer_url or self.database_url,
+            Role.READER: self.database_reader_url or self.database_url,
+        }[role]
+        if external is not None:
+            return external.get_secret_value()
+        password: SecretStr = getattr(self, f"postgres_{role}_password")
+        return self._local_database(f"cryptoviz_{role}", password, self.postgres_database)
+
+    def dagster_database(self) -> str:
+        """The address of Dagster's own database, password included: never log it."""
+        if self.dagster_database_url is not None:
+            return self.dagster_database_url.get_secret_value()
+        return self._local_database("dagster", self.dagster_database_password, "dagster")
+
+    def _local_database(self, user: str, password: SecretStr, database: str) -> str:
+        secret = quote(password.get_secret_value(), safe="")
+        return f"postgresql://{user}:{secret}@{self.postgres_host}:{self.postgres_port}/{database}"
+
+
+_REAL_SOURCES: Final = {
+    ("kraken", "ws"): "wss://ws.kraken.com/v2",
+    ("kraken", "rest"): "https://api.kraken.com",
+    ("binance", "ws"): "wss://data-stream.binance.vision",
+    ("binance", "rest"): "https://data-api.binance.vision",
+}
+_SIMULATED_WS_PATHS: Final = {"kraken": "/kraken/v2", "binance": "/binance"}
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsError: something makes no sense; the message names each setting and the fix.
+    """
+    dotenv = PROJECT_ROOT / ".env"
+    state = overrides.get("state_dir") or os.environ.get(f"{PREFIX}STATE_DIR") or _from_file(dotenv) or ".local"
+    files = (PROJECT_ROOT / state / "secrets.env", dotenv)
+    try:
+        return Settings(_env_file=files, **overrides)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(error))) from None
+
+
+def _from_file(path: Path) -> str | None:
+    return dotenv_values(path).get(f"{PREFIX}STATE_DIR") if path.exists() else None
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_input=False, include_url=False):
+        name = ".".join(str(part) for part in problem["loc"][:1]).upper()
+        message = problem["msg"].removeprefix("Value error, ")
+        field = Settings.model_fields.get(name.lower())
+        fix = f" ({field.description})" if field is not None else ""
+        yield f"{PREFIX}{name}: {message}.{fix}" if name else message
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return load()
