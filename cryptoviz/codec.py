@@ -1,4 +1,4 @@
-"""Records to bytes and back, and what strangers need to read them: JSON Schema and Avro.
+"""Records to bytes and back.
 
     record -> encode -> key, JSON bytes, headers -> Kafka -> decode -> record
 
@@ -67,8 +67,3 @@ def headers(topic: Topic, record: Any) -> list[tuple[str, bytes]]:
         "schema": f"{type(record).__name__}/{SCHEMA_VERSION}",
     }
     return [(name, str(value).encode()) for name, value in values.items()]
-
-
-def json_schema(topic: Topic) -> dict[str, Any]:
-    """The JSON Schema of the messages of a topic that has a record."""
-    return msgspec.json.schema(topic.record)
