@@ -9,7 +9,20 @@ import pytest
 
 from cryptoviz.settings import PROJECT_ROOT
 
-ROOMS = tuple("dagster_project assets sensors streaming sql great_expectations cryptoviz tests benchmarks docs".split())
+ROOMS = tuple(
+    [
+        "dagster_project",
+        "assets",
+        "sensors",
+        "streaming",
+        "sql",
+        "great_expectations",
+        "cryptoviz",
+        "tests",
+        "benchmarks",
+        "docs",
+    ]
+)
 
 
 def tracked(*patterns: str) -> list[Path]:
