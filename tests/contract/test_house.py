@@ -9,19 +9,17 @@ import pytest
 
 from cryptoviz.settings import PROJECT_ROOT
 
-ROOMS = tuple(
-    [
-        "dagster_project",
-        "assets",
-        "sensors",
-        "streaming",
-        "sql",
-        "great_expectations",
-        "cryptoviz",
-        "tests",
-        "benchmarks",
-        "docs",
-    ]
+ROOMS = (
+    "dagster_project",
+    "assets",
+    "sensors",
+    "streaming",
+    "sql",
+    "great_expectations",
+    "cryptoviz",
+    "tests",
+    "benchmarks",
+    "docs",
 )
 
 
