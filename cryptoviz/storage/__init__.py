@@ -1,0 +1,1 @@
+"""PostgreSQL with TimescaleDB: connections, migrations and the named statements of ``sql/``."""
