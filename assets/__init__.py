@@ -1,0 +1,1 @@
+"""What the graph consists of: one module per subject."""

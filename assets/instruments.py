@@ -1,0 +1,123 @@
+"""The table `instruments`: which pairs can be traded where, one Dagster partition per exchange."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import dagster as dg
+
+from cryptoviz.instruments import Changes, ExchangeRefusedError, ExchangeUnavailableError, Listing, store
+from dagster_project.partitions import exchange_partitions
+from dagster_project.resources import Database, ExchangeRest
+
+KEY: Final = dg.AssetKey("instruments")
+
+_RETRIES: Final = 4
+_PREVIEW_ROWS: Final = 20
+_COLUMNS: Final = (
+    dg.TableColumn("exchange", "text"),
+    dg.TableColumn("pair", "text", description="BASE/QUOTE, with BTC and DOGE"),
+    dg.TableColumn("status", "text", description="online, delisted, or the exchange's own word for what is between"),
+    dg.TableColumn("price_increment", "numeric", description="smallest step of the price"),
+    dg.TableColumn("volume_increment", "numeric", description="smallest step of the volume, in the base coin"),
+    dg.TableColumn("seen_from", "timestamptz", description="when the exchange first listed it to us"),
+    dg.TableColumn("seen_to", "timestamptz", description="when the exchange last listed it to us"),
+)
+
+
+def instruments_asset(exchanges: Sequence[str]) -> dg.AssetsDefinition:
+    """The asset for the configured exchanges."""
+
+    @dg.asset(
+        key=KEY,
+        deps=list(exchanges),
+        partitions_def=exchange_partitions(exchanges),
+        group_name="history",
+        kinds={"python", "postgres"},
+        owners=["team:market-data"],
+        tags={"layer": "batch"},
+        metadata={
+            "dagster/table_name": "cryptoviz.public.instruments",
+            "dagster/column_schema": dg.TableSchema(_COLUMNS),
+        },
+    )
+    def instruments(
+        context: dg.AssetExecutionContext, exchange_rest: ExchangeRest, database: Database
+    ) -> dg.MaterializeResult[None]:
+        """The spot pairs that each exchange lists, with status and increments.
+
+        Materialize a partition to refresh that exchange now; otherwise it happens daily, and once at the start when
+        the table has no row of the exchange. A pair that is no longer listed keeps its row with status `delisted`.
+        """
+        exchange, began, seen_at = context.partition_key, time.monotonic(), datetime.now(UTC)
+        listing = _listed(context, exchange_rest, exchange)
+        with database.writer() as connection:
+            changes = store(connection, exchange, listing, seen_at)
+        _warn(context, listing, changes)
+        return dg.MaterializeResult(metadata=_metadata(listing, changes, time.monotonic() - began))
+
+    return instruments
+
+
+def _listed(context: dg.AssetExecutionContext, rest: ExchangeRest, exchange: str) -> Listing:
+    try:
+        return rest.instruments(exchange)
+    except ExchangeRefusedError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    except ExchangeUnavailableError as error:
+        if context.retry_number >= _RETRIES:
+            raise dg.Failure(
+                f"{exchange} did not answer in {_RETRIES + 1} attempts. The table keeps what it had. Last answer: "
+                f"{error}",
+                metadata={"attempts": _RETRIES + 1, "last answer": str(error)},
+                allow_retries=False,
+            ) from error
+        wait = max(error.retry_after or 0, rest.delay_before(context.retry_number + 1))
+        context.log.warning("%s. Next attempt in %.0f s.", error, wait)
+        raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=wait) from error
+
+
+def _warn(context: dg.AssetExecutionContext, listing: Listing, changes: Changes) -> None:
+    for change in changes.changed:
+        context.log.warning("%s was %s and is now %s", change.pair, change.before, change.after)
+    if changes.delisted:
+        context.log.warning("no longer listed: %s", ", ".join(changes.delisted))
+    if listing.skipped:
+        context.log.warning("skipped, no pair in our words: %s", ", ".join(listing.skipped))
+
+
+def _metadata(listing: Listing, changes: Changes, seconds: float) -> dict[str, Any]:
+    changed = "\n".join(f"- {change.pair}: {change.before} -> {change.after}" for change in changes.changed)
+    return {
+        "dagster/row_count": len(listing.instruments),
+        "new": len(changes.new),
+        "delisted": len(changes.delisted),
+        "changed status": len(changes.changed),
+        "skipped": len(listing.skipped),
+        "seconds": round(seconds, 2),
+        **({"status changes": dg.MetadataValue.md(changed)} if changed else {}),
+        **({"no longer listed": dg.MetadataValue.text(", ".join(changes.delisted))} if changes.delisted else {}),
+        "preview": _preview(listing),
+    }
+
+
+def _preview(listing: Listing) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "pair": row.pair,
+                    "status": row.status,
+                    "price_increment": _plain(row.price_increment),
+                    "volume_increment": _plain(row.volume_increment),
+                }
+            )
+            for row in listing.instruments[:_PREVIEW_ROWS]
+        ],
+        schema=dg.TableSchema(list(_COLUMNS[1:5])),
+    )
+
+
+def _plain(step: object) -> str:
+    return "" if step is None else f"{step:f}"

@@ -1,0 +1,249 @@
+"""What can be traded where: the spot pairs that an exchange lists, asked through ccxt and kept in `instruments`.
+
+    exchange REST -> ccxt -> Instrument -> compare with the table -> upsert, delist
+
+Works for every exchange id of ccxt; those with collectors of their own are asked at the address in the settings, so
+that simulators can stand in. Increments are exact decimals.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from cryptoviz.pairs import is_pair
+from cryptoviz.storage.queries import query
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from cryptoviz.settings import Settings
+
+ONLINE: Final = "online"
+OFFLINE: Final = "offline"
+DELISTED: Final = "delisted"
+
+_ADDRESSES: Final[Mapping[str, Callable[[str], dict[str, str]]]] = {
+    "kraken": lambda base: {"public": base},
+    "binance": lambda base: {"public": f"{base}/api/v3"},
+}
+_TICK_SIZE: Final = 4
+_DECIMAL_PLACES: Final = 2
+
+
+class ExchangeUnavailableError(Exception):
+    """The exchange does not answer, or not now; worth another try, after `retry_after` seconds where it said so."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ExchangeRefusedError(Exception):
+    """The exchange answered, and asking again will not help; the message says what it said."""
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """One spot pair as an exchange lists it now.
+
+    `status` is `online` where it can be traded without restriction, else the exchange's own word in lower case.
+    """
+
+    exchange: str
+    pair: str
+    status: str
+    price_increment: Decimal | None
+    volume_increment: Decimal | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The spot pairs of an exchange; `skipped` are those whose name is no pair in our words."""
+
+    instruments: tuple[Instrument, ...]
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StatusChange:
+    """A pair whose status is not what the table says."""
+
+    pair: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a listing changes in the table."""
+
+    new: tuple[str, ...]
+    changed: tuple[StatusChange, ...]
+    delisted: tuple[str, ...]
+
+
+class Market(Protocol):
+    """The part of a ccxt exchange that is used here."""
+
+    precisionMode: int  # noqa: N815 - ccxt's name
+    last_response_headers: Any
+
+    def fetch_markets(self) -> list[dict[str, Any]]: ...
+
+
+def source_address(exchange: str, settings: Settings) -> str | None:
+    """Where to ask an exchange; None: at ccxt's own address for it."""
+    return settings.rest_url(exchange) if exchange in _ADDRESSES else None
+
+
+def fetch(exchange: str, address: str | None, timeout_s: float) -> Listing:
+    """The spot pairs that an exchange lists now, in one request.
+
+    Raises:
+        ExchangeUnavailableError: no answer, a limit, maintenance: try again later.
+        ExchangeRefusedError: unknown to ccxt, or an answer that trying again will not change.
+    """
+    import ccxt  # noqa: PLC0415 - takes seconds to import: only who asks an exchange pays
+
+    if exchange not in ccxt.exchanges:
+        raise ExchangeRefusedError(f"{exchange} is not an exchange of ccxt; see ccxt.exchanges for the names")
+    market = _market(exchange, address, timeout_s)
+    try:
+        listed = market.fetch_markets()
+    except ccxt.OperationFailed as error:
+        raise ExchangeUnavailableError(_said(exchange, error), _retry_after(market.last_response_headers)) from error
+    except ccxt.BaseError as error:
+        raise ExchangeRefusedError(_said(exchange, error)) from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        # ccxt walks into answers it did not expect without checking them.
+        raise ExchangeRefusedError(f"{exchange} sent a listing that ccxt cannot read: {error!r}") from error
+    return parse(exchange, listed, market.precisionMode)
+
+
+def parse(exchange: str, markets: Iterable[Mapping[str, Any]], precision_mode: int = _TICK_SIZE) -> Listing:
+    """The spot pairs among ccxt's markets of an exchange, sorted by pair.
+
+    Raises:
+        ExchangeRefusedError: not one spot pair is among them.
+    """
+    spot = [market for market in markets if market.get("spot")]
+    # A dark pool (Kraken's .d) has the same pair as the market whose shadow it is.
+    lit = [market for market in spot if not str(market.get("id")).endswith(".d")]
+    pairs = {market["symbol"]: market for market in lit if is_pair(str(market["symbol"]))}
+    if not pairs:
+        raise ExchangeRefusedError(f"{exchange} lists no spot pair")
+    instruments = (_instrument(exchange, market, precision_mode) for _, market in sorted(pairs.items()))
+    return Listing(tuple(instruments), tuple(sorted(str(m["symbol"]) for m in lit if m["symbol"] not in pairs)))
+
+
+def compare(stored: Mapping[str, str], listed: Iterable[Instrument]) -> Changes:
+    """What `listed` changes in a table that holds `stored`, the status of each pair of that exchange."""
+    now = {instrument.pair: instrument.status for instrument in listed}
+    return Changes(
+        new=tuple(sorted(now.keys() - stored.keys())),
+        changed=tuple(
+            StatusChange(pair, stored[pair], status)
+            for pair, status in sorted(now.items())
+            if pair in stored and stored[pair] != status
+        ),
+        delisted=tuple(sorted(pair for pair in stored.keys() - now.keys() if stored[pair] != DELISTED)),
+    )
+
+
+def store(connection: Connection[Any], exchange: str, listing: Listing, seen_at: datetime) -> Changes:
+    """Bring the table `instruments` in line with a listing, in one transaction.
+
+    `seen_to` of a listed pair becomes `seen_at`. A pair no longer listed keeps its row and the last time it was seen,
+    with status `delisted`; if it comes back, the row goes on.
+    """
+    with connection.transaction():
+        connection.execute(query("instruments_lock"), {"exchange": exchange})
+        stored = dict(connection.execute(query("instruments_status"), {"exchange": exchange}).fetchall())
+        changes = compare(stored, listing.instruments)
+        rows = listing.instruments
+        connection.execute(
+            query("instruments_upsert"),
+            {
+                "exchange": exchange,
+                "pair": [row.pair for row in rows],
+                "status": [row.status for row in rows],
+                "price_increment": [row.price_increment for row in rows],
+                "volume_increment": [row.volume_increment for row in rows],
+                "seen_at": seen_at,
+            },
+        )
+        if changes.delisted:
+            connection.execute(
+                query("instruments_delist"),
+                {"exchange": exchange, "pair": list(changes.delisted), "status": DELISTED},
+            )
+    return changes
+
+
+def known_exchanges(connection: Connection[Any]) -> set[str]:
+    """The exchanges that have at least one row in `instruments`."""
+    return {name for (name,) in connection.execute(query("instruments_exchanges"))}
+
+
+def _market(exchange: str, address: str | None, timeout_s: float) -> Market:
+    adapter = getattr(importlib.import_module("ccxt"), exchange)
+    market = adapter({"timeout": round(timeout_s * 1000), "number": _exact})
+    kinds = market.options.get("fetchMarkets")
+    if isinstance(kinds, dict) and "types" in kinds:
+        kinds["types"] = ["spot"]
+    elif isinstance(kinds, list):
+        market.options["fetchMarkets"] = ["spot"]
+    if address is not None:
+        market.urls["api"] = {**market.urls["api"], **_ADDRESSES[exchange](address)}
+    checked: Market = market
+    return checked
+
+
+def _exact(value: object) -> Decimal:
+    """ccxt's numbers as they were written (its default is float)."""
+    return Decimal(str(value))
+
+
+def _instrument(exchange: str, market: Mapping[str, Any], precision_mode: int) -> Instrument:
+    precision = market.get("precision") or {}
+    return Instrument(
+        exchange=exchange,
+        pair=market["symbol"],
+        status=_status(market),
+        price_increment=_increment(precision.get("price"), precision_mode),
+        volume_increment=_increment(precision.get("amount"), precision_mode),
+    )
+
+
+def _status(market: Mapping[str, Any]) -> str:
+    if market.get("active") is not False:
+        return ONLINE
+    word = (market.get("info") or {}).get("status")
+    word = word.strip().lower() if isinstance(word, str) else ""
+    return word if word and word != ONLINE else OFFLINE
+
+
+def _increment(value: object, precision_mode: int) -> Decimal | None:
+    """The smallest step, from ccxt's precision; None where the exchange gives none (or counts significant digits)."""
+    if value is None or precision_mode not in (_TICK_SIZE, _DECIMAL_PLACES):
+        return None
+    try:
+        number = _exact(value)
+        step = Decimal(1).scaleb(-int(number)) if precision_mode == _DECIMAL_PLACES else number
+    except (InvalidOperation, ValueError):
+        return None
+    return step if step.is_finite() and step > 0 else None
+
+
+def _retry_after(headers: Mapping[str, str] | None) -> float | None:
+    text = next((value for name, value in (headers or {}).items() if name.lower() == "retry-after"), "")
+    return float(text) if text.isdecimal() else None
+
+
+def _said(exchange: str, error: Exception) -> str:
+    return f"{exchange}: {type(error).__name__}: {str(error)[:500]}"

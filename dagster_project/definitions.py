@@ -1,0 +1,33 @@
+"""The code location: what there is, put together for the settings of this process."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.instruments import instruments_asset
+from assets.streams import external_assets
+from cryptoviz.settings import Settings, settings
+from dagster_project.jobs import REFRESH_INSTRUMENTS
+from dagster_project.resources import Database, ExchangeRest
+from dagster_project.schedules import refresh_instruments_daily
+from sensors.instruments import instruments_missing
+
+
+def build(settings: Settings) -> dg.Definitions:
+    """Everything Dagster knows, for these settings."""
+    exchanges = settings.exchanges
+    return dg.Definitions(
+        assets=[*external_assets(settings), instruments_asset(exchanges)],
+        jobs=[REFRESH_INSTRUMENTS],
+        schedules=[refresh_instruments_daily(exchanges)],
+        sensors=[instruments_missing(exchanges)],
+        resources={"database": Database(), "exchange_rest": ExchangeRest()},
+        # A run of its own process already; a process per step would cost as much again.
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def definitions() -> dg.Definitions:
+    """The code location, built when Dagster loads it: importing this module reads no setting."""
+    return build(settings())

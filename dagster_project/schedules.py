@@ -1,0 +1,25 @@
+"""What starts by the clock, always in UTC."""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from dagster_project.jobs import REFRESH_INSTRUMENTS
+
+
+def refresh_instruments_daily(exchanges: Sequence[str]) -> dg.ScheduleDefinition:
+    """Refresh the instruments of every exchange once a day, at a quiet time."""
+
+    @dg.schedule(
+        job=REFRESH_INSTRUMENTS,
+        cron_schedule="17 3 * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Refresh the instruments of every exchange, one run each.",
+    )
+    def refresh_instruments_daily(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+        day = context.scheduled_execution_time.date().isoformat()
+        for exchange in exchanges:
+            yield dg.RunRequest(run_key=f"{exchange}:{day}", partition_key=exchange)
+
+    return refresh_instruments_daily

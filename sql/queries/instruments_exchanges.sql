@@ -1,0 +1,2 @@
+-- The exchanges whose instruments are known.
+SELECT DISTINCT exchange FROM instruments
