@@ -1,0 +1,14 @@
+-- Claims a batch for the sink: the epoch must be the stream's own (a share lock keeps a successor from raising it until
+-- this transaction ends), and the batch must be later than the last one stored.
+-- Parameters: stream, epoch, query_id, part, batch. One row: whether the epoch is current, whether the batch is new.
+WITH current AS (
+    SELECT epoch FROM stream_status WHERE name = %(stream)s AND epoch = %(epoch)s FOR SHARE
+), advanced AS (
+    INSERT INTO sink_fence (query_id, part, batch, epoch, updated_at)
+    SELECT %(query_id)s, %(part)s, %(batch)s, epoch, now() FROM current
+    ON CONFLICT (query_id, part) DO UPDATE
+        SET batch = excluded.batch, epoch = excluded.epoch, updated_at = excluded.updated_at
+        WHERE sink_fence.batch < excluded.batch
+    RETURNING batch
+)
+SELECT EXISTS (SELECT FROM current) AS current, EXISTS (SELECT FROM advanced) AS fresh

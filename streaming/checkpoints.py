@@ -1,0 +1,64 @@
+"""What the driver must know of its own checkpoint: the query's id, and how large a batch is before it is read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+
+class Checkpoint:
+    """The checkpoint folder of one query, on any file system that Spark can write.
+
+    metadata        {"id": the query's id, made with the folder}
+    offsets/<batch> written before a batch starts: where it ends, per topic and partition
+    """
+
+    def __init__(self, spark: SparkSession, path: str) -> None:
+        self.path = path
+        self._jvm: Any = spark.sparkContext._jvm
+        self._root = self._jvm.org.apache.hadoop.fs.Path(path)
+        configuration = spark.sparkContext._jsc.hadoopConfiguration()
+        self._files = self._root.getFileSystem(configuration)
+        self._id: str | None = None
+        self._last: tuple[int, dict[str, dict[str, int]]] | None = None
+
+    @property
+    def query_id(self) -> str:
+        """The id of the query that this checkpoint belongs to; another one after the folder was lost."""
+        if self._id is None:
+            self._id = json.loads(self._read("metadata"))["id"]
+        return self._id
+
+    def size_of(self, batch: int) -> int:
+        """How many messages the batch that is about to run has; of a query's first batch, how many at most."""
+        ends = self._ends(batch)
+        before = self._last[1] if self._last is not None and self._last[0] == batch - 1 else None
+        if before is None:
+            before = self._ends(batch - 1) if batch > 0 else {}
+        self._last = (batch, ends)
+        return sum(
+            end - before.get(topic, {}).get(number, 0)
+            for topic, numbers in ends.items()
+            for number, end in numbers.items()
+        )
+
+    def set_aside(self) -> str:
+        """Rename the folder, so that the next query starts afresh; returns the new name."""
+        aside = self._jvm.org.apache.hadoop.fs.Path(f"{self.path}.lost-{self.query_id}")
+        self._files.rename(self._root, aside)
+        self._id = self._last = None
+        return str(aside.toString())
+
+    def _ends(self, batch: int) -> dict[str, dict[str, int]]:
+        # Three lines: the version of the format, the batch's metadata, the offsets of the only source.
+        ends: dict[str, dict[str, int]] = json.loads(self._read(f"offsets/{batch}").splitlines()[2])
+        return ends
+
+    def _read(self, name: str) -> str:
+        stream = self._files.open(self._jvm.org.apache.hadoop.fs.Path(self._root, name))
+        try:
+            return str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+        finally:
+            stream.close()

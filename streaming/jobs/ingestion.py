@@ -1,0 +1,338 @@
+"""Kafka to tables: the job `ingestion`.
+
+    seven topics -> one query -> micro-batch -> COPY lines -> sink (one transaction) -> topic `candle`
+                                     |
+                                     +- refused: topic `deadletter`, before the batch counts as done
+
+One query for all topics, so that the cost of a trigger is paid once and a micro-batch is one transaction. Batches of up
+to `spark_bulk_rows` messages are stored by the driver; larger ones (catching up) by the executors, one transaction for
+each partition of a topic, through the same code. Whatever is away (database, broker) is waited for; nothing is skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import psycopg
+import pyarrow as pa
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.listener import StreamingQueryProgress
+from tenacity import Retrying, before_sleep_nothing, retry_if_exception_type, stop_never, wait_random_exponential
+
+from cryptoviz import codec
+from cryptoviz.bus import Producer
+from cryptoviz.logs import logger
+from cryptoviz.records import Candle
+from cryptoviz.settings import Role, Settings
+from cryptoviz.storage.database import connect
+from cryptoviz.topics import INGESTED
+from streaming.checkpoints import Checkpoint
+from streaming.rows import Message, Refused, Rows, messages
+from streaming.session import session
+from streaming.sink import Fence, Sink, Stored, UnstorableError
+from streaming.sources import kafka_options
+from streaming.sources import messages as stream_of_messages
+from streaming.transforms import copy_lines
+
+NAME: Final = "ingestion"
+DRIVER_PART: Final = -1
+"""The fence part of batches stored by the driver; the executors' parts are numbered from 0 (`_part`)."""
+
+_PARTITIONS_OF_A_TOPIC: Final = 10_000
+_LONGEST_WAIT_S: Final = 10
+_FLUSH_S: Final = 5
+_EXECUTOR_ROWS: Final = "topic string, partition int, offset long, key binary, value binary, kind string, reason string"
+_DEAD_LETTERS: Final = "topic string, key binary, value binary, headers array<struct<key: string, value: binary>>"
+
+_log = logger(__name__)
+Report = Callable[[dict[str, Any]], None]
+
+
+class StoppingError(Exception):
+    """The process was told to stop while a batch waited for something that is away. The batch will come again."""
+
+
+class BrokerAwayError(Exception):
+    """The broker did not acknowledge in time."""
+
+
+@dataclass
+class Ingestion:
+    """The job, for one epoch of the stream. `run` returns when `stop` is set.
+
+    Raises from `run`: StaleEpochError when another process has taken over.
+    """
+
+    settings: Settings
+    epoch: int
+    stop: threading.Event
+    report: Report
+    figures: dict[str, Any] = field(default_factory=lambda: {"rows_total": 0, "data_losses": 0, "refused": 0})
+
+    def __post_init__(self) -> None:
+        self._between_batches = threading.Lock()
+        self._connect = partial(connect, Role.WRITER, self.settings, application_name=f"spark_{NAME}")
+        self._sink = Sink(self._connect)
+        self._unsent: list[tuple[str, Any]] = []
+        self._producer = Producer(self.settings, on_lost=lambda topic, _key, record, _why: self._lost(topic, record))
+        self._fatal: Exception | None = None
+
+    def run(self) -> None:
+        """Run the query until told to stop; start it again, with growing delay, when something it needs is away."""
+        spark = session(self.settings, NAME)
+        self._producer.start()
+        checkpoint = Checkpoint(spark, f"{self.settings.checkpoints}/{NAME}")
+        try:
+            for attempt in Retrying(
+                retry=retry_if_exception_type(PySparkException),
+                wait=wait_random_exponential(multiplier=0.5, max=_LONGEST_WAIT_S),
+                stop=stop_never,
+                sleep=self._wait,
+                before_sleep=before_sleep_nothing,
+            ):
+                with attempt:
+                    self._run_query(spark, checkpoint)
+        except StoppingError:
+            return
+        finally:
+            self._producer.close(timeout=2)
+            self._sink.close()
+            spark.stop()
+
+    def _run_query(self, spark: SparkSession, checkpoint: Checkpoint) -> None:
+        source = stream_of_messages(spark, self.settings, [topic.name for topic in INGESTED])
+        query = (
+            source.writeStream.queryName(NAME)
+            .foreachBatch(partial(self._batch, checkpoint))
+            .option("checkpointLocation", checkpoint.path)
+            .trigger(processingTime=f"{self.settings.spark_trigger_ms} milliseconds")
+            .start()
+        )
+        self.figures["last_error"] = None
+        try:
+            while query.isActive and not self.stop.wait(0.2):
+                self._report(query.lastProgress)
+            if self.stop.is_set():
+                return
+            query.awaitTermination()
+        except PySparkException as error:
+            if self._fatal is not None:
+                raise self._fatal from None
+            self._explain(error, checkpoint)
+            raise
+        finally:
+            # A batch in progress is allowed to finish: it would only have to be stored again.
+            with self._between_batches:
+                query.stop()
+
+    def _explain(self, error: PySparkException, checkpoint: Checkpoint) -> None:
+        reason = str(error).splitlines()[0][:500]
+        _log.error("query_failed", reason=reason)
+        self.figures["last_error"] = reason
+        if "KAFKA_DATA_LOSS" in str(error):
+            # Messages went from the broker unread. What is left is read again from the earliest on, under a new query
+            # id; the keys of the tables keep out what is there already.
+            self.figures["data_losses"] += 1
+            _log.error("messages_lost_before_they_were_read", checkpoint=checkpoint.set_aside())
+        self.report(dict(self.figures))
+
+    def _report(self, progress: StreamingQueryProgress | None) -> None:
+        if progress is not None:
+            self.figures["lag"] = _lag(json.loads(progress.json)["sources"][0])
+        self.report(dict(self.figures))
+
+    def _batch(self, checkpoint: Checkpoint, frame: DataFrame, batch: int) -> None:
+        with self._between_batches:
+            if self.stop.is_set():
+                raise StoppingError
+            started = time.perf_counter()
+            fence = Fence(NAME, self.epoch, checkpoint.query_id, DRIVER_PART, batch)
+            try:
+                count = self._store(frame, fence, bulk=checkpoint.size_of(batch) > self.settings.spark_bulk_rows)
+            except Exception as error:
+                if not isinstance(error, PySparkException | StoppingError):
+                    self._fatal = error
+                raise
+            self.figures["rows_total"] += count
+            self.figures["batch_rows"] = count
+            self.figures["batch_ms"] = round((time.perf_counter() - started) * 1000, 1)
+
+    def _store(self, frame: DataFrame, fence: Fence, *, bulk: bool) -> int:
+        try:
+            return self._store_in_bulk(frame, fence) if bulk else self._store_here(frame, fence)
+        except UnstorableError as error:
+            _log.warning("batch_with_unstorable_rows", batch=fence.batch, reason=str(error).splitlines()[0])
+            return self._store_carefully(frame, fence)
+
+    def _store_here(self, frame: DataFrame, fence: Fence) -> int:
+        """The driver collects the batch in one Spark job and stores it in one transaction."""
+        spark = frame.sparkSession
+        narrow = frame.coalesce(spark.sparkContext.defaultParallelism)
+        rows = Rows.of(copy_lines(narrow).toArrow(), datetime.now(UTC))
+        self._dead_letters(spark, rows.refused)
+        stored = self._patiently(lambda: self._sink.store(fence, rows.lines, rows.touched()))
+        self._publish(stored.candles)
+        return rows.count
+
+    def _store_in_bulk(self, frame: DataFrame, fence: Fence) -> int:
+        """The executors store the batch; candles and refused messages come back to be sent from here."""
+        write = partial(_write_partitions, self._connect, fence)
+        lines = copy_lines(frame)
+        try:
+            answers = self._patiently(lambda: lines.mapInArrow(write, _EXECUTOR_ROWS).toArrow())
+        except PySparkException as error:
+            if UnstorableError.__name__ in str(error):
+                raise UnstorableError(str(error)) from None
+            raise
+        rows = answers.to_pylist()
+        self._dead_letters(
+            frame.sparkSession, [_refused(row) for row in rows if row["kind"] not in {"candle", "count"}]
+        )
+        self._publish(codec.decode("candle", row["value"]) for row in rows if row["kind"] == "candle")
+        return sum(row["offset"] for row in rows if row["kind"] == "count")
+
+    def _store_carefully(self, frame: DataFrame, fence: Fence) -> int:
+        """Find the rows that the database will not take, set them aside, store the others."""
+        now = datetime.now(UTC)
+        table = copy_lines(frame, keep_messages=True).toArrow()
+        rows = Rows(count=table.num_rows)
+        origins: dict[str, list[Message]] = {}
+        for message in messages(table):
+            before = len(rows.refused)
+            rows.judge(message, now)
+            if len(rows.refused) == before:
+                origins.setdefault(message.topic, []).append(message)
+        for topic, lines in rows.lines.items():
+            bad = self._patiently(partial(self._sink.refused_lines, topic, [bytes(line) for line in lines]))
+            rows.lines[topic] = [line for index, line in enumerate(lines) if index not in bad]
+            rows.refused += [Refused(origins[topic][index], "unstorable", reason) for index, reason in bad.items()]
+        self._dead_letters(frame.sparkSession, rows.refused)
+        stored = self._patiently(lambda: self._sink.store(fence, rows.lines, rows.touched()))
+        self._publish(stored.candles)
+        return rows.count
+
+    def _patiently(self, action: Callable[[], Any]) -> Any:
+        """Do it, again and again with growing delay while the database or the broker is away."""
+        return Retrying(
+            retry=retry_if_exception_type((psycopg.OperationalError, psycopg.InterfaceError, BrokerAwayError)),
+            wait=wait_random_exponential(multiplier=0.1, max=_LONGEST_WAIT_S),
+            stop=stop_never,
+            sleep=self._wait,
+            before_sleep=lambda state: self._complain(state.outcome.exception() if state.outcome else None),
+        )(action)
+
+    def _wait(self, seconds: float) -> None:
+        if self.stop.wait(seconds):
+            raise StoppingError
+
+    def _complain(self, error: BaseException | None) -> None:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        _log.warning("waiting", reason=reason)
+        self.figures["last_error"] = reason
+
+    def _dead_letters(self, spark: SparkSession, refused: Iterable[Refused]) -> None:
+        letters = [("deadletter", item.message.key, item.message.value, _headers(item)) for item in refused]
+        if letters:
+            frame = spark.createDataFrame(letters, _DEAD_LETTERS)
+            frame.write.format("kafka").options(**kafka_options(self.settings)).save()
+            self.figures["refused"] += len(letters)
+
+    def _publish(self, candles: Iterable[Candle]) -> None:
+        self._unsent = [("candle", candle) for candle in candles]
+        self._patiently(self._flush)
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        for topic, record in unsent:
+            self._producer.send(topic, record)
+        if not self._producer.flush(_FLUSH_S) or self._unsent:
+            raise BrokerAwayError(f"{self.settings.bootstrap_servers} does not acknowledge")
+
+    def _lost(self, topic: str, record: Any) -> None:
+        self._unsent.append((topic, record))
+
+
+def _headers(refused: Refused) -> list[tuple[str, bytes]]:
+    message = refused.message
+    values = {
+        "topic": message.topic,
+        "partition": message.partition,
+        "offset": message.offset,
+        "error_class": refused.kind,
+        "error": refused.reason,
+    }
+    return [(name, str(value).encode()) for name, value in values.items()]
+
+
+def _refused(row: Mapping[str, Any]) -> Refused:
+    names = ("topic", "partition", "offset", "key", "value")
+    return Refused(Message(**{name: row[name] for name in names}), row["kind"], row["reason"])
+
+
+def _lag(source: Mapping[str, Any]) -> int:
+    """Messages between the last one stored and the end of the topics, by Spark's own account of the last trigger."""
+    latest, stored = source["latestOffset"] or {}, source["endOffset"] or {}
+    return sum(
+        end - stored.get(topic, {}).get(number, 0)
+        for topic, numbers in latest.items()
+        for number, end in numbers.items()
+    )
+
+
+def _part(topic: str, partition: int) -> int:
+    """The fence part of one partition of one topic: the same in every replay, wherever Spark runs it."""
+    return [known.name for known in INGESTED].index(topic) * _PARTITIONS_OF_A_TOPIC + partition
+
+
+_executor_sinks: dict[int, Sink] = {}
+
+
+def _write_partitions(
+    connect_writer: Callable[[], psycopg.Connection[Any]], fence: Fence, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """On an executor: store a Spark partition (a partition of a topic), answer with candles and refused messages."""
+    sink = _executor_sinks.setdefault(0, Sink(connect_writer))
+    received = list(batches)
+    answers: list[dict[str, Any]] = []
+    for part in _by_partition(pa.Table.from_batches(received)) if received else ():
+        rows = Rows.of(part, datetime.now(UTC))
+        topic, partition = part["topic"][0].as_py(), part["partition"][0].as_py()
+        stored: Stored = sink.store(replace(fence, part=_part(topic, partition)), rows.lines, rows.touched())
+        answers.append({"kind": "count", "offset": rows.count})
+        answers += [{"kind": "candle", "value": codec.encode(candle)} for candle in stored.candles]
+        answers += [{**vars(item.message), "kind": item.kind, "reason": item.reason} for item in rows.refused]
+    yield pa.RecordBatch.from_pylist(answers, schema=_ANSWERS)
+
+
+_ANSWERS: Final = pa.schema(
+    [
+        ("topic", pa.string()),
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("key", pa.binary()),
+        ("value", pa.binary()),
+        ("kind", pa.string()),
+        ("reason", pa.string()),
+    ]
+)
+
+
+def _by_partition(table: pa.Table) -> Iterator[pa.Table]:
+    """The rows of each topic and partition; Spark hands over one at a time, but does not promise it."""
+    keys = table.group_by(["topic", "partition"]).aggregate([]).to_pylist()
+    if len(keys) == 1:
+        yield table
+        return
+    for key in keys:
+        mask = pa.compute.and_(
+            pa.compute.equal(table["topic"], key["topic"]), pa.compute.equal(table["partition"], key["partition"])
+        )
+        yield table.filter(mask)

@@ -1,0 +1,254 @@
+"""Rows into PostgreSQL, exactly once: one transaction advances the fence, copies, refreshes the candles.
+
+    begin -> fence and epoch -> COPY each table -> refresh_candles -> commit
+                 |                  | unique violation: staging, INSERT ... ON CONFLICT
+                 +- batch stored before: nothing is written, the touched candles are reported again
+
+Three nets under each other: the fence (keyed by the checkpoint's own query id, so that a deleted checkpoint, whose
+batches count from 0 again, is another query), the epoch (a driver whose successor has started cannot write) and the
+tables' keys (whatever is read twice is stored once).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from cryptoviz.records import Candle
+from cryptoviz.storage.queries import query
+from cryptoviz.topics import INGESTED, TOPICS
+
+Payload = Sequence[bytes | memoryview]
+"""COPY lines of one table, in pieces that each end with a newline."""
+
+
+class StaleEpochError(RuntimeError):
+    """Another process has taken this stream over: this one must stop writing, and end."""
+
+
+class UnstorableError(ValueError):
+    """The database refuses a row for what is in it. Retrying cannot help; the row has to be found and set aside."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """How rows that are there already meet rows that come again: kept, unless `newer` says which one wins."""
+
+    key: tuple[str, ...]
+    newer: str | None = None
+    latest_first: str = "received_at DESC"
+
+
+TABLES: Final[Mapping[str, Table]] = {
+    "ticker_data": Table(("timestamp", "exchange", "pair")),
+    "trade_data": Table(("timestamp", "exchange", "pair", "trade_id")),
+    "exchange_candles": Table(
+        ("window_start", "exchange", "symbol", "timeframe"),
+        newer="(excluded.closed, excluded.received_at) > (stored.closed, stored.received_at)",
+        latest_first="closed DESC, received_at DESC",
+    ),
+    "alert_data": Table(("timestamp", "exchange", "pair", "alert_type")),
+    "article_data": Table(
+        ("timestamp", "website", "article_id"),
+        newer="excluded.revision > stored.revision",
+        latest_first="revision DESC, received_at DESC",
+    ),
+    "market_data": Table(("timestamp", "source", "symbol")),
+    "fear_greed_data": Table(("timestamp",)),
+}
+
+
+@dataclass(frozen=True)
+class Statements:
+    """The three statements of one table."""
+
+    copy: sql.Composed
+    stage: sql.Composed
+    copy_staged: sql.Composed
+    merge: sql.Composed
+
+
+def statements(topic: str) -> Statements:
+    """How the rows of `topic` get into their table."""
+    name = TOPICS[topic].table
+    if name is None:
+        raise ValueError(f"topic {topic} has no table")
+    table = TABLES[name]
+    columns = tuple(TOPICS[topic].columns())
+    words = {
+        "table": sql.Identifier(name),
+        "staging": sql.Identifier("pg_temp", f"staging_{name}"),
+        "staging_name": sql.Identifier(f"staging_{name}"),
+        "columns": sql.SQL(", ").join(map(sql.Identifier, columns)),
+        "key": sql.SQL(", ").join(map(sql.Identifier, table.key)),
+        "latest_first": sql.SQL(table.latest_first),
+        "conflict": _conflict(table, columns),
+    }
+    return Statements(
+        copy=sql.SQL("COPY {table} ({columns}) FROM STDIN").format(**words),
+        stage=sql.SQL(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS {staging_name} (LIKE {table} INCLUDING DEFAULTS)"
+            " ON COMMIT DELETE ROWS"
+        ).format(**words),
+        copy_staged=sql.SQL("COPY {staging} ({columns}) FROM STDIN").format(**words),
+        merge=sql.SQL(
+            "INSERT INTO {table} AS stored ({columns})"
+            " SELECT DISTINCT ON ({key}) {columns} FROM {staging} ORDER BY {key}, {latest_first}"
+            " ON CONFLICT ({key}) {conflict}"
+        ).format(**words),
+    )
+
+
+def _conflict(table: Table, columns: Sequence[str]) -> sql.Composable:
+    if table.newer is None:
+        return sql.SQL("DO NOTHING")
+    changes = sql.SQL(", ").join(
+        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in columns if name not in table.key
+    )
+    return sql.SQL("DO UPDATE SET {} WHERE {}").format(changes, sql.SQL(table.newer))
+
+
+_STATEMENTS: Final = {topic.name: statements(topic.name) for topic in INGESTED}
+
+
+@dataclass(frozen=True)
+class Fence:
+    """Which part of which batch of which query is to be stored, and on whose behalf."""
+
+    stream: str
+    epoch: int
+    query_id: str
+    part: int
+    batch: int
+
+
+@dataclass(frozen=True)
+class Touched:
+    """The minutes of each pair in which trades were stored; three columns of one length."""
+
+    exchanges: Sequence[str] = ()
+    pairs: Sequence[str] = ()
+    minutes: Sequence[datetime] = ()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a batch came to: whether it was new, and the candles of the touched minutes as they now are."""
+
+    fresh: bool
+    candles: Sequence[Candle]
+
+
+@dataclass
+class Sink:
+    """One connection, kept open between batches.
+
+    Raises from `store`: psycopg.OperationalError when the database is away (nothing was stored; call again),
+    StaleEpochError, UnstorableError.
+    """
+
+    connect: Callable[[], psycopg.Connection[Any]]
+    _connection: psycopg.Connection[Any] | None = None
+    _conflicting: set[str] = field(default_factory=set)
+
+    def store(self, fence: Fence, payloads: Mapping[str, Payload], touched: Touched) -> Stored:
+        """Store a batch in one transaction: the lines of each topic in its table, and the candles they touch."""
+        connection = self._open()
+        try:
+            with connection.transaction():
+                fresh = _advance(connection, fence)
+                if fresh:
+                    for topic, payload in payloads.items():
+                        self._write(connection, topic, payload)
+                return Stored(fresh, _refresh(connection, touched))
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            raise UnstorableError(str(error)) from error
+
+    def refused_lines(self, topic: str, lines: Sequence[bytes]) -> dict[int, str]:
+        """Which of `lines` the database would not take, and why. Nothing is stored."""
+        connection = self._open()
+        refused: dict[int, str] = {}
+        with connection.transaction(force_rollback=True):
+            self._rehearse(connection, topic, lines, 0, refused)
+        return refused
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _open(self) -> psycopg.Connection[Any]:
+        if self._connection is None or self._connection.closed or self._connection.broken:
+            self._connection = self.connect()
+        return self._connection
+
+    def _write(self, connection: psycopg.Connection[Any], topic: str, payload: Payload) -> None:
+        if topic not in self._conflicting:
+            try:
+                with connection.transaction():
+                    _copy(connection, _STATEMENTS[topic].copy, payload)
+            except psycopg.errors.UniqueViolation:
+                self._conflicting.add(topic)
+            else:
+                return
+        if _merge(connection, _STATEMENTS[topic], payload):
+            # Duplicates come in stretches (a replay, a healed gap): try the shorter way again after one clean batch.
+            self._conflicting.discard(topic)
+
+    def _rehearse(
+        self,
+        connection: psycopg.Connection[Any],
+        topic: str,
+        lines: Sequence[bytes],
+        first: int,
+        refused: dict[int, str],
+    ) -> None:
+        try:
+            with connection.transaction():
+                _merge(connection, _STATEMENTS[topic], lines)
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            if len(lines) == 1:
+                refused[first] = str(error).splitlines()[0]
+                return
+            middle = len(lines) // 2
+            self._rehearse(connection, topic, lines[:middle], first, refused)
+            self._rehearse(connection, topic, lines[middle:], first + middle, refused)
+
+
+def _advance(connection: psycopg.Connection[Any], fence: Fence) -> bool:
+    row = connection.execute(query("advance_fence"), vars(fence), prepare=True).fetchone()
+    current, fresh = row or (False, False)
+    if not current:
+        raise StaleEpochError(f"epoch {fence.epoch} of stream {fence.stream} is over")
+    return bool(fresh)
+
+
+def _copy(connection: psycopg.Connection[Any], statement: sql.Composed, payload: Payload) -> int:
+    with connection.cursor() as cursor:
+        with cursor.copy(statement) as copy:
+            for piece in payload:
+                copy.write(piece)
+        return cursor.rowcount
+
+
+def _merge(connection: psycopg.Connection[Any], how: Statements, payload: Payload) -> bool:
+    """Whether every row was new."""
+    connection.execute(how.stage)
+    staged = _copy(connection, how.copy_staged, payload)
+    return connection.execute(how.merge).rowcount == staged
+
+
+def _refresh(connection: psycopg.Connection[Any], touched: Touched) -> list[Candle]:
+    if not touched.minutes:
+        return []
+    columns = {name: list(values) for name, values in vars(touched).items()}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows: Iterable[dict[str, Any]] = cursor.execute(query("refresh_candles"), columns, prepare=True)
+        return [msgspec.convert(row, Candle) for row in rows]

@@ -1,0 +1,58 @@
+"""Where the jobs read from: Kafka topics, from the earliest message on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyspark.sql import DataFrame, SparkSession
+
+from cryptoviz.settings import Settings
+
+
+def kafka_options(settings: Settings) -> dict[str, str]:
+    """Address and security of the Kafka cluster, as Spark's Kafka source wants them."""
+    options = {
+        "kafka.bootstrap.servers": settings.bootstrap_servers,
+        "kafka.security.protocol": settings.kafka_security_protocol,
+    }
+    if settings.kafka_ca_file is not None:
+        options |= {
+            "kafka.ssl.truststore.type": "PEM",
+            "kafka.ssl.truststore.location": str(settings.kafka_ca_file.resolve()),
+        }
+    if settings.kafka_security_protocol.startswith("SASL"):
+        options |= {
+            "kafka.sasl.mechanism": settings.kafka_sasl_mechanism,
+            "kafka.sasl.jaas.config": _jaas(settings),
+        }
+    return options
+
+
+def _jaas(settings: Settings) -> str:
+    module = (
+        "org.apache.kafka.common.security.plain.PlainLoginModule"
+        if settings.kafka_sasl_mechanism == "PLAIN"
+        else "org.apache.kafka.common.security.scram.ScramLoginModule"
+    )
+    user, password = (
+        value.replace("\\", "\\\\").replace('"', '\\"')
+        for value in (settings.kafka_username, settings.kafka_password.get_secret_value())
+    )
+    return f'{module} required username="{user}" password="{password}";'
+
+
+def messages(spark: SparkSession, settings: Settings, topics: Iterable[str]) -> DataFrame:
+    """The messages of `topics` as a stream, from the earliest on: key, value, topic, partition, offset, timestamp.
+
+    A query fails when messages that it has not read are gone from the broker (``failOnDataLoss``): going on in
+    silence would be a hole that nobody knows of. The job records the loss and rereads what is left.
+    """
+    return (
+        spark.readStream.format("kafka")
+        .options(**kafka_options(settings))
+        .option("subscribe", ",".join(topics))
+        .option("startingOffsets", "earliest")
+        .option("failOnDataLoss", "true")
+        .option("maxOffsetsPerTrigger", settings.spark_max_offsets_per_trigger)
+        .load()
+    )

@@ -1,0 +1,82 @@
+"""Frames in, frames out: what happens to messages between Kafka and the sink.
+
+messages -> canonical? yes: a finished COPY line, and the minute it touches
+                       no: the message itself, for the codec to judge (`streaming.rows`)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from typing import Final
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - the name that every Spark programme uses
+
+from cryptoviz.records import EARLIEST, MAX_FUTURE
+from cryptoviz.topics import TOPICS, Topic
+from streaming.schemas import canonical_pattern
+
+NATIVE: Final[Mapping[str, tuple[str, ...]]] = {"rawtrade": (), "rawticker": ("pct_change",)}
+"""The topics with so many messages that Spark judges them natively, and their amounts that may be negative."""
+
+
+def copy_lines(messages: DataFrame, *, keep_messages: bool = False) -> DataFrame:
+    """The messages of all topics as COPY lines.
+
+    `line` is the row of the topic's table in PostgreSQL's COPY text format, its newline included, columns in the order
+    of `Topic.columns`; null where the codec has to judge. `key` and `value` are the message's, null where the line is
+    there (unless `keep_messages`). `exchange`, `pair` and `minute` say which candles a canonical trade touches.
+    """
+    cut = messages.withColumn("cut", _cut(F.col("topic"), F.col("value")))
+    fields = F.split("cut", "\t")
+    timed = cut.select(
+        "*",
+        fields[0].try_cast("timestamp").alias("received_at"),
+        fields[1].try_cast("timestamp").alias("happened_at"),
+        fields.alias("fields"),
+    )
+    valid = F.col("cut").isNotNull() & _possible("happened_at", "received_at")
+    trade = valid & (F.col("topic") == "rawtrade")
+    doubtful = F.lit(True) if keep_messages else ~F.coalesce(valid, F.lit(False))
+    return timed.select(
+        "topic",
+        "partition",
+        "offset",
+        F.when(doubtful, F.col("key")).alias("key"),
+        F.when(doubtful, F.col("value")).alias("value"),
+        F.when(valid, F.col("cut")).alias("line"),
+        F.when(trade, F.col("fields")[2]).alias("exchange"),
+        F.when(trade, F.col("fields")[3]).alias("pair"),
+        F.when(trade, F.date_trunc("minute", "happened_at")).alias("minute"),
+    )
+
+
+def _cut(topic: Column, value: Column) -> Column:
+    """The COPY line of a canonical message; null for any other."""
+    branches = reduce(
+        lambda chain, name: chain.when(topic == name, _line(TOPICS[name], value.cast("string"))),
+        NATIVE,
+        F,
+    )
+    return branches.otherwise(None)
+
+
+def _line(topic: Topic, text: Column) -> Column:
+    """One pass of the pattern validates and rearranges; a text that does not match comes back unchanged."""
+    if topic.record is None:
+        raise TypeError(f"{topic.name} has no record")
+    fields = topic.record.__struct_fields__
+    line = "\t".join(f"${fields.index(source) + 1}" for source in topic.columns().values()) + "\n"
+    cut = F.regexp_replace(text, canonical_pattern(topic.record, NATIVE[topic.name]), line)
+    return F.when(text.startswith("{") & ~cut.startswith("{"), cut)
+
+
+def _possible(instant: str, received_at: str) -> Column:
+    """The record's rule on instants, and ours: what was received later than now was not received."""
+    latest = F.expr(f"interval {MAX_FUTURE.seconds} seconds")
+    return (
+        (F.col(instant) >= F.lit(EARLIEST))
+        & (F.col(instant) <= F.col(received_at) + latest)
+        & (F.col(received_at) <= F.current_timestamp() + latest)
+    )
