@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, LiteralString, cast
+from typing import Any, Final, LiteralString
 
 import psycopg
 
@@ -33,7 +33,7 @@ class Migration:
     """One file. `repeatable` files are applied again when their text changes."""
 
     name: str
-    text: str
+    text: LiteralString
     repeatable: bool = False
 
     @property
@@ -118,7 +118,7 @@ def _rows(connection: psycopg.Connection[Any], statement: LiteralString) -> Iter
 def _apply(connection: psycopg.Connection[Any], migration: Migration) -> None:
     with connection.transaction():
         # Without parameters psycopg sends the whole file as one script, in this transaction.
-        connection.execute(cast("LiteralString", migration.text))
+        connection.execute(migration.text)
         connection.execute(
             "insert into schema_migrations (name, checksum) values (%s, %s)"
             " on conflict (name) do update set checksum = excluded.checksum, applied_at = now()",

@@ -1,0 +1,195 @@
+-- Candles as a pure function of the trades, wherever those come from: live, late, healed or imported.
+--
+--   trade_data --touched minutes--> 1m -> 5m -> 15m -> 1h -> 1d, only the buckets touched
+--
+-- Two transactions on one pair take turns: the lock comes first and each statement after it has a snapshot of its own
+-- (READ COMMITTED), so the second sees all that the first committed. The time bounds beside the joins let a hypertable
+-- leave out every other chunk; the generic plans keep planning out of the millisecond budget.
+
+create or replace function timeframe_length(timeframe text) returns interval
+language sql immutable strict parallel safe
+return case timeframe
+    when '1m' then interval '1 minute' when '5m' then interval '5 minutes' when '15m' then interval '15 minutes'
+    when '1h' then interval '1 hour' when '1d' then interval '24 hours' end;
+
+create or replace function lock_series(exchanges text[], pairs text[]) returns void
+language plpgsql
+as $$
+declare
+    key bigint;
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'candles need READ COMMITTED: an older snapshot would miss trades of other transactions';
+    end if;
+    for key in
+        select distinct hashtextextended(exchange || ':' || pair, 0)
+        from unnest(exchanges, pairs) touched (exchange, pair)
+        order by 1
+    loop
+        perform pg_advisory_xact_lock(key);
+    end loop;
+end
+$$;
+
+create or replace function refresh_candles(exchanges text[], pairs text[], minutes timestamptz[])
+returns setof candles
+language plpgsql
+set plan_cache_mode = force_generic_plan
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
+as $$
+declare
+    from_ts timestamptz;
+    to_ts timestamptz;
+    step record;
+begin
+    if cardinality(exchanges) is distinct from cardinality(pairs)
+       or cardinality(pairs) is distinct from cardinality(minutes) then
+        raise exception 'exchanges, pairs and minutes must be of one length';
+    end if;
+    perform lock_series(exchanges, pairs);
+
+    select min(date_trunc('minute', m)), max(date_trunc('minute', m)) + interval '1 minute'
+    into from_ts, to_ts
+    from unnest(minutes) m;
+    if from_ts < now() - interval '7 days' then
+        perform recall_candles(exchanges, pairs, minutes);
+    end if;
+
+    return query
+    insert into candles as stored (window_start, window_end, exchange, symbol, timeframe, open, high, low, close,
+                                   volume, trade_count, closed, source, received_at)
+    select touched.minute, touched.minute + interval '1 minute', touched.exchange, touched.pair, '1m',
+           opening.price, totals.high, totals.low, closing.price, totals.volume, totals.trade_count,
+           touched.minute + interval '1 minute' <= now(), 'stream', now()
+    from (
+        select distinct exchange, pair, date_trunc('minute', instant) as minute
+        from unnest(exchanges, pairs, minutes) given (exchange, pair, instant)
+    ) touched
+    cross join lateral (
+        select max(price) as high, min(price) as low, sum(volume) as volume, count(*) as trade_count
+        from trade_data
+        where exchange = touched.exchange and pair = touched.pair
+          and "timestamp" >= touched.minute and "timestamp" < touched.minute + interval '1 minute'
+          and "timestamp" >= from_ts and "timestamp" < to_ts
+    ) totals
+    cross join lateral (
+        select price from trade_data
+        where exchange = touched.exchange and pair = touched.pair
+          and "timestamp" >= touched.minute and "timestamp" < touched.minute + interval '1 minute'
+          and "timestamp" >= from_ts and "timestamp" < to_ts
+        order by "timestamp", trade_id limit 1
+    ) opening
+    cross join lateral (
+        select price from trade_data
+        where exchange = touched.exchange and pair = touched.pair
+          and "timestamp" >= touched.minute and "timestamp" < touched.minute + interval '1 minute'
+          and "timestamp" >= from_ts and "timestamp" < to_ts
+        order by "timestamp" desc, trade_id desc limit 1
+    ) closing
+    where totals.trade_count > 0
+    on conflict (window_start, exchange, symbol, timeframe) do update
+        set (open, high, low, close, volume, trade_count, closed, received_at)
+            = (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
+               excluded.closed, excluded.received_at)
+        -- Trades leave the table after a month; a latecomer must not replace the candle by itself alone.
+        where stored.source = 'stream' and excluded.trade_count >= stored.trade_count
+          and (stored.open, stored.high, stored.low, stored.close, stored.volume, stored.trade_count, stored.closed)
+              is distinct from
+              (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
+               excluded.closed)
+    returning stored.*;
+
+    for step in
+        select * from (values ('1m', '5m'), ('5m', '15m'), ('15m', '1h'), ('1h', '1d')) steps (part, whole)
+    loop
+        return query select * from refresh_wholes(exchanges, pairs, minutes, step.part, step.whole);
+    end loop;
+end
+$$;
+comment on function refresh_candles(text[], text[], timestamptz[]) is
+    'Recomputes the candles of every timeframe that the minutes (any instants within them) touch, and returns the rows it changed';
+
+create or replace function refresh_wholes(exchanges text[], pairs text[], instants timestamptz[], part text, whole text)
+returns setof candles
+language plpgsql
+set plan_cache_mode = force_generic_plan
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
+as $$
+declare
+    length constant interval := timeframe_length(whole);
+    from_ts timestamptz;
+    to_ts timestamptz;
+begin
+    select min(date_bin(length, i, 'epoch')), max(date_bin(length, i, 'epoch')) + length
+    into from_ts, to_ts
+    from unnest(instants) i;
+
+    return query
+    insert into candles as stored (window_start, window_end, exchange, symbol, timeframe, open, high, low, close,
+                                   volume, trade_count, closed, source, received_at)
+    select touched.bucket, touched.bucket + length, touched.exchange, touched.pair, whole,
+           parts.opens[1], parts.high, parts.low, parts.closes[parts.candles], parts.volume, parts.trade_count,
+           touched.bucket + length <= now(), 'stream', now()
+    from (
+        select distinct exchange, pair, date_bin(length, instant, 'epoch') as bucket
+        from unnest(exchanges, pairs, instants) given (exchange, pair, instant)
+    ) touched
+    cross join lateral (
+        select array_agg(ordered.open) as opens, array_agg(ordered.close) as closes, max(ordered.high) as high,
+               min(ordered.low) as low, sum(ordered.volume) as volume, sum(ordered.trade_count)::bigint as trade_count,
+               count(*) as candles
+        from (
+            select candles.open, candles.high, candles.low, candles.close, candles.volume, candles.trade_count
+            from candles
+            where exchange = touched.exchange and symbol = touched.pair and timeframe = part
+              and window_start >= touched.bucket and window_start < touched.bucket + length
+              and window_start >= from_ts and window_start < to_ts
+            order by window_start
+        ) ordered
+    ) parts
+    where parts.candles > 0
+    on conflict (window_start, exchange, symbol, timeframe) do update
+        set (open, high, low, close, volume, trade_count, closed, received_at)
+            = (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
+               excluded.closed, excluded.received_at)
+        where stored.source = 'stream'
+          and (stored.open, stored.high, stored.low, stored.close, stored.volume, stored.trade_count, stored.closed)
+              is distinct from
+              (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
+               excluded.closed)
+    returning stored.*;
+end
+$$;
+comment on function refresh_wholes(text[], text[], timestamptz[], text, text) is
+    'Recomputes the candles of one timeframe from the next shorter one; only for refresh_candles, which holds the lock';
+
+create or replace function touched_candles(exchanges text[], pairs text[], minutes timestamptz[])
+returns setof candles
+language sql stable
+set plan_cache_mode = force_generic_plan
+as $$
+    select candles.*
+    from (
+        select distinct exchange, pair, timeframe, date_bin(timeframe_length(timeframe), instant, 'epoch') as bucket
+        from unnest(exchanges, pairs, minutes) given (exchange, pair, instant),
+             unnest(array['1m', '5m', '15m', '1h', '1d']) timeframe
+    ) touched
+    join candles on candles.exchange = touched.exchange and candles.symbol = touched.pair
+                and candles.timeframe = touched.timeframe and candles.window_start = touched.bucket
+$$;
+comment on function touched_candles(text[], text[], timestamptz[]) is
+    'The stored candles of every timeframe that the minutes touch, changed or not';
+
+create or replace function close_candles() returns setof candles
+language sql
+as $$
+    update candles set closed = true, received_at = now()
+    where not closed and source = 'stream' and window_end <= now()
+    returning candles.*
+$$;
+comment on function close_candles() is
+    'Marks stream candles closed whose window has ended without a further trade, and returns them';
