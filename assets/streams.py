@@ -99,7 +99,7 @@ def _exchange(name: str, settings: Settings) -> dg.AssetSpec:
         description=f"The exchange {name}: its public WebSocket and REST interfaces, without a key.\n\nPairs: {pairs}.",
         kinds={"api", "websocket"},
         owners=_MARKET_OWNERS,
-        tags={"kind-of-data": "market", "mode": settings.mode},
+        tags={"layer": "speed", "mode": str(settings.mode)},
         metadata={
             "WebSocket": dg.MetadataValue.url(settings.ws_url(name)),
             "REST": dg.MetadataValue.url(settings.rest_url(name)),

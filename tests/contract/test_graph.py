@@ -1,0 +1,186 @@
+"""The graph that people see in Dagster is the platform as it is: nothing missing, nothing invented."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.remote_representation.external_data import RepositorySnap
+from dagster_shared.serdes import serialize_value
+
+from assets.streams import external_assets
+from cryptoviz.settings import PROJECT_ROOT, Mode, Settings
+from cryptoviz.stack.dagster import HOST, commands, environment, prepare
+from cryptoviz.topics import INGESTED, TOPICS
+from dagster_project.definitions import build
+
+SETTINGS = Settings(mode=Mode.DEMO, dagster_database_url="postgresql://us%40er:pa%2Fss%20@db:5555/dag?sslmode=require")
+GROUPS = {"sources", "streams", "topics", "tables", "history"}
+HEAVY = ("pyspark", "great_expectations", "pandas", "numpy", "ccxt", "kafka", "psycopg", "sqlalchemy")
+
+
+@pytest.fixture(scope="module")
+def repository() -> dg.RepositoryDefinition:
+    return build(SETTINGS).get_repository_def()
+
+
+@pytest.fixture(scope="module")
+def specs(repository: dg.RepositoryDefinition) -> dict[str, dg.AssetSpec]:
+    nodes = (node for node in repository.assets_defs_by_key.values())
+    return {spec.key.to_user_string(): spec for node in nodes for spec in node.specs}
+
+
+def in_group(specs: dict[str, dg.AssetSpec], group: str) -> set[str]:
+    return {name for name, spec in specs.items() if spec.group_name == group}
+
+
+def parents(specs: dict[str, dg.AssetSpec], name: str) -> set[str]:
+    return {dep.asset_key.to_user_string() for dep in specs[name].deps}
+
+
+def columns(spec: dg.AssetSpec) -> dict[str, str]:
+    return {column.name: column.type for column in spec.metadata["dagster/column_schema"].columns}
+
+
+def test_the_graph_lists_exactly_the_topics(specs: dict[str, dg.AssetSpec]) -> None:
+    assert in_group(specs, "topics") == {f"kafka/{name}" for name in TOPICS}
+
+
+def test_the_graph_lists_exactly_the_tables_that_spark_writes(specs: dict[str, dg.AssetSpec]) -> None:
+    assert in_group(specs, "tables") == {topic.table for topic in INGESTED} | {"candles"}
+
+
+def test_sources_and_streams_follow_the_settings(specs: dict[str, dg.AssetSpec]) -> None:
+    assert in_group(specs, "sources") == {"kraken", "binance"}
+    assert in_group(specs, "streams") == {"collector_kraken", "collector_binance", "spark/ingestion"}
+    only_kraken = {spec.key.to_user_string() for spec in external_assets(Settings(exchanges=["kraken"]))}
+    assert "collector_kraken" in only_kraken
+    assert not {"binance", "collector_binance"} & only_kraken
+
+
+def test_lineage_runs_from_the_exchange_to_the_table(specs: dict[str, dg.AssetSpec]) -> None:
+    assert parents(specs, "collector_kraken") == {"kraken"}
+    assert parents(specs, "kafka/rawtrade") == {"collector_kraken", "collector_binance"}
+    assert parents(specs, "spark/ingestion") == {f"kafka/{topic.name}" for topic in INGESTED}
+    assert parents(specs, "trade_data") == {"spark/ingestion"}
+    assert parents(specs, "kafka/candle") == parents(specs, "kafka/deadletter") == {"spark/ingestion"}
+    assert parents(specs, "trade_gaps") == {"collector_kraken", "collector_binance"}
+
+
+def test_only_what_dagster_writes_can_be_materialized(repository: dg.RepositoryDefinition) -> None:
+    written = {key.to_user_string() for key in repository.asset_graph.materializable_asset_keys}
+    assert written == {"instruments"}
+
+
+def test_every_node_says_what_it_is_and_whose(specs: dict[str, dg.AssetSpec]) -> None:
+    for name, spec in specs.items():
+        assert spec.description, name
+        assert spec.owners, name
+        assert spec.kinds, name
+        assert spec.tags, name
+        assert spec.group_name in GROUPS, name
+
+
+def test_topics_and_tables_show_their_columns(specs: dict[str, dg.AssetSpec]) -> None:
+    for topic in INGESTED:
+        assert topic.record is not None
+        assert topic.table is not None
+        assert set(columns(specs[f"kafka/{topic.name}"])) == set(topic.record.__struct_fields__)
+        assert set(columns(specs[topic.table])) == set(topic.columns())
+    trades = columns(specs["trade_data"])
+    assert (trades["price"], trades["timestamp"], trades["trade_id"]) == ("numeric", "timestamptz", "bigint")
+    assert columns(specs["kafka/rawtrade"])["price"] == "string, exact decimal"
+    assert columns(specs["article_data"])["sentiment_score"] == "double precision"
+
+
+def test_links_to_code_lead_to_files(specs: dict[str, dg.AssetSpec]) -> None:
+    rooms = {"cryptoviz", "streaming", "sql"}
+    for spec in specs.values():
+        references = spec.metadata.get("dagster/code_references")
+        for reference in references.code_references if references else ():
+            assert reference.label.split("/")[0] in rooms
+
+
+def test_dagster_can_send_the_graph_to_its_web_server(repository: dg.RepositoryDefinition) -> None:
+    assert "spark" in serialize_value(RepositorySnap.from_def(repository))
+
+
+def test_loading_the_graph_imports_nothing_heavy_and_reads_no_setting() -> None:
+    code = f"""
+import json, sys, time
+import dagster
+began = time.process_time()
+import dagster_project.definitions as project
+from cryptoviz import settings
+unread = settings.settings.cache_info().misses == 0
+project.definitions().get_repository_def()
+seconds = time.process_time() - began
+print(json.dumps([unread, seconds, [name for name in {HEAVY!r} if name in sys.modules]]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    unread, seconds, imported = json.loads(done.stdout)
+    assert unread, "importing the definitions must not read the settings"
+    assert imported == []
+    assert seconds < 3
+
+
+def test_instance_file_holds_no_secret_and_names_only_variables_that_the_stack_sets() -> None:
+    text = (PROJECT_ROOT / "dagster.yaml").read_text()
+    instance = yaml.safe_load(text)
+    database = instance["storage"]["postgres"]["postgres_db"]
+    assert database.pop("scheme") == "postgresql+psycopg2"
+    assert {tuple(value) for value in database.values()} == {("env",)}
+    named = {value["env"] for value in database.values()} | {workspace_server()["port"]["env"]}
+    assert named <= environment(SETTINGS).keys()
+    assert instance["telemetry"] == {"enabled": False}
+
+
+def workspace_server() -> dict[str, Any]:
+    (entry,) = yaml.safe_load((PROJECT_ROOT / "workspace.yaml").read_text())["load_from"]
+    server: dict[str, Any] = entry["grpc_server"]
+    return server
+
+
+def test_dagsters_database_comes_from_the_settings() -> None:
+    variables = environment(SETTINGS)
+    assert variables["DAGSTER_POSTGRES_USER"] == "us@er"
+    assert variables["DAGSTER_POSTGRES_PASSWORD"] == "pa/ss "
+    assert variables["DAGSTER_POSTGRES_HOST"] == "db"
+    assert variables["DAGSTER_POSTGRES_PORT"] == "5555"
+    assert variables["DAGSTER_POSTGRES_DB"] == "dag?sslmode=require"
+
+
+def test_every_process_listens_on_loopback_and_runs_as_a_module() -> None:
+    lines = commands(SETTINGS)
+    assert list(lines) == ["dagster-code", "dagster-webserver", "dagster-daemon"]
+    for line in lines.values():
+        assert line[:2] == [sys.executable, "-m"]
+    for name in ("dagster-code", "dagster-webserver"):
+        assert lines[name][lines[name].index("--host") + 1] == HOST == workspace_server()["host"]
+    for name in ("dagster-webserver", "dagster-daemon"):
+        assert lines[name][lines[name].index("--workspace") + 1] == str(PROJECT_ROOT / "workspace.yaml")
+
+
+def test_dagsters_home_links_the_instance_file(tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path)
+    for _ in range(2):
+        home = prepare(settings)
+        assert (home / "dagster.yaml").samefile(PROJECT_ROOT / "dagster.yaml")
+    assert str(home) == environment(settings)["DAGSTER_HOME"]
+
+
+def test_nothing_makes_a_bare_dagster_ignore_the_workspace() -> None:
+    assert "[tool.dagster]" not in (PROJECT_ROOT / "pyproject.toml").read_text()
+
+
+def test_the_wiring_stays_small() -> None:
+    text = (PROJECT_ROOT / "dagster_project" / "definitions.py").read_text()
+    assert len(text.splitlines()) <= 60
