@@ -23,6 +23,7 @@ _COLUMNS: Final = (
     dg.TableColumn("volume_increment", "numeric", description="smallest step of the volume, in the base coin"),
     dg.TableColumn("seen_from", "timestamptz", description="when the exchange first listed it to us"),
     dg.TableColumn("seen_to", "timestamptz", description="when the exchange last listed it to us"),
+    dg.TableColumn("received_at", "timestamptz"),
 )
 
 

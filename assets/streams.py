@@ -60,10 +60,12 @@ _GAP_COLUMNS: Final = (
     dg.TableColumn("first_missing_id", "bigint", description="first trade id of the hole"),
     dg.TableColumn("last_missing_id", "bigint", description="last trade id of the hole"),
     dg.TableColumn("label", "text", description="no_trades, source_missing or lost_by_us"),
-    dg.TableColumn("status", "text"),
-    dg.TableColumn("attempts", "integer"),
+    dg.TableColumn("status", "text", description="open, healing, healed, explained or failed"),
+    dg.TableColumn("attempts", "integer", description="how often healing was tried"),
     dg.TableColumn("detected_at", "timestamptz"),
     dg.TableColumn("healed_at", "timestamptz"),
+    dg.TableColumn("detail", "jsonb"),
+    dg.TableColumn("received_at", "timestamptz"),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,24 @@ def test_topics_and_tables_show_their_columns(specs: dict[str, dg.AssetSpec]) ->
     assert (trades["price"], trades["timestamp"], trades["trade_id"]) == ("numeric", "timestamptz", "bigint")
     assert columns(specs["kafka/rawtrade"])["price"] == "string, exact decimal"
     assert columns(specs["article_data"])["sentiment_score"] == "double precision"
+
+
+def created_tables() -> dict[str, dict[str, str]]:
+    """Table -> column -> type, as the migrations create them."""
+    text = "".join(path.read_text() for path in sorted((PROJECT_ROOT / "sql" / "migrations").glob("*.sql")))
+    blocks = re.findall(r"^create table (\w+) \((.*?)^\);", text, re.MULTILINE | re.DOTALL | re.IGNORECASE)
+    column = re.compile(
+        r"^    \"?(?!primary|check|unique)(\w+)\"? (double precision|[a-z]+(?:\[\])?)", re.MULTILINE | re.IGNORECASE
+    )
+    return {name: dict(column.findall(body)) for name, body in blocks}
+
+
+def test_tables_show_the_columns_that_the_migrations_create(specs: dict[str, dg.AssetSpec]) -> None:
+    created = created_tables()
+    for name in in_group(specs, "tables") | {"trade_gaps", "instruments"}:
+        assert set(columns(specs[name])) == set(created[name]), name
+    for name in ("trade_data", "candles", "trade_gaps", "instruments"):
+        assert columns(specs[name]) == created[name]
 
 
 def test_links_to_code_lead_to_files(specs: dict[str, dg.AssetSpec]) -> None:
