@@ -1,0 +1,1 @@
+"""The words of the program `cryptoviz`, one module for each group."""

@@ -1,0 +1,61 @@
+"""db: the database's address, its schema, and a shell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Annotated
+
+import typer
+
+from cryptoviz.commands.output import explained, say
+from cryptoviz.settings import Role, load
+from cryptoviz.stack.errors import StackError
+
+app = typer.Typer(help="The database: address, migrations, shell.", no_args_is_help=True)
+
+_START = "is the database up? `make status` says; `make demo` or `make up` starts it"
+
+
+@app.command()
+def url(
+    role: Annotated[Role, typer.Option(help="Whose address.")] = Role.READER,
+) -> None:
+    """Print the database address for a role, ready for psql."""
+    say(load().database(role))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the schema up to date."""
+    import psycopg
+
+    from cryptoviz.storage.migrations import MigrationError
+    from cryptoviz.storage.migrations import migrate as apply
+
+    with explained("the schema could not be brought up to date", _START, psycopg.Error, MigrationError):
+        applied = apply(load())
+    say("\n".join(applied) if applied else "the schema is up to date")
+
+
+@app.command()
+def shell(
+    role: Annotated[Role, typer.Option(help="In whose name.")] = Role.READER,
+    command: Annotated[str | None, typer.Option("-c", "--command", help="Run one statement and leave.")] = None,
+) -> None:
+    """Open psql on the database."""
+    psql = shutil.which("psql")
+    if psql is None:
+        raise StackError("psql is missing", fix="install it (Debian, Ubuntu: apt-get install postgresql-client)")
+    settings = load()
+    # The address goes through the environment: in the command line every user of the machine could read the password.
+    os.environ |= _connection_variables(settings.database(role))
+    os.execv(psql, [psql, "-v", "ON_ERROR_STOP=1", *(["-c", command] if command else [])])  # noqa: S606 - becomes psql
+
+
+def _connection_variables(address: str) -> dict[str, str]:
+    from psycopg.conninfo import conninfo_to_dict
+
+    names = {"host": "PGHOST", "port": "PGPORT", "dbname": "PGDATABASE", "user": "PGUSER", "password": "PGPASSWORD"}
+    names |= {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT"}
+    return {names[key]: str(value) for key, value in conninfo_to_dict(address).items() if key in names}

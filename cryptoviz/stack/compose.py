@@ -1,0 +1,159 @@
+"""docker-compose.yml, written from the same list of services as the supervisor's configuration.
+
+Every container shares the host's network: the commands, ports and settings are those of the local stack, and every
+listener stays on loopback. One-shot services make the passwords, the roles, the schema and the topics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from cryptoviz.settings import PREFIX, PROJECT_ROOT, Mode, Settings
+from cryptoviz.stack.services import PYTHON, Service, services
+
+COMPOSE_FILE: Final = PROJECT_ROOT / "docker-compose.yml"
+_HEADER: Final = """\
+# The platform in containers, one service for each process. Written by `cryptoviz compose` from the same list as the
+# local stack's (cryptoviz/stack/services.py); edit that instead.
+#
+#     docker compose up --build --wait                    live
+#     CRYPTOVIZ_MODE=demo docker compose --profile demo up --build --wait
+#
+# All share the host's network: the ports are those of .env, on loopback.
+"""
+_TIMESCALEDB: Final = "timescale/timescaledb:2.22.1-pg17"
+_KAFKA: Final = "apache/kafka:4.1.0"
+_STATE: Final = "/state"
+_CONTAINER_PYTHON: Final = "python"
+_SUPERUSER: Final = "cryptoviz_admin"
+
+
+def compose_text() -> str:
+    """The text of docker-compose.yml."""
+    import yaml  # noqa: PLC0415 - only who writes the file needs it
+
+    return _HEADER + "\n" + yaml.safe_dump(compose(), sort_keys=False, width=118, allow_unicode=True)
+
+
+def compose() -> dict[str, Any]:
+    """The whole file as plain data."""
+    settings = Settings(mode=Mode.DEMO)
+    servers = {"secrets": _secrets(), "postgres": _postgres(), "kafka": _kafka(), "setup": _setup()}
+    ours = {service.name: _service(service, settings) for service in services(settings)}
+    return {"name": "cryptoviz", "services": servers | ours, "volumes": {"state": {}, "postgres": {}, "kafka": {}}}
+
+
+def command_of(service: Service, settings: Settings) -> list[str]:
+    """A service's command inside the image."""
+    words = service.command(settings)
+    relocated = [word.replace(str(PROJECT_ROOT), "/app") for word in words]
+    return [_CONTAINER_PYTHON if word == PYTHON else word for word in relocated]
+
+
+def _service(service: Service, settings: Settings) -> dict[str, Any]:
+    waits = {"setup": {"condition": "service_completed_successfully"}}
+    present = {one.name for one in services(settings)}
+    for name in service.after:
+        if name in present and (name != "simulators" or service.name == "simulators"):
+            waits[name] = {"condition": "service_healthy"}
+    described = {
+        **_ours(),
+        "command": command_of(service, settings),
+        "healthcheck": _health(["CMD", _CONTAINER_PYTHON, "-m", "cryptoviz.cli", "healthy", service.name]),
+        "restart": "unless-stopped",
+        "stop_grace_period": f"{service.stop_wait_s}s",
+        "depends_on": waits,
+    }
+    if service.modes != frozenset(Mode):
+        described["profiles"] = [str(mode) for mode in sorted(service.modes)]
+    return described
+
+
+def _ours() -> dict[str, Any]:
+    return {
+        "image": "cryptoviz",
+        "build": {"context": ".", "dockerfile": "docker/Dockerfile"},
+        "network_mode": "host",
+        "init": True,
+        "env_file": [{"path": ".env", "required": False}],
+        "environment": {
+            f"{PREFIX}MODE": f"${{{PREFIX}MODE:-live}}",
+            f"{PREFIX}STATE_DIR": _STATE,
+            f"{PREFIX}DOCKER": "1",
+        },
+        "volumes": [f"state:{_STATE}"],
+    }
+
+
+def _secrets() -> dict[str, Any]:
+    return {**_ours(), "command": [_CONTAINER_PYTHON, "-m", "cryptoviz.cli", "db", "secrets"]}
+
+
+def _setup() -> dict[str, Any]:
+    ready = {"condition": "service_healthy"}
+    return {
+        **_ours(),
+        "command": [_CONTAINER_PYTHON, "-m", "cryptoviz.cli", "db", "setup"],
+        "depends_on": {"postgres": ready, "kafka": ready},
+    }
+
+
+def _postgres() -> dict[str, Any]:
+    port = _port("postgres_port")
+    return {
+        "image": _TIMESCALEDB,
+        "network_mode": "host",
+        "command": ["postgres", "-c", "listen_addresses=127.0.0.1", "-c", f"port={port}", "-c", "timezone=UTC"],
+        "environment": {
+            "POSTGRES_USER": _SUPERUSER,
+            "POSTGRES_PASSWORD_FILE": f"{_STATE}/postgres_superuser_password",
+            "POSTGRES_DB": "postgres",
+            "TIMESCALEDB_TELEMETRY": "off",
+        },
+        "volumes": [f"state:{_STATE}:ro", "postgres:/var/lib/postgresql/data"],
+        "healthcheck": _health(["CMD", "pg_isready", "-h", "127.0.0.1", "-p", port, "-U", _SUPERUSER]),
+        "restart": "unless-stopped",
+        "stop_signal": "SIGINT",
+        "depends_on": {"secrets": {"condition": "service_completed_successfully"}},
+    }
+
+
+def _kafka() -> dict[str, Any]:
+    port, controller = _port("kafka_port"), _port("kafka_controller_port")
+    probe = f"/opt/kafka/bin/kafka-broker-api-versions.sh --bootstrap-server 127.0.0.1:{port} >/dev/null"
+    return {
+        "image": _KAFKA,
+        "network_mode": "host",
+        "environment": {
+            "KAFKA_NODE_ID": "1",
+            "KAFKA_PROCESS_ROLES": "broker,controller",
+            "KAFKA_CONTROLLER_QUORUM_VOTERS": f"1@127.0.0.1:{controller}",
+            "KAFKA_LISTENERS": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+            "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{port}",
+            "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+            "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+            "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+            "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+            "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+            "KAFKA_LOG_DIRS": "/var/lib/kafka/data",
+        },
+        "volumes": ["kafka:/var/lib/kafka/data"],
+        "healthcheck": _health(["CMD-SHELL", probe]),
+        "restart": "unless-stopped",
+    }
+
+
+def _port(setting: str) -> str:
+    return f"${{{PREFIX}{setting.upper()}:-{Settings.model_fields[setting].default}}}"
+
+
+def _health(test: list[str]) -> Mapping[str, Any]:
+    return {"test": test, "interval": "15s", "timeout": "10s", "retries": 5, "start_period": "60s"}
+
+
+def image_root() -> Path:
+    """Where the project lives inside the image."""
+    return Path("/app")

@@ -1,0 +1,149 @@
+"""Whether each part of the stack does its work: asked of the part itself, not of the process table."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from typing import Any, Final
+
+import psycopg
+from psycopg.rows import dict_row
+
+from cryptoviz.settings import Role, Settings
+from cryptoviz.stack.services import Service
+from cryptoviz.stack.supervisor import ProgramState
+from cryptoviz.storage.database import connect
+from cryptoviz.storage.queries import query
+
+HEARTBEAT_MAX_AGE_S: Final = 20.0
+DAEMON_MAX_AGE_S: Final = 120.0
+RUNNING: Final = "running"
+_TIMEOUT_S: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Health:
+    """Whether a part does its work, why or why not in a few words, and its figures."""
+
+    healthy: bool
+    detail: str = ""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check(service: Service, process: ProgramState | None, settings: Settings) -> Health:
+    """Ask one service."""
+    if process is None or process.state != "RUNNING":
+        return Health(False, process.state.lower() if process is not None else "not started")
+    if service.stream is not None:
+        return stream_health(streams(settings).get(service.stream), process.pid)
+    return _PROBES[service.name](settings)
+
+
+def streams(settings: Settings) -> dict[str, dict[str, Any]]:
+    """The rows of `stream_status` and `stream_control` by name; empty when the database cannot tell."""
+    try:
+        with connect(Role.READER, settings, application_name="cryptoviz status") as connection:
+            rows = connection.cursor(row_factory=dict_row).execute(query("stream_list")).fetchall()
+    except psycopg.Error:
+        return {}
+    return {row["name"]: row for row in rows}
+
+
+def stream_health(row: Mapping[str, Any] | None, pid: int | None) -> Health:
+    """Judge a stream by its row. `pid` is the process that should own it, if known."""
+    if row is None or row["state"] is None:
+        return Health(False, "has not reported yet")
+    figures = {name: row[name] for name in ("lag", "rows_total", "batch_rows", "batch_ms", "epoch", "heartbeat_age")}
+    if pid is not None and row["pid"] != pid:
+        return Health(False, "has not reported yet", figures)
+    if row["state"] != RUNNING:
+        return Health(False, row["last_error"] or row["state"], figures)
+    if row["heartbeat_age"] > HEARTBEAT_MAX_AGE_S:
+        return Health(False, f"silent for {row['heartbeat_age']:.0f} s", figures)
+    return Health(True, "", figures)
+
+
+def http_health(port: int, path: str) -> Health:
+    """Whether a server on loopback answers with success."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+    except (OSError, HTTPException) as error:
+        return Health(False, f"no answer: {error}")
+    finally:
+        connection.close()
+    return Health(answer.status == HTTPStatus.OK, "" if answer.status == HTTPStatus.OK else f"HTTP {answer.status}")
+
+
+def _listens(port: int) -> Health:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT_S):
+            return Health(True)
+    except OSError as error:
+        return Health(False, f"no answer: {error.strerror}")
+
+
+def _daemon_health(settings: Settings) -> Health:
+    try:
+        with psycopg.connect(settings.dagster_database(), connect_timeout=5) as connection:
+            row = connection.execute(query("dagster_heartbeat")).fetchone()
+    except psycopg.Error as error:
+        return Health(False, f"no heartbeat: {type(error).__name__}")
+    age = row[0] if row is not None else None
+    if age is None or age > DAEMON_MAX_AGE_S:
+        return Health(False, "no heartbeat yet" if age is None else f"silent for {age:.0f} s")
+    return Health(True, "", {"heartbeat_age": age})
+
+
+_PROBES: Final[Mapping[str, Callable[[Settings], Health]]] = {
+    "simulators": lambda settings: http_health(settings.simulator_port, "/control/counters"),
+    "dagster-code": lambda settings: _listens(settings.dagster_code_port),
+    "dagster-webserver": lambda settings: http_health(settings.dagster_port, "/server_info"),
+    "dagster-daemon": _daemon_health,
+}
+
+
+def edition(settings: Settings) -> dict[str, str]:
+    """edition, extension and server version of the database; empty when it cannot be reached."""
+    try:
+        with connect(Role.READER, settings, application_name="cryptoviz status") as connection:
+            row = connection.cursor(row_factory=dict_row).execute(query("timescaledb_edition")).fetchone()
+    except psycopg.Error:
+        return {}
+    return {name: str(value) for name, value in (row or {}).items()}
+
+
+def live_figures(settings: Settings) -> list[dict[str, Any]]:
+    """What arrived lately, per exchange; empty when the database cannot tell."""
+    try:
+        with connect(Role.READER, settings, application_name="cryptoviz status") as connection:
+            return connection.cursor(row_factory=dict_row).execute(query("live_figures")).fetchall()
+    except psycopg.Error:
+        return []
+
+
+def simulator_request(settings: Settings, path: str, body: Any = None) -> Any:
+    """Ask the simulators something under /control, or tell them (`body`).
+
+    Raises:
+        OSError: they do not answer.
+        ValueError: they refuse; the message is theirs.
+    """
+    connection = HTTPConnection("127.0.0.1", settings.simulator_port, timeout=30)
+    try:
+        payload = None if body is None else json.dumps(body)
+        connection.request(
+            "GET" if body is None else "POST", f"/control/{path}", payload, {"Content-Type": "application/json"}
+        )
+        answer = connection.getresponse()
+        text = answer.read().decode()
+    finally:
+        connection.close()
+    if answer.status >= HTTPStatus.BAD_REQUEST:
+        raise ValueError(f"{answer.status}: {text[:300]}")
+    return json.loads(text)

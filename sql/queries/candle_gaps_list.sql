@@ -1,0 +1,6 @@
+-- Gaps in candles, newest first. Parameters: all (healed ones too), limit.
+SELECT exchange, symbol, timeframe, gap_start, gap_end, missing, label, status, attempts, detected_at, healed_at, detail
+FROM candle_gaps
+WHERE %(all)s OR healed_at IS NULL
+ORDER BY gap_start DESC
+LIMIT %(limit)s
