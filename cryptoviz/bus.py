@@ -90,6 +90,9 @@ class Bus(Protocol):
     def pending(self) -> int:
         """Messages accepted but neither acknowledged nor lost."""
 
+    def crowded(self, share: float) -> bool:
+        """Whether more than this share of the buffer is in use."""
+
     @property
     def connected(self) -> bool:
         """Whether the broker has been reached."""
@@ -133,7 +136,7 @@ class Producer:
         self.acked = 0
         self.lost = 0
         self._settings = settings
-        self._on_lost = on_lost or _ignore
+        self.on_lost = on_lost or _ignore
         self._limit = limit or settings.collector_buffer_messages
         self._lanes: dict[tuple[str, str], _Lane] = {}
         self._backlog: deque[tuple[_Lane, bytes, list[Header], Any]] = deque()
@@ -153,6 +156,10 @@ class Producer:
     def pending(self) -> int:
         """Messages accepted but neither acknowledged nor lost."""
         return self._in_flight + len(self._backlog)
+
+    def crowded(self, share: float) -> bool:
+        """Whether more than this share of the buffer is in use."""
+        return self.pending > self._limit * share
 
     @property
     def connected(self) -> bool:
@@ -275,7 +282,7 @@ class Producer:
     def _drop(self, lane: _Lane, record: Any, reason: str) -> None:
         self.lost += 1
         # Reported before it counts as settled: whoever waits for `settled` must already know of the loss.
-        self._on_lost(lane.topic, lane.name, record, reason)
+        self.on_lost(lane.topic, lane.name, record, reason)
         lane.done += 1
 
     def _adopt(self) -> None:
@@ -366,6 +373,10 @@ class MemoryProducer:
     def pending(self) -> int:
         """Messages accepted but neither acknowledged nor lost."""
         return len(self._waiting)
+
+    def crowded(self, share: float) -> bool:
+        """Whether more than this share of the bound is in use."""
+        return len(self._waiting) > self.limit * share
 
     @property
     def connected(self) -> bool:

@@ -1,0 +1,381 @@
+"""Binance spot: combined streams and the REST interface (https://developers.binance.com/docs/binance-spot-api-docs).
+
+Streams write symbols without a separator (btcusdt, BTCUSDT): only the configured pairs can be told apart. Trade ids
+(`t` of ``@trade``, `f` to `l` of ``@aggTrade``) are consecutive per symbol. `m` true: the buyer made the offer, so
+the taker sold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from cryptoviz.collectors.exchange import (
+    ClosingSoon,
+    Event,
+    FrameError,
+    Ignored,
+    Refused,
+    Request,
+    Subscribed,
+    Traits,
+    UnknownPair,
+    UnknownPairError,
+)
+from cryptoviz.collectors.rest import RestClient, RestError, TemporaryError
+from cryptoviz.pairs import Timeframe
+from cryptoviz.records import Candle, CandleSource, Record, Side, Ticker, Trade
+
+CHANNELS: Final = ("trade", "ticker", "kline_1m")
+_PAGE: Final = 1000
+_LIFETIME_S: Final = 24 * 3600 - 600
+_MICROSECONDS_FROM: Final = 10**14
+_INVALID_SYMBOL: Final = -1121
+_UTC_FROM: Final = datetime.fromtimestamp
+
+
+class _WireTrade(msgspec.Struct, tag_field="e", tag="trade"):
+    s: str
+    t: int
+    p: Decimal
+    q: Decimal
+    T: int
+    m: bool
+
+
+class _WireAggTrade(msgspec.Struct, tag_field="e", tag="aggTrade"):
+    s: str
+    f: int
+    l: int  # noqa: E741 - the exchange's own field name
+    p: Decimal
+    q: Decimal
+    T: int
+    m: bool
+
+
+class _WireTicker(msgspec.Struct, tag_field="e", tag="24hrTicker"):
+    E: int
+    s: str
+    P: Decimal
+    c: Decimal
+    b: Decimal
+    a: Decimal
+    v: Decimal
+
+
+class _WireKline(msgspec.Struct):
+    t: int
+    i: str
+    o: Decimal
+    h: Decimal
+    l: Decimal  # noqa: E741 - the exchange's own field name
+    c: Decimal
+    v: Decimal
+    n: int
+    x: bool
+
+
+class _WireKlineEvent(msgspec.Struct, tag_field="e", tag="kline"):
+    s: str
+    k: _WireKline
+
+
+class _WireDepth(msgspec.Struct, tag_field="e", tag="depthUpdate"):
+    s: str
+    U: int
+    u: int
+    b: list[tuple[Decimal, Decimal]]
+    a: list[tuple[Decimal, Decimal]]
+
+
+class _WireShutdown(msgspec.Struct, tag_field="e", tag="serverShutdown"):
+    pass
+
+
+class _WireBookTicker(msgspec.Struct):
+    """Best bid and ask; the only market event without a type and a time."""
+
+    u: int
+    s: str
+    b: Decimal
+    B: Decimal
+    a: Decimal
+    A: Decimal
+
+
+_WireEvent = _WireTrade | _WireAggTrade | _WireTicker | _WireKlineEvent | _WireDepth | _WireShutdown
+
+
+class _Combined(msgspec.Struct):
+    stream: str
+    data: _WireEvent
+
+
+class _Other(msgspec.Struct):
+    """Everything that is not a typed market event: answers to requests, errors, book tickers, raw streams."""
+
+    stream: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"")
+    e: str = ""
+    id: int | str | None = None
+    result: msgspec.Raw = msgspec.Raw(b"")
+    code: int | None = None
+    msg: str = ""
+    error: dict[str, Any] = {}
+
+
+_combined: Final = msgspec.json.Decoder(_Combined)
+_others: Final = msgspec.json.Decoder(_Other)
+_events: Final = msgspec.json.Decoder(_WireEvent)
+_book_tickers: Final = msgspec.json.Decoder(_WireBookTicker)
+
+
+class _RestTrade(msgspec.Struct, rename={"is_buyer_maker": "isBuyerMaker"}):
+    id: int
+    price: Decimal
+    qty: Decimal
+    time: int
+    is_buyer_maker: bool
+
+
+class _RestProblem(msgspec.Struct):
+    code: int
+    msg: str = ""
+
+
+_rest_trades: Final = msgspec.json.Decoder(list[_RestTrade])
+_rest_problems: Final = msgspec.json.Decoder(_RestProblem)
+_MINUTE: Final = timedelta(minutes=1)
+_NOT_CHANGED: Final = "update of the order book; only trades, tickers and candles are collected"
+
+
+class Binance:
+    """Binance spot as a source."""
+
+    name = "binance"
+
+    def __init__(self, pairs: Sequence[str]) -> None:
+        self.pairs = list(pairs)
+        self.traits = Traits(
+            heartbeats=False,
+            implicit=True,
+            lifetime_s=_LIFETIME_S,
+            requests_per_s=3,
+            rest_per_s=80,
+            rest_burst=500,
+            channels=CHANNELS,
+        )
+        self._pair_of = {symbol(pair): pair for pair in pairs}
+        self._builders: dict[type, Callable[[Any, datetime], list[Record] | Event]] = {
+            _WireTrade: self._single,
+            _WireAggTrade: self._aggregate,
+            _WireTicker: self._ticker,
+            _WireKlineEvent: self._candle,
+        }
+        self._requests = 0
+
+    def address(self, base: str) -> str:
+        """The combined streams of all pairs, named in the address: subscribed from the first moment."""
+        return f"{base}/stream?streams={'/'.join(self._streams(self.pairs))}"
+
+    def subscribe(self, pairs: Sequence[str]) -> list[Request]:
+        """One message per pair, so that a refusal concerns that pair only."""
+        return [self._request("SUBSCRIBE", pair) for pair in pairs]
+
+    def unsubscribe(self, pairs: Sequence[str]) -> list[Request]:
+        """One message per pair."""
+        return [self._request("UNSUBSCRIBE", pair) for pair in pairs]
+
+    def _request(self, method: str, pair: str) -> Request:
+        self._requests += 1
+        body = {"method": method, "params": list(self._streams([pair])), "id": self._requests}
+        channels = tuple((channel, pair) for channel in CHANNELS) if method == "SUBSCRIBE" else ()
+        return Request(msgspec.json.encode(body).decode(), channels, self._requests)
+
+    def _streams(self, pairs: Sequence[str]) -> list[str]:
+        return [f"{symbol(pair).lower()}@{channel}" for pair in pairs for channel in CHANNELS]
+
+    def parse(self, frame: bytes, received_at: datetime) -> list[Record] | Event:
+        """The records or the event in a frame.
+
+        Raises:
+            FrameError: not JSON, or not what the exchange documents.
+        """
+        try:
+            event = _combined.decode(frame).data
+        except msgspec.DecodeError:
+            return self._parse_other(frame, received_at)
+        except (UnicodeDecodeError, RecursionError) as error:
+            raise FrameError("undecodable", str(error)) from None
+        return self._records(event, received_at)
+
+    def _records(self, event: _WireEvent, received_at: datetime) -> list[Record] | Event:
+        kind = type(event)
+        if kind is _WireShutdown:
+            return ClosingSoon()
+        if event.s not in self._pair_of:  # type: ignore[union-attr] # the shutdown has gone its way above
+            return UnknownPair(event.s)  # type: ignore[union-attr]
+        build = self._builders.get(kind)
+        if build is None:
+            return Ignored(_NOT_CHANGED)
+        try:
+            return build(event, received_at)
+        except (ValueError, OverflowError, OSError) as error:
+            raise FrameError("invalid", str(error)) from None
+
+    def _single(self, wire: _WireTrade, received_at: datetime) -> list[Record] | Event:
+        return [self._trade(wire.s, wire.t, wire, received_at)]
+
+    def _aggregate(self, wire: _WireAggTrade, received_at: datetime) -> list[Record] | Event:
+        if wire.f != wire.l:
+            return Ignored("aggregate of several trades; single trades are collected")
+        return [self._trade(wire.s, wire.f, wire, received_at)]
+
+    def _trade(self, name: str, trade_id: int, wire: _WireTrade | _WireAggTrade, received_at: datetime) -> Trade:
+        return Trade(
+            received_at=received_at,
+            timestamp=instant(wire.T),
+            exchange="binance",
+            pair=self._pair_of[name],
+            price=wire.p,
+            volume=wire.q,
+            side=Side.SELL if wire.m else Side.BUY,
+            trade_id=trade_id,
+        )
+
+    def _ticker(self, wire: _WireTicker, received_at: datetime) -> list[Record] | Event:
+        return [
+            Ticker(
+                received_at=received_at,
+                timestamp=instant(wire.E),
+                exchange="binance",
+                pair=self._pair_of[wire.s],
+                last=wire.c,
+                bid=wire.b,
+                ask=wire.a,
+                volume_24h=wire.v,
+                pct_change=wire.P,
+            )
+        ]
+
+    def _candle(self, event: _WireKlineEvent, received_at: datetime) -> list[Record] | Event:
+        wire = event.k
+        if wire.i != Timeframe.M1:
+            return Ignored(f"candles of {wire.i} are not collected live")
+        start = instant(wire.t)
+        return [
+            Candle(
+                received_at=received_at,
+                window_start=start,
+                window_end=start + _MINUTE,
+                exchange="binance",
+                symbol=self._pair_of[event.s],
+                timeframe=Timeframe.M1,
+                open=wire.o,
+                high=wire.h,
+                low=wire.l,
+                close=wire.c,
+                volume=wire.v,
+                trade_count=wire.n,
+                closed=wire.x,
+                source=CandleSource.STREAM,
+            )
+        ]
+
+    def _parse_other(self, frame: bytes, received_at: datetime) -> list[Record] | Event:
+        try:
+            other = _others.decode(frame)
+        except msgspec.ValidationError as error:
+            raise FrameError("invalid", str(error)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise FrameError("undecodable", str(error)) from None
+        if other.code is not None or other.error:
+            reason = other.msg or str(other.error.get("msg", other.error))
+            return Refused(reason, request=other.id if isinstance(other.id, int) else None)
+        if bytes(other.result) == b"null" and isinstance(other.id, int):
+            return Subscribed(request=other.id)
+        if other.stream == "!serverShutdown":
+            return ClosingSoon()
+        try:
+            if other.stream.endswith("@bookTicker"):
+                _book_tickers.decode(other.data)
+                return Ignored("best bid and ask; the ticker is collected")
+            if other.e or other.stream:
+                return self._records(_events.decode(frame if other.e else other.data), received_at)
+        except msgspec.MsgspecError as error:
+            raise FrameError("invalid", str(error)) from None
+        raise FrameError("unknown_frame", "neither a stream nor an answer to a request")
+
+    async def newest(self, rest: RestClient, pair: str) -> Trade | None:
+        """The newest trade according to REST."""
+        found = await self._rest_trades(rest, "/api/v3/trades", {"symbol": symbol(pair), "limit": 1}, pair)
+        return found[-1] if found else None
+
+    async def trades(
+        self,
+        rest: RestClient,
+        pair: str,
+        first_id: int,
+        last_id: int,
+        since: datetime,  # noqa: ARG002 - Binance pages by id
+    ) -> AsyncIterator[list[Trade]]:
+        """Pages by id: `fromId` is inclusive."""
+        following = first_id
+        while following <= last_id:
+            limit = min(_PAGE, last_id - following + 1)
+            params: dict[str, str | int] = {"symbol": symbol(pair), "fromId": following, "limit": limit}
+            page = await self._rest_trades(rest, "/api/v3/historicalTrades", params, pair)
+            if not page or page[-1].trade_id < following:
+                return
+            yield page
+            following = page[-1].trade_id + 1
+
+    async def _rest_trades(self, rest: RestClient, path: str, params: dict[str, str | int], pair: str) -> list[Trade]:
+        rows = await rest.get(path, params, _checked, weight=25)
+        received_at = datetime.now(UTC)
+        try:
+            return [_rest_trade(pair, row, received_at) for row in rows]
+        except (ValueError, OverflowError) as error:
+            raise RestError(f"{path} of {pair}: {error}") from None
+
+
+def _rest_trade(pair: str, row: _RestTrade, received_at: datetime) -> Trade:
+    return Trade(
+        received_at=received_at,
+        timestamp=instant(row.time),
+        exchange="binance",
+        pair=pair,
+        price=row.price,
+        volume=row.qty,
+        side=Side.SELL if row.is_buyer_maker else Side.BUY,
+        trade_id=row.id,
+    )
+
+
+def symbol(pair: str) -> str:
+    """A pair as Binance writes it: BTCUSDT."""
+    return pair.replace("/", "")
+
+
+def instant(value: int) -> datetime:
+    """A time in milliseconds, or in microseconds where the connection asked for them."""
+    return _UTC_FROM(value / 1000 if value < _MICROSECONDS_FROM else value / 1_000_000, UTC)
+
+
+def _checked(status: int, body: bytes) -> list[_RestTrade]:
+    try:
+        return _rest_trades.decode(body)
+    except msgspec.MsgspecError as error:
+        try:
+            problem = _rest_problems.decode(body)
+        except msgspec.MsgspecError:
+            raise TemporaryError(f"status {status}, not an answer: {error}") from None
+    if problem.code == _INVALID_SYMBOL:
+        raise UnknownPairError(problem.msg)
+    if problem.code in {-1000, -1001, -1003, -1006, -1007, -1008}:
+        raise TemporaryError(f"{problem.code}: {problem.msg}")
+    raise RestError(f"{problem.code}: {problem.msg}")
