@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Final
 
 from pyspark.sql import SparkSession
@@ -14,6 +15,7 @@ from pyspark.sql import SparkSession
 from cryptoviz.settings import Settings
 from cryptoviz.stack.jars import JarSet, jar_folder, spark_jars
 
+_LOG4J: Final = Path(__file__).with_name("log4j2.properties").as_uri()
 _LOCAL_CHECKPOINTS: Final = {
     # The default manager forks processes for every file on a local disk: 66 to 90 ms a trigger instead of 23 to 26.
     "spark.sql.streaming.checkpointFileManagerClass": (
@@ -39,7 +41,6 @@ def session(settings: Settings, name: str) -> SparkSession:
     for key, value in configuration(settings).items():
         builder = builder.config(key, value)
     spark: SparkSession = builder.getOrCreate()
-    spark.sparkContext.setLogLevel("WARN")
     return spark
 
 
@@ -52,7 +53,7 @@ def configuration(settings: Settings) -> dict[str, str]:
     jars = _jars(settings)
     options = {
         "spark.driver.memory": settings.spark_driver_memory,
-        "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -Duser.timezone=UTC",
+        "spark.driver.extraJavaOptions": f"-XX:+UseSerialGC -Duser.timezone=UTC -Dlog4j2.configurationFile={_LOG4J}",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": "2",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",

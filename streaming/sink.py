@@ -140,7 +140,7 @@ class Touched:
 
 @dataclass(frozen=True)
 class Stored:
-    """What a batch came to: whether it was new, and the candles of the touched minutes as they now are."""
+    """What a batch came to: whether it was new, and the candles it changed (if not new: all that it touches)."""
 
     fresh: bool
     candles: Sequence[Candle]
@@ -167,9 +167,15 @@ class Sink:
                 if fresh:
                     for topic, payload in payloads.items():
                         self._write(connection, topic, payload)
-                return Stored(fresh, _refresh(connection, touched))
+                return Stored(fresh, _candles(connection, "refresh_candles" if fresh else "touched_candles", touched))
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise UnstorableError(str(error)) from error
+
+    def close_candles(self) -> list[Candle]:
+        """Close the candles whose window has ended without a further trade, and return them."""
+        connection = self._open()
+        with connection.transaction():
+            return _rows(connection, "close_candles", {})
 
     def refused_lines(self, topic: str, lines: Sequence[bytes]) -> dict[int, str]:
         """Which of `lines` the database would not take, and why. Nothing is stored."""
@@ -245,10 +251,13 @@ def _merge(connection: psycopg.Connection[Any], how: Statements, payload: Payloa
     return connection.execute(how.merge).rowcount == staged
 
 
-def _refresh(connection: psycopg.Connection[Any], touched: Touched) -> list[Candle]:
+def _candles(connection: psycopg.Connection[Any], name: str, touched: Touched) -> list[Candle]:
     if not touched.minutes:
         return []
-    columns = {name: list(values) for name, values in vars(touched).items()}
+    return _rows(connection, name, {column: list(values) for column, values in vars(touched).items()})
+
+
+def _rows(connection: psycopg.Connection[Any], name: str, values: dict[str, Any]) -> list[Candle]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        rows: Iterable[dict[str, Any]] = cursor.execute(query("refresh_candles"), columns, prepare=True)
+        rows: Iterable[dict[str, Any]] = cursor.execute(query(name), values, prepare=True)
         return [msgspec.convert(row, Candle) for row in rows]

@@ -49,6 +49,7 @@ DRIVER_PART: Final = -1
 _PARTITIONS_OF_A_TOPIC: Final = 10_000
 _LONGEST_WAIT_S: Final = 10
 _FLUSH_S: Final = 5
+_CLOSE_AFTER_S: Final = 1
 _EXECUTOR_ROWS: Final = "topic string, partition int, offset long, key binary, value binary, kind string, reason string"
 _DEAD_LETTERS: Final = "topic string, key binary, value binary, headers array<struct<key: string, value: binary>>"
 
@@ -84,6 +85,7 @@ class Ingestion:
         self._unsent: list[tuple[str, Any]] = []
         self._producer = Producer(self.settings, on_lost=lambda topic, _key, record, _why: self._lost(topic, record))
         self._fatal: Exception | None = None
+        self._closed_until = 0
 
     def run(self) -> None:
         """Run the query until told to stop; start it again, with growing delay, when something it needs is away."""
@@ -120,6 +122,7 @@ class Ingestion:
         try:
             while query.isActive and not self.stop.wait(0.2):
                 self._report(query.lastProgress)
+                self._close_candles()
             if self.stop.is_set():
                 return
             query.awaitTermination()
@@ -148,6 +151,19 @@ class Ingestion:
         if progress is not None:
             self.figures["lag"] = _lag(json.loads(progress.json)["sources"][0])
         self.report(dict(self.figures))
+
+    def _close_candles(self) -> None:
+        """Once a minute, shortly after its end, close the candles that no later trade will close."""
+        minute = int((time.time() - _CLOSE_AFTER_S) // 60)
+        if minute == self._closed_until or not self._between_batches.acquire(blocking=False):
+            return
+        try:
+            self._publish(self._sink.close_candles())
+            self._closed_until = minute
+        except psycopg.OperationalError as error:
+            self._complain(error)
+        finally:
+            self._between_batches.release()
 
     def _batch(self, checkpoint: Checkpoint, frame: DataFrame, batch: int) -> None:
         with self._between_batches:
