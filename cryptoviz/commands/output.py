@@ -14,6 +14,8 @@ from cryptoviz.stack.errors import StackError
 
 EXIT_FAILURE: Final = 1
 EXIT_INTERRUPTED: Final = 130
+_WIDTH: Final = 200
+"""Columns of a table that goes to a file or a pipe."""
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
@@ -47,10 +49,13 @@ def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, s
 
     grid = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for heading in columns.values():
-        grid.add_column(heading, overflow="fold")
+        grid.add_column(heading, no_wrap=bool(heading))
     for row in rows:
         grid.add_row(*(_cell(row.get(key)) for key in columns))
-    Console(soft_wrap=False).print(grid)
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH
+    console.print(grid)
 
 
 def _cell(value: Any) -> str:

@@ -1,0 +1,62 @@
+# Thin: every target is a command of `cryptoviz` or of a development tool. `make help` lists them.
+SHELL := /bin/sh
+PYTHON := .venv/bin/python
+CRYPTOVIZ := $(PYTHON) -m cryptoviz.cli
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+
+help: ## List every command
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): bootstrap.sh requirements/dev.txt pyproject.toml
+	@sh bootstrap.sh $@
+
+demo: $(READY) ## Start the whole platform on simulated exchanges: no key, no internet
+	@$(CRYPTOVIZ) demo
+
+up: $(READY) ## Start the whole platform on the real exchanges
+	@$(CRYPTOVIZ) up
+
+down: $(READY) ## Stop everything that was started
+	@$(CRYPTOVIZ) down
+
+restart: $(READY) ## Restart everything in the mode it was started in
+	@$(CRYPTOVIZ) restart
+
+status: $(READY) ## Show every part with age and lag; fails unless all is well
+	@$(CRYPTOVIZ) status
+
+logs: $(READY) ## Show the last lines of every log
+	@$(CRYPTOVIZ) logs
+
+reset: $(READY) ## Stop everything and delete its state, the database included (asks first)
+	@$(CRYPTOVIZ) reset $(if $(YES),--yes)
+
+check: $(READY) ## Format, lint, types and import rules
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+test-fast: $(READY) ## Unit and contract tests that need no service; under a minute
+	@.venv/bin/pytest -q -m "not services and not slow" tests/unit tests/contract
+
+test: check ## Every check and test
+	@$(CRYPTOVIZ) install
+	@.venv/bin/pytest -q tests
+
+bench: $(READY) ## Every benchmark, each beside its baseline
+	@$(CRYPTOVIZ) install --bench
+	@$(PYTHON) -m benchmarks
+
+docs: $(READY) ## Write what is generated: docker-compose.yml, .env.example, schemas, data dictionary
+	@$(CRYPTOVIZ) docs
+
+lock: $(READY) ## Resolve the requirements anew, with hashes
+	@for name in base dev bench; do \
+		.venv/bin/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes \
+			--custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt || exit 1; \
+	done
+
+.PHONY: help demo up down restart status logs reset check test-fast test bench docs lock
