@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -51,6 +52,49 @@ def shell(
     # The address goes through the environment: in the command line every user of the machine could read the password.
     os.environ |= _connection_variables(settings.database(role))
     os.execv(psql, [psql, "-v", "ON_ERROR_STOP=1", *(["-c", command] if command else [])])  # noqa: S606 - becomes psql
+
+
+@app.command()
+def secrets() -> None:
+    """Make the local passwords that lack, and the superuser's password file for a database container."""
+    from cryptoviz.stack.postgres import ensure_secrets
+
+    state = load().state
+    password = ensure_secrets(state)["postgres_superuser_password"]
+    path = state / "postgres_superuser_password"
+    path.touch(mode=0o600)
+    path.write_text(password)
+    say("the passwords are in place")
+
+
+@app.command()
+def setup() -> None:
+    """Make roles, databases, schema and topics on servers that run already (containers); safe to repeat."""
+    import psycopg
+
+    from cryptoviz.bus import BusError, create_topics
+    from cryptoviz.stack.postgres import Edition, Installation, LocalPostgres
+    from cryptoviz.storage.migrations import MigrationError
+    from cryptoviz.storage.migrations import migrate as apply
+
+    settings = load()
+    server = LocalPostgres.of_settings(Installation(Path(), 0, Edition.COMMUNITY), settings)
+    with explained("the database could not be set up", _START, psycopg.Error, MigrationError):
+        server.provision(settings.postgres_database)
+        applied = apply(load())
+    with explained("the topics could not be made", "is Kafka up?", BusError):
+        created = create_topics(settings)
+    say(f"{len(applied)} migrations applied, {len(created)} topics created")
+
+
+@app.command()
+def schema() -> None:
+    """Print the schema of the database as SQL."""
+    pg_dump = shutil.which("pg_dump")
+    if pg_dump is None:
+        raise StackError("pg_dump is missing", fix="install it (Debian, Ubuntu: apt-get install postgresql-client)")
+    os.environ |= _connection_variables(load().database(Role.OWNER))
+    os.execv(pg_dump, [pg_dump, "--schema-only", "--no-owner", "--no-privileges", "--schema=public"])  # noqa: S606 - becomes pg_dump
 
 
 def _connection_variables(address: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,13 +16,14 @@ from cryptoviz.settings import Mode, Settings, load
 from cryptoviz.stack.errors import StackError
 
 if TYPE_CHECKING:
+    from cryptoviz.stack.services import Service
     from cryptoviz.stack.status import Part, Status
     from cryptoviz.stack.steps import Done
 
 
 def register(app: typer.Typer) -> None:
     """Add these words to the program."""
-    for command in (demo, up, down, restart, status, logs, reset, install, compose):
+    for command in (demo, up, down, restart, status, logs, reset, install, healthy, run, docs):
         app.command()(command)
 
 
@@ -68,11 +70,17 @@ def restart(
         say(f"{name} restarted")
 
 
-def install() -> None:
+def install(
+    bench: Annotated[bool, typer.Option("--bench", help="Also what the benchmarks compare with.")] = False,
+) -> None:
     """Install what the platform and its tests need on this machine, without starting anything."""
+    from cryptoviz.stack.jars import JarSet, install_jars
     from cryptoviz.stack.start import Stack
 
-    Stack(load(), _progress, _note).install()
+    settings = load()
+    Stack(settings, _progress, _note).install()
+    if bench:
+        install_jars(settings, JarSet.BENCH)
 
 
 def status(json: Json = False) -> None:
@@ -122,14 +130,44 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
     say(f"deleted {len(deleted)} entries" if deleted else "there was nothing to delete")
 
 
-def compose(check: Annotated[bool, typer.Option(help="Only say whether the file is up to date.")] = False) -> None:
-    """Write docker-compose.yml from the list of services."""
+def healthy(name: str) -> None:
+    """Say by the exit status whether one service is healthy; for container health checks."""
+    from cryptoviz.stack.health import probe
+
+    found = probe(_service(name), load())
+    if not found.healthy:
+        fail(f"{name}: {found.detail}")
+    finish(found.healthy)
+
+
+def run(name: str) -> None:
+    """Become one service, with its variables; for containers."""
+    from cryptoviz.stack import dagster
+    from cryptoviz.stack.services import PYTHON
+
+    settings, service = load(), _service(name)
+    dagster.prepare(settings)
+    words = [sys.executable if word == PYTHON else word for word in service.command(settings)]
+    os.execve(words[0], words, {**os.environ, **service.environment(settings)})  # noqa: S606 - becomes the service
+
+
+def docs() -> None:
+    """Write the files that are generated: .env.example and docker-compose.yml."""
+    from cryptoviz.commands.settings import EXAMPLE_FILE, example_text
     from cryptoviz.stack.compose import COMPOSE_FILE, compose_text
 
-    text = compose_text()
-    if check:
-        finish(COMPOSE_FILE.read_text() == text)
-    COMPOSE_FILE.write_text(text)
+    for path, text in ((EXAMPLE_FILE, example_text()), (COMPOSE_FILE, compose_text())):
+        path.write_text(text)
+        say(f"wrote {path.name}")
+
+
+def _service(name: str) -> Service:
+    from cryptoviz.stack.services import services
+
+    known = {service.name: service for service in services(load(mode=Mode.DEMO))}
+    if name not in known:
+        raise StackError(f"there is no service {name}", fix=f"known are: {', '.join(known)}")
+    return known[name]
 
 
 def _up(settings: Settings) -> None:

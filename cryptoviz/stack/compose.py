@@ -7,7 +7,6 @@ listener stays on loopback. One-shot services make the passwords, the roles, the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Mode, Settings
@@ -46,19 +45,20 @@ def compose() -> dict[str, Any]:
 
 
 def command_of(service: Service, settings: Settings) -> list[str]:
-    """A service's command inside the image."""
-    words = service.command(settings)
-    relocated = [word.replace(str(PROJECT_ROOT), "/app") for word in words]
-    return [_CONTAINER_PYTHON if word == PYTHON else word for word in relocated]
+    """A service's command inside the image; one that needs variables of its own gets them by `cryptoviz run`."""
+    if service.environment(settings):
+        return [_CONTAINER_PYTHON, "-m", "cryptoviz.cli", "run", service.name]
+    return [_CONTAINER_PYTHON if word == PYTHON else word for word in service.command(settings)]
 
 
 def _service(service: Service, settings: Settings) -> dict[str, Any]:
-    waits = {"setup": {"condition": "service_completed_successfully"}}
+    waits: dict[str, dict[str, Any]] = {"setup": {"condition": "service_completed_successfully"}}
     present = {one.name for one in services(settings)}
     for name in service.after:
-        if name in present and (name != "simulators" or service.name == "simulators"):
-            waits[name] = {"condition": "service_healthy"}
-    described = {
+        if name in present or name in ("postgres", "kafka"):
+            # The simulators are there in demo mode only.
+            waits[name] = {"condition": "service_healthy", "required": name != "simulators"}
+    described: dict[str, Any] = {
         **_ours(),
         "command": command_of(service, settings),
         "healthcheck": _health(["CMD", _CONTAINER_PYTHON, "-m", "cryptoviz.cli", "healthy", service.name]),
@@ -81,7 +81,6 @@ def _ours() -> dict[str, Any]:
         "environment": {
             f"{PREFIX}MODE": f"${{{PREFIX}MODE:-live}}",
             f"{PREFIX}STATE_DIR": _STATE,
-            f"{PREFIX}DOCKER": "1",
         },
         "volumes": [f"state:{_STATE}"],
     }
@@ -152,8 +151,3 @@ def _port(setting: str) -> str:
 
 def _health(test: list[str]) -> Mapping[str, Any]:
     return {"test": test, "interval": "15s", "timeout": "10s", "retries": 5, "start_period": "60s"}
-
-
-def image_root() -> Path:
-    """Where the project lives inside the image."""
-    return Path("/app")

@@ -38,8 +38,13 @@ def check(service: Service, process: ProgramState | None, settings: Settings) ->
     """Ask one service."""
     if process is None or process.state != "RUNNING":
         return Health(False, process.state.lower() if process is not None else "not started")
+    return probe(service, settings, process.pid)
+
+
+def probe(service: Service, settings: Settings, pid: int | None = None) -> Health:
+    """Ask one service without looking at its process; `pid` is the process that should own a stream, if known."""
     if service.stream is not None:
-        return stream_health(streams(settings).get(service.stream), process.pid)
+        return stream_health(streams(settings).get(service.stream), pid)
     return _PROBES[service.name](settings)
 
 
