@@ -166,6 +166,9 @@ class Settings(BaseSettings):
         None, description="The same database, or a read-only twin, for the reader role; default: database_url."
     )
     dagster_database_url: SecretStr | None = Field(None, description="An external database for Dagster's own storage.")
+    test_community_url: SecretStr | None = Field(
+        None, description="An empty database of TimescaleDB's community edition that tests may fill and clear."
+    )
 
     # Kafka
     kafka_port: Port = Field(9092, description="Port of the local broker.")

@@ -484,7 +484,8 @@ class LocalPostgres:
             "fsync": "on" if self._durable else "off",
             "full_page_writes": "on" if self._durable else "off",
             "max_locks_per_transaction": "256",
-            "max_worker_processes": "24",
+            # Without workers no TimescaleDB scheduler connects, and template databases of tests can be copied.
+            "max_worker_processes": "24" if self._durable else "0",
             "jit": "off",
             "timezone": "UTC",
             "log_timezone": "UTC",

@@ -1,0 +1,185 @@
+"""Private services for tests: a PostgreSQL cluster and a Kafka broker of this session, a database of each test.
+
+`database` is a fresh, migrated database of the best edition this machine has; `each_database` runs a test once on
+every edition. Both are Settings that point at it with the three roles.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from cryptoviz.settings import PROJECT_ROOT, Settings, load
+from cryptoviz.stack.kafka import LocalKafka
+from cryptoviz.stack.postgres import Edition, LocalPostgres, ensure_secrets, find_or_install
+from cryptoviz.storage.migrations import migrate
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long and how hard the end-to-end load is: short by default, ten minutes when asked."""
+    parser.addoption("--load-seconds", type=float, default=30, help="length of the end-to-end load")
+    parser.addoption("--load-rate", type=float, default=1000, help="messages a second of the end-to-end load")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on; all are found before any is given back."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of recorded exchange data beside the project."""
+    folder = PROJECT_ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no recorded data: {folder} is absent")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def service_folder() -> Iterator[Path]:
+    """A folder for the session's services that other users may pass through: as root PostgreSQL is another user."""
+    folder = Path(tempfile.mkdtemp(prefix="cryptoviz-tests-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass
+class Cluster:
+    """The session's PostgreSQL. Databases are copies of one migrated template per edition."""
+
+    server: LocalPostgres
+    folder: Path
+    templates: set[Edition] = field(default_factory=set)
+
+    @property
+    def editions(self) -> list[Edition]:
+        """What this cluster can be."""
+        return list(dict.fromkeys([self.server.installation.edition, Edition.PLAIN]))
+
+    def settings(self, database: str) -> Settings:
+        """Settings that point at one database of this cluster, whatever the environment says."""
+        return load(
+            state_dir=self.folder,
+            postgres_host="127.0.0.1",
+            postgres_port=self.server.port,
+            postgres_database=database,
+            database_url=None,
+            database_writer_url=None,
+            database_reader_url=None,
+            dagster_database_url=None,
+        )
+
+    def execute(self, statement: str, *names: str) -> None:
+        """Run an administrator's statement with these identifiers in its braces."""
+        with psycopg.connect(self.server.superuser_url(), autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+    def empty_database(self, edition: Edition) -> Settings:
+        """A database with roles and (unless plain) the extension, but no tables."""
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        self.server.provision(name, extension=edition is not Edition.PLAIN)
+        return self.settings(name)
+
+    def clone(self, edition: Edition) -> Settings:
+        """A fresh migrated database."""
+        template = f"template_{edition}"
+        if edition not in self.templates:
+            self.server.provision(template, extension=edition is not Edition.PLAIN)
+            migrate(self.settings(template))
+            self.templates.add(edition)
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        self.execute("create database {} template {} owner cryptoviz_owner", name, template)
+        self.execute("revoke all on database {} from public", name)
+        self.execute("grant connect, temporary on database {} to cryptoviz_writer, cryptoviz_reader", name)
+        return self.settings(name)
+
+    def drop(self, settings: Settings) -> None:
+        """Drop a database even if somebody is still connected."""
+        self.execute("drop database if exists {} with (force)", settings.postgres_database)
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster(service_folder: Path) -> Iterator[Cluster]:
+    """A private cluster on a free port, not crash-safe and therefore fast."""
+    cache = load().state / "cache"
+    installation = find_or_install(service_folder / "install.log", cache)
+    passwords = ensure_secrets(service_folder)
+    [port] = free_ports(1)
+    server = LocalPostgres(installation, service_folder / "postgres", port, passwords, durable=False)
+    server.prepare()
+    server.start()
+    try:
+        yield Cluster(server, service_folder)
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def database(postgres_cluster: Cluster) -> Iterator[Settings]:
+    """A fresh migrated database of the best edition here."""
+    settings = postgres_cluster.clone(postgres_cluster.editions[0])
+    yield settings
+    postgres_cluster.drop(settings)
+
+
+@pytest.fixture(params=[Edition.APACHE, Edition.PLAIN, Edition.COMMUNITY])
+def each_database(request: pytest.FixtureRequest, postgres_cluster: Cluster) -> Iterator[Settings]:
+    """A fresh migrated database, once for every edition; those this machine lacks are skipped.
+
+    Community: CRYPTOVIZ_TEST_COMMUNITY_URL names an empty database that the tests may fill and clear.
+    """
+    edition: Edition = request.param
+    if edition in postgres_cluster.editions:
+        settings = postgres_cluster.clone(edition)
+        yield settings
+        postgres_cluster.drop(settings)
+        return
+    url = load().test_community_url
+    if edition is not Edition.COMMUNITY or url is None:
+        pytest.skip(f"no database of edition {edition}: " + _HOW_TO_GET[edition])
+    settings = load(
+        database_url=url, database_writer_url=url, database_reader_url=url, state_dir=postgres_cluster.folder
+    )
+    with psycopg.connect(url.get_secret_value(), autocommit=True) as connection:
+        connection.execute("drop extension if exists timescaledb cascade")
+        connection.execute("drop schema if exists cold_storage cascade")
+        connection.execute("drop schema if exists public cascade")
+        connection.execute("create schema public")
+    with psycopg.connect(url.get_secret_value(), autocommit=True) as connection:
+        connection.execute("create extension timescaledb")
+    migrate(settings)
+    yield settings
+
+
+_HOW_TO_GET = {
+    Edition.APACHE: "install TimescaleDB for PostgreSQL 15 to 18",
+    Edition.COMMUNITY: "set CRYPTOVIZ_TEST_COMMUNITY_URL to an empty database of TimescaleDB's community edition",
+}
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(service_folder: Path) -> Iterator[LocalKafka]:
+    """A private single-node broker on free ports; its `bootstrap_servers` say where."""
+    port, controller_port = free_ports(2)
+    broker = LocalKafka(service_folder / "kafka", port, controller_port, heap_mb=384)
+    broker.prepare()
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()

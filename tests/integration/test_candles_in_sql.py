@@ -1,0 +1,224 @@
+"""`refresh_candles`: candles are a pure function of the trades, in whatever order and however often those arrive."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, localcontext
+
+import psycopg
+import pytest
+
+from cryptoviz.pairs import Timeframe
+from cryptoviz.settings import Role, Settings
+from cryptoviz.storage.database import connect
+
+pytestmark = pytest.mark.services
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+START = datetime.now(UTC).replace(hour=22, minute=57, second=0, microsecond=0) - timedelta(days=2)
+COLUMNS = "exchange, symbol, timeframe, window_start, window_end, open, high, low, close, volume, trade_count"
+
+
+@dataclass(frozen=True, order=True)
+class T:
+    """A trade, ordered as candles order them."""
+
+    at: datetime
+    trade_id: int
+    price: Decimal
+    volume: Decimal
+    exchange: str = "kraken"
+    pair: str = "BTC/USD"
+
+
+def insert(connection: psycopg.Connection, trades: Iterable[T]) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into trade_data (timestamp, exchange, pair, trade_id, price, volume, side)"
+            " values (%s, %s, %s, %s, %s, %s, 'buy') on conflict do nothing",
+            [(t.at, t.exchange, t.pair, t.trade_id, t.price, t.volume) for t in trades],
+        )
+
+
+def refresh(connection: psycopg.Connection, trades: Sequence[T]) -> list[tuple]:
+    return connection.execute(
+        f"select {COLUMNS} from refresh_candles(%s::text[], %s::text[], %s::timestamptz[])",
+        ([t.exchange for t in trades], [t.pair for t in trades], [t.at for t in trades]),
+    ).fetchall()
+
+
+def stored(connection: psycopg.Connection) -> list[tuple]:
+    return connection.execute(f"select {COLUMNS} from candles order by {COLUMNS}").fetchall()
+
+
+def exact_sum(numbers: Iterable[Decimal]) -> Decimal:
+    with localcontext(prec=60):
+        return sum(numbers, Decimal(0))
+
+
+def expected(trades: Iterable[T]) -> list[tuple]:
+    """The reference: every candle straight from the trades."""
+    windows: dict[tuple, list[T]] = {}
+    for trade in trades:
+        for timeframe in Timeframe:
+            start = trade.at - (trade.at - EPOCH) % timeframe.length
+            windows.setdefault(
+                (trade.exchange, trade.pair, str(timeframe), start, start + timeframe.length), []
+            ).append(trade)
+    return sorted(
+        (
+            *window,
+            min(part).price,
+            max(trade.price for trade in part),
+            min(trade.price for trade in part),
+            max(part).price,
+            exact_sum(trade.volume for trade in part),
+            len(part),
+        )
+        for window, part in windows.items()
+    )
+
+
+def market(seed: int, count: int, *, span: timedelta = timedelta(hours=30)) -> list[T]:
+    """Trades over several series, with equal instants, quiet stretches and numbers of many digits."""
+    dice = random.Random(seed)
+    series = [("kraken", "BTC/USD"), ("kraken", "ETH/USD"), ("binance", "BTC/USDT")]
+    trades = []
+    for trade_id in range(count):
+        exchange, pair = dice.choice(series)
+        at = START + timedelta(seconds=int(dice.betavariate(0.4, 0.4) * span.total_seconds()))
+        price = Decimal(dice.randrange(1, 10**9)) / 10 ** dice.randrange(0, 9)
+        volume = Decimal(dice.randrange(1, 10**12)).scaleb(-dice.randrange(0, 18))
+        trades.append(T(at, trade_id, price, volume, exchange, pair))
+    return trades
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_order_and_any_batches_give_the_candles_of_all_trades(each_database: Settings, seed: int) -> None:
+    trades = market(seed, 200)
+    shuffled = random.Random(seed + 100).sample(trades, len(trades))
+    with connect(Role.WRITER, each_database) as connection:
+        size = [4, 37, 200][seed]
+        for first in range(0, len(shuffled), size):
+            batch = shuffled[first : first + size]
+            insert(connection, batch)
+            refresh(connection, batch)
+        assert stored(connection) == expected(trades)
+
+
+def test_only_what_changed_is_written_and_returned(each_database: Settings) -> None:
+    trades = market(7, 60)
+    with connect(Role.WRITER, each_database) as connection:
+        insert(connection, trades)
+        assert sorted(refresh(connection, trades)) == stored(connection) == expected(trades)
+        assert refresh(connection, trades) == []
+        touched = connection.execute(
+            f"select {COLUMNS} from touched_candles(%s::text[], %s::text[], %s::timestamptz[])",
+            ([t.exchange for t in trades], [t.pair for t in trades], [t.at for t in trades]),
+        ).fetchall()
+        assert sorted(touched) == expected(trades)
+
+
+def test_a_late_trade_corrects_the_candles_of_its_windows(each_database: Settings) -> None:
+    first = T(START + timedelta(seconds=30), 2, Decimal(100), Decimal(1))
+    late = T(START + timedelta(seconds=10), 1, Decimal(250), Decimal("0.000000000000000001"))
+    with connect(Role.WRITER, each_database) as connection:
+        insert(connection, [first])
+        refresh(connection, [first])
+        insert(connection, [late])
+        assert len(refresh(connection, [late])) == len(Timeframe)
+        assert stored(connection) == expected([first, late])
+        [(open_, volume)] = connection.execute("select open, volume from candles where timeframe = '1d'").fetchall()
+    assert (open_, volume) == (Decimal(250), Decimal("1.000000000000000001"))
+
+
+def test_a_candle_of_rest_is_not_overwritten_and_counts_for_the_longer_ones(each_database: Settings) -> None:
+    trade = T(START, 1, Decimal(100), Decimal(1))
+    with connect(Role.WRITER, each_database) as connection:
+        connection.execute(
+            "insert into candles (window_start, window_end, exchange, symbol, timeframe, open, high, low, close,"
+            " volume, trade_count, closed, source)"
+            " values (%s, %s, 'kraken', 'BTC/USD', '1m', 90, 110, 80, 95, 7, 5, true, 'rest')",
+            (START, START + timedelta(minutes=1)),
+        )
+        insert(connection, [trade])
+        changed = refresh(connection, [trade])
+        assert [row[2] for row in changed] == ["5m", "15m", "1h", "1d"]
+        figures = connection.execute(
+            "select distinct open, high, low, close, volume, trade_count from candles"
+        ).fetchall()
+    assert figures == [tuple(map(Decimal, (90, 110, 80, 95, 7, 5)))]
+
+
+def test_closed_says_that_the_window_has_ended(each_database: Settings) -> None:
+    now = datetime.now(UTC)
+    old, new = T(START, 1, Decimal(1), Decimal(1)), T(now + timedelta(seconds=59), 2, Decimal(1), Decimal(1))
+    with connect(Role.WRITER, each_database) as connection:
+        insert(connection, [old, new])
+        refresh(connection, [old, new])
+        wrong = connection.execute("select count(*) from candles where closed <> (window_end <= now())").fetchone()
+        assert wrong == (0,)
+        assert connection.execute("select count(*) from candles where closed").fetchone() >= (5,)
+        connection.execute("update candles set closed = false where window_end <= now()")
+        closed = connection.execute("select timeframe from close_candles()").fetchall()
+        assert {"1m", "5m", "15m", "1h", "1d"} == {row[0] for row in closed}
+        assert connection.execute("select count(*) from close_candles()").fetchone() == (0,)
+
+
+def test_a_latecomer_does_not_replace_a_candle_whose_trades_were_retired(each_database: Settings) -> None:
+    trades = [T(START + timedelta(seconds=n), n, Decimal(100 + n), Decimal(1)) for n in range(5)]
+    late = T(START + timedelta(seconds=30), 99, Decimal(1), Decimal(1))
+    with connect(Role.WRITER, each_database) as connection:
+        insert(connection, trades)
+        refresh(connection, trades)
+        connection.execute("delete from trade_data")
+        insert(connection, [late])
+        assert refresh(connection, [late]) == []
+        assert stored(connection) == expected(trades)
+
+
+def test_writers_of_one_pair_take_turns_and_lose_nothing(each_database: Settings) -> None:
+    trades = market(11, 240, span=timedelta(minutes=3))
+
+    def write(part: list[T]) -> None:
+        with connect(Role.WRITER, each_database) as connection:
+            for first in range(0, len(part), 10):
+                with connection.transaction():
+                    insert(connection, part[first : first + 10])
+                    refresh(connection, part[first : first + 10])
+
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(write, [trades[n::4] for n in range(4)]))
+    with connect(Role.READER, each_database) as connection:
+        assert stored(connection) == expected(trades)
+
+
+def test_an_older_snapshot_is_refused(each_database: Settings) -> None:
+    with connect(Role.WRITER, each_database) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        with pytest.raises(psycopg.errors.RaiseException, match="READ COMMITTED"):
+            refresh(connection, [T(START, 1, Decimal(1), Decimal(1))])
+
+
+def test_no_trades_no_candles(each_database: Settings) -> None:
+    with connect(Role.WRITER, each_database) as connection:
+        assert refresh(connection, []) == []
+        assert refresh(connection, [T(START, 1, Decimal(1), Decimal(1))]) == []
+
+
+def test_a_trade_older_than_the_hot_age_corrects_candles_in_cold_storage(each_database: Settings) -> None:
+    day = START - timedelta(days=12)
+    trades = [T(day + timedelta(minutes=n), n, Decimal(100 + n), Decimal(1)) for n in range(30)]
+    late = T(day + timedelta(minutes=3, seconds=5), 99, Decimal(500), Decimal(2))
+    with connect(Role.WRITER, each_database) as connection:
+        insert(connection, trades)
+        refresh(connection, trades)
+        assert connection.execute("select tier_old_candles()").fetchone() == (30,)
+        insert(connection, [late])
+        refresh(connection, [late])
+        rows = connection.execute(f"select {COLUMNS} from all_candles order by {COLUMNS}").fetchall()
+    assert rows == expected([*trades, late])
