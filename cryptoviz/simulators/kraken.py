@@ -30,7 +30,7 @@ from cryptoviz.simulators.faults import Kind, Order
 from cryptoviz.simulators.market import DAY, MINUTE, SECOND, Bar, Spec, decimal
 
 _PRICE_DECIMALS: Final = {"BTC": 1, "ETH": 2, "SOL": 2, "XRP": 5, "DOGE": 7, "ADA": 6, "LTC": 2, "DOT": 4}
-_LEGACY: Final = {"BTC": "BT", "ETH": "XETH", "XRP": "RP", "LTC": "XLTC", "DOGE": "DG"}
+_LEGACY: Final = {"BTC": "XXBT", "ETH": "XETH", "XRP": "XXRP", "LTC": "XLTC", "DOGE": "XXDG"}
 _LEGACY_QUOTES: Final = {"USD": "ZUSD", "EUR": "ZEUR", "GBP": "ZGBP"}
 _ALTNAMES: Final = {"BTC": "XBT", "DOGE": "XDG"}
 _PAIR_ALTNAMES: Final = {"DOGE"}
