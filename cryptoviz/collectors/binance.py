@@ -326,8 +326,8 @@ class Binance:
         """Pages by id: `fromId` is inclusive."""
         following = first_id
         while following <= last_id:
-            limit = min(_PAGE, last_id - following + 1)
-            params: dict[str, str | int] = {"symbol": symbol(pair), "fromId": following, "limit": limit}
+            # A full page costs no more than one trade, and may fill the pair's next gaps, too.
+            params: dict[str, str | int] = {"symbol": symbol(pair), "fromId": following, "limit": _PAGE}
             page = await self._rest_trades(rest, "/api/v3/historicalTrades", params, pair)
             if not page or page[-1].trade_id < following:
                 return

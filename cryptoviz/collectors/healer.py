@@ -19,7 +19,6 @@ from cryptoviz.collectors.ledger import GapRow, Ledger
 from cryptoviz.collectors.rest import RestClient, RestError
 from cryptoviz.logs import logger
 
-_AT_ONCE: Final = 4
 _ASKED_BEFORE_GIVING_UP: Final = 3
 _AGAIN_S: Final = (1.0, 60.0)
 _SETTLE_POLL_S: Final = 0.02
@@ -29,7 +28,7 @@ _log = logger(__name__)
 
 
 class Healer:
-    """Works off gaps, a few at a time."""
+    """Works off gaps, those of one pair one after the other."""
 
     def __init__(
         self,
@@ -50,21 +49,22 @@ class Healer:
         self._rest = rest
         self._continuity = continuity
         self._again_s = again_s
-        self._queue: asyncio.Queue[Gap] = asyncio.Queue()
+        # One worker per pair: a page fetched for one gap often fills the pair's next ones, too.
+        self._queues: dict[str, asyncio.Queue[Gap]] = {pair: asyncio.Queue() for pair in continuity}
 
     def add(self, gap: Gap) -> None:
         """Heal this gap, soon."""
-        self._queue.put_nowait(gap)
+        self._queues[gap.pair].put_nowait(gap)
 
     async def run(self) -> None:
         """Heal until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for number in range(_AT_ONCE):
-                group.create_task(self._work(), name=f"healer {number}")
+            for pair, queue in self._queues.items():
+                group.create_task(self._work(queue), name=f"heal {pair}")
 
-    async def _work(self) -> None:
+    async def _work(self, queue: asyncio.Queue[Gap]) -> None:
         while True:
-            gap = await self._queue.get()
+            gap = await queue.get()
             await self._make_room()
             if not await self._attempt(gap):
                 self._postpone(gap)

@@ -25,6 +25,7 @@ from cryptoviz.logs import logger
 
 _ACK_S: Final = 10.0
 _HANDOVER_S: Final = 10.0
+_OVERLAP_S: Final = 1.0
 _REFUSED_AGAIN_S: Final = 300.0
 _MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 _MAX_QUEUE: Final = 4096
@@ -351,6 +352,8 @@ class Session:
         delivered.cancel()
         if new.delivered.is_set() or reading.done():
             self.planned += 1
+            # What is still on its way on the old connection was sent before the new one was subscribed.
+            await asyncio.wait({reading, stopping}, timeout=_OVERLAP_S, return_when=asyncio.FIRST_COMPLETED)
             await _end(old, reading)
             return new, new_reading
         await _end(new, new_reading)
