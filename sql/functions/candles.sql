@@ -57,49 +57,98 @@ begin
         perform recall_candles(exchanges, pairs, minutes);
     end if;
 
+    -- Of the newest minute of each pair the sums up to a second before the batch's earliest trade are kept in
+    -- candle_checkpoint. They hold as long as nothing arrives below `upto`; if it does, the minute is read afresh.
     return query
-    insert into candles as stored (window_start, window_end, exchange, symbol, timeframe, open, high, low, close,
-                                   volume, trade_count, closed, source, received_at)
-    select touched.minute, touched.minute + interval '1 minute', touched.exchange, touched.pair, '1m',
-           opening.price, totals.high, totals.low, closing.price, totals.volume, totals.trade_count,
-           touched.minute + interval '1 minute' <= now(), 'stream', now()
-    from (
-        select distinct exchange, pair, date_trunc('minute', instant) as minute
+    with touched as materialized (
+        select given.exchange, given.pair, date_trunc('minute', given.instant) as minute,
+               min(given.instant) as earliest,
+               date_trunc('minute', given.instant)
+                   = max(date_trunc('minute', given.instant)) over (partition by given.exchange, given.pair) as newest
         from unnest(exchanges, pairs, minutes) given (exchange, pair, instant)
-    ) touched
-    cross join lateral (
-        select max(price) as high, min(price) as low, sum(volume) as volume, count(*) as trade_count
-        from trade_data
-        where exchange = touched.exchange and pair = touched.pair
-          and "timestamp" >= touched.minute and "timestamp" < touched.minute + interval '1 minute'
-          and "timestamp" >= from_ts and "timestamp" < to_ts
-    ) totals
-    cross join lateral (
-        select price from trade_data
-        where exchange = touched.exchange and pair = touched.pair
-          and "timestamp" >= touched.minute and "timestamp" < touched.minute + interval '1 minute'
-          and "timestamp" >= from_ts and "timestamp" < to_ts
-        order by "timestamp", trade_id limit 1
-    ) opening
-    cross join lateral (
-        select price from trade_data
-        where exchange = touched.exchange and pair = touched.pair
-          and "timestamp" >= touched.minute and "timestamp" < touched.minute + interval '1 minute'
-          and "timestamp" >= from_ts and "timestamp" < to_ts
-        order by "timestamp" desc, trade_id desc limit 1
-    ) closing
-    where totals.trade_count > 0
-    on conflict (window_start, exchange, symbol, timeframe) do update
-        set (open, high, low, close, volume, trade_count, closed, received_at)
-            = (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
-               excluded.closed, excluded.received_at)
-        -- Trades leave the table after a month; a latecomer must not replace the candle by itself alone.
-        where stored.source = 'stream' and excluded.trade_count >= stored.trade_count
-          and (stored.open, stored.high, stored.low, stored.close, stored.volume, stored.trade_count, stored.closed)
-              is distinct from
-              (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
-               excluded.closed)
-    returning stored.*;
+        group by given.exchange, given.pair, date_trunc('minute', given.instant)
+    ), ranges as materialized (
+        select touched.*, known.exchange is not null as has_checkpoint, known.minute = touched.minute
+                   and known.upto <= touched.earliest as usable,
+               known.high as known_high, known.low as known_low, known.volume as known_volume,
+               known.trade_count as known_count,
+               case when known.minute = touched.minute and known.upto <= touched.earliest
+                   then known.upto else touched.minute end as start
+        from touched
+        left join candle_checkpoint known
+            on touched.newest and known.exchange = touched.exchange and known.pair = touched.pair
+    ), marked as materialized (
+        select *, case when newest then greatest(start, earliest - interval '1 second') else start end as mark
+        from ranges
+    ), sums as materialized (
+        select marked.exchange, marked.pair, marked.minute, marked.newest, marked.has_checkpoint, marked.mark,
+               greatest(case when usable then known_high end, before.high) as mark_high,
+               least(case when usable then known_low end, before.low) as mark_low,
+               coalesce(case when usable then known_volume end, 0) + coalesce(before.volume, 0) as mark_volume,
+               coalesce(case when usable then known_count end, 0) + before.trade_count as mark_count,
+               after.high, after.low, after.volume, after.trade_count
+        from marked
+        cross join lateral (
+            select max(price) as high, min(price) as low, sum(volume) as volume, count(*) as trade_count
+            from trade_data
+            where marked.mark > marked.start
+              and exchange = marked.exchange and pair = marked.pair
+              and "timestamp" >= marked.start and "timestamp" < marked.mark
+              and "timestamp" >= from_ts and "timestamp" < to_ts
+        ) before
+        cross join lateral (
+            select max(price) as high, min(price) as low, sum(volume) as volume, count(*) as trade_count
+            from trade_data
+            where exchange = marked.exchange and pair = marked.pair
+              and "timestamp" >= marked.mark and "timestamp" < marked.minute + interval '1 minute'
+              and "timestamp" >= from_ts and "timestamp" < to_ts
+        ) after
+    ), checkpoints as (
+        insert into candle_checkpoint as stored (exchange, pair, minute, upto, high, low, volume, trade_count)
+        select sums.exchange, sums.pair, sums.minute, sums.mark, sums.mark_high, sums.mark_low, sums.mark_volume,
+               sums.mark_count
+        from sums
+        where sums.newest and (sums.has_checkpoint or sums.mark_count + sums.trade_count > 500)
+        on conflict (exchange, pair) do update
+            set (minute, upto, high, low, volume, trade_count)
+                = (excluded.minute, excluded.upto, excluded.high, excluded.low, excluded.volume, excluded.trade_count)
+            where excluded.minute >= stored.minute
+    ), changed as (
+        insert into candles as stored (window_start, window_end, exchange, symbol, timeframe, open, high, low, close,
+                                       volume, trade_count, closed, source, received_at)
+        select sums.minute, sums.minute + interval '1 minute', sums.exchange, sums.pair, '1m',
+               opening.price, greatest(sums.mark_high, sums.high), least(sums.mark_low, sums.low), closing.price,
+               sums.mark_volume + coalesce(sums.volume, 0), sums.mark_count + sums.trade_count,
+               sums.minute + interval '1 minute' <= now(), 'stream', now()
+        from sums
+        cross join lateral (
+            select price from trade_data
+            where exchange = sums.exchange and pair = sums.pair
+              and "timestamp" >= sums.minute and "timestamp" < sums.minute + interval '1 minute'
+              and "timestamp" >= from_ts and "timestamp" < to_ts
+            order by "timestamp", trade_id limit 1
+        ) opening
+        cross join lateral (
+            select price from trade_data
+            where exchange = sums.exchange and pair = sums.pair
+              and "timestamp" >= sums.minute and "timestamp" < sums.minute + interval '1 minute'
+              and "timestamp" >= from_ts and "timestamp" < to_ts
+            order by "timestamp" desc, trade_id desc limit 1
+        ) closing
+        on conflict (window_start, exchange, symbol, timeframe) do update
+            set (open, high, low, close, volume, trade_count, closed, received_at)
+                = (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
+                   excluded.closed, excluded.received_at)
+            -- Trades leave the table after a month; a latecomer must not replace the candle by itself alone.
+            where stored.source = 'stream' and excluded.trade_count >= stored.trade_count
+              and (stored.open, stored.high, stored.low, stored.close, stored.volume, stored.trade_count,
+                   stored.closed)
+                  is distinct from
+                  (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
+                   excluded.closed)
+        returning stored.*
+    )
+    select * from changed;
 
     for step in
         select * from (values ('1m', '5m'), ('5m', '15m'), ('15m', '1h'), ('1h', '1d')) steps (part, whole)
@@ -109,7 +158,7 @@ begin
 end
 $$;
 comment on function refresh_candles(text[], text[], timestamptz[]) is
-    'Recomputes the candles of every timeframe that the minutes (any instants within them) touch, and returns the rows it changed';
+    'Recomputes the candles of every timeframe that the minutes touch, and returns the rows it changed. For each minute give the earliest instant of what is new in it: the minute itself is right too, but a busy minute is then read whole';
 
 create or replace function refresh_wholes(exchanges text[], pairs text[], instants timestamptz[], part text, whole text)
 returns setof candles

@@ -110,6 +110,25 @@ def test_any_order_and_any_batches_give_the_candles_of_all_trades(each_database:
         assert stored(connection) == expected(trades)
 
 
+def test_a_busy_minute_is_right_although_it_is_not_read_whole(each_database: Settings) -> None:
+    dice = random.Random(5)
+    trades = [
+        T(START + timedelta(milliseconds=45 * n), n, Decimal(dice.randrange(1, 10**6)), Decimal(dice.randrange(1, 99)))
+        for n in range(1500)
+    ]
+    # In order with a jitter of some seconds, two stragglers from the beginning in the middle.
+    arriving = sorted(trades, key=lambda trade: trade.at + timedelta(seconds=dice.random() * 3))
+    arriving[800:800] = [arriving.pop(3), arriving.pop(10)]
+    with connect(Role.WRITER, each_database) as connection:
+        for first in range(0, len(arriving), 100):
+            batch = arriving[first : first + 100]
+            insert(connection, batch)
+            refresh(connection, batch)
+            assert stored(connection) == expected(arriving[: first + 100])
+        [(kept,)] = connection.execute("select trade_count from candle_checkpoint").fetchall()
+        assert kept > 0
+
+
 def test_only_what_changed_is_written_and_returned(each_database: Settings) -> None:
     trades = market(7, 60)
     with connect(Role.WRITER, each_database) as connection:
