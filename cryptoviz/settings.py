@@ -24,6 +24,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from cryptoviz.pairs import is_pair
 
 PREFIX: Final = "CRYPTOVIZ_"
+EXCHANGES: Final = ("kraken", "binance")
+"""The exchanges that have a collector."""
 PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -62,6 +64,15 @@ def _pairs(value: list[str]) -> list[str]:
     return value
 
 
+def _exchanges(value: list[str]) -> list[str]:
+    unknown = [name for name in value if name not in EXCHANGES]
+    if unknown:
+        raise ValueError(f"no collector for {', '.join(unknown)}; choose from {', '.join(EXCHANGES)}")
+    if len(set(value)) != len(value):
+        raise ValueError("an exchange is listed twice; list each once")
+    return value
+
+
 def _readable(value: Path | None) -> Path | None:
     if value is not None and not os.access(value, os.R_OK):
         raise ValueError(f"{value} cannot be read; give the path of an existing file that this user may read")
@@ -94,7 +105,7 @@ class Settings(BaseSettings):
     log_json: bool = Field(True, description="Logs as JSON lines (true) or for people (false).")
 
     # What is collected
-    exchanges: Annotated[Names, Field(min_length=1)] = Field(
+    exchanges: Annotated[Names, AfterValidator(_exchanges), Field(min_length=1)] = Field(
         ["kraken", "binance"], description="Exchanges to collect from, separated by commas."
     )
     kraken_pairs: Pairs = Field(
