@@ -43,6 +43,7 @@ _LOW_BITS: Final = 20
 _FAR: Final = np.iinfo(np.int64).max
 
 _FIRST_SECOND: Final = np.arange(HOUR)
+_MINUTE_MARKS: Final = np.arange(0, HOUR + 1, MINUTE)
 _SHARES: Final = {
     "BTC": 0.4,
     "ETH": 0.25,
@@ -76,8 +77,8 @@ _NOISES: Final = (
     (1800, 0.0025),
     (300, 0.0012),
     (60, 0.0005),
-    (10, 0.0002),
 )
+_FAST_NOISE: Final = (10, 0.0002)
 _JUMP: Final = 0.012
 _JUMP_RARITY: Final = 25
 _NOTIONAL_PER_SECOND: Final = 20_000.0
@@ -91,10 +92,15 @@ def _key(*parts: object) -> np.uint64:
 
 def _mix(key: np.uint64, numbers: Ints) -> NDArray[np.uint64]:
     """A random 64-bit word for each number: the finalizer of splitmix64."""
-    word = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + key
-    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return word ^ (word >> np.uint64(31))
+    word = numbers.astype(np.uint64)
+    word *= np.uint64(0x9E3779B97F4A7C15)
+    word += key
+    word ^= word >> np.uint64(30)
+    word *= np.uint64(0xBF58476D1CE4E5B9)
+    word ^= word >> np.uint64(27)
+    word *= np.uint64(0x94D049BB133111EB)
+    word ^= word >> np.uint64(31)
+    return word
 
 
 def _unit(key: np.uint64, numbers: Ints) -> Floats:
@@ -103,7 +109,7 @@ def _unit(key: np.uint64, numbers: Ints) -> Floats:
 
 
 def _steps(key: np.uint64, start: int, length: int) -> tuple[Ints, Floats]:
-    first, last = start // length, (start + HOUR - 1) // length + 1
+    first, last = start // length, (start + HOUR) // length + 1
     grid = np.arange(first, last + 1)
     return grid * length, 2.0 * _unit(key, grid) - 1.0
 
@@ -441,6 +447,7 @@ class SimulatedSeries(Series):
         }
         self._noise_keys = [_key(int(self._coin), length) for length, _ in _NOISES]
         self._jump_key = _key(int(self._coin), "jump")
+        self._fast_key = _key(int(self._coin), "fast")
         self._micro_per_hour = round(rate * HOUR * 1_000_000)
         lowest, highest = _NOTIONAL_RANGE
         self._notional = min(max(_NOTIONAL_PER_SECOND / (rate / share_of(spec.base)), lowest), highest)
@@ -485,12 +492,16 @@ class SimulatedSeries(Series):
         return result
 
     def _price(self, start: int, seconds: Ints) -> Floats:
-        level = np.full(HOUR, np.log(_PRICES.get(self.spec.base, _OTHER_PRICE)))
+        # All but the fastest noise have their corners on full minutes: they are summed there and interpolated once.
+        minutes = start + _MINUTE_MARKS
+        level = np.full(len(minutes), np.log(_PRICES.get(self.spec.base, _OTHER_PRICE)))
         for (length, amplitude), key in zip(_NOISES, self._noise_keys, strict=True):
             grid, values = _steps(key, start, length)
-            level += amplitude * np.interp(seconds, grid, values)
-        grid, values = _steps(self._jump_key, start, 60)
-        level += np.interp(seconds, grid, _JUMP * values**_JUMP_RARITY)
+            level += amplitude * np.interp(minutes, grid, values)
+        grid, values = _steps(self._jump_key, start, MINUTE)
+        level += _JUMP * values[: len(minutes)] ** _JUMP_RARITY
+        grid, values = _steps(self._fast_key, start, _FAST_NOISE[0])
+        level = np.interp(seconds, minutes, level) + _FAST_NOISE[1] * np.interp(seconds, grid, values)
         level += 0.0002 * (_unit(self._keys["level"], seconds) - 0.5)
         price: Floats = np.exp(level)
         return price

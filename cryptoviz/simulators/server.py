@@ -69,6 +69,8 @@ class Simulator:
         self.exchanges: dict[str, Exchange] = {"kraken": self.kraken, "binance": self.binance}
         self._runner: web.AppRunner | None = None
         self._flows: list[asyncio.Task[None]] = []
+        self._warming: asyncio.Task[None] | None = None
+        self._stopping = False
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -103,7 +105,6 @@ class Simulator:
         application.add_routes(self._control())
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        await asyncio.to_thread(self._warm)
         site = web.TCPSite(self._runner, "127.0.0.1", self.port)
         await site.start()
         addresses = self._runner.addresses
@@ -111,16 +112,22 @@ class Simulator:
         self._flows = [
             asyncio.create_task(exchange.run(), name=f"simulated {name}") for name, exchange in self.exchanges.items()
         ]
+        self._warming = asyncio.create_task(asyncio.to_thread(self._warm))
         _log.info("simulators_ready", url=self.url, exchanges=list(self.exchanges))
 
     def _warm(self) -> None:
-        """Compute the last day once, so that the first subscription does not wait for it."""
+        """Compute the last day of each pair beside the event loop: the first ticker then finds it done."""
         for exchange in self.exchanges.values():
             for feed in exchange.feeds.values():
+                if self._stopping:
+                    return
                 feed.statistics(exchange.now(feed))
 
     async def stop(self) -> None:
         """End all sockets and stop listening."""
+        self._stopping = True
+        if self._warming is not None:
+            await self._warming
         for flow in self._flows:
             flow.cancel()
         await asyncio.gather(*self._flows, return_exceptions=True)

@@ -122,6 +122,22 @@ def play(scene: Callable[[World], Awaitable[None]], **parameters: Any) -> None:
     asyncio.run(run())
 
 
+@pytest.fixture(scope="module")
+def shared_world() -> Iterator[Simulator]:
+    with running(rate=RATE) as simulator:
+        yield simulator
+
+
+def look(scene: Callable[[World], Awaitable[None]], simulator: Simulator) -> None:
+    """Run a scene that changes nothing in the shared world: starting one costs a quarter of a second."""
+
+    async def run() -> None:
+        async with aiohttp.ClientSession() as http:
+            await asyncio.wait_for(scene(World(simulator, http)), 3 * PATIENCE_S)
+
+    asyncio.run(run())
+
+
 def trades_of(messages: list[Message], pair: str = "BTC/USD") -> list[Message]:
     return [
         trade
@@ -158,7 +174,9 @@ def shape(value: Any) -> Any:
         ("ohlc", "ws_ohlc_update.json", {"interval": 1}),
     ],
 )
-def test_kraken_messages_have_the_documented_shape(channel: str, sample: str, parameters: Message) -> None:
+def test_kraken_messages_have_the_documented_shape(
+    channel: str, sample: str, parameters: Message, shared_world: Simulator
+) -> None:
     expected = json.loads(recorded(f"kraken/ws_v2_samples/{sample}").read_text())
 
     async def scene(world: World) -> None:
@@ -168,10 +186,10 @@ def test_kraken_messages_have_the_documented_shape(channel: str, sample: str, pa
             )
             assert shape(said["data"]) == shape(expected["data"])
 
-    play(scene)
+    look(scene, shared_world)
 
 
-def test_kraken_greets_acknowledges_and_refuses_symbol_by_symbol() -> None:
+def test_kraken_greets_acknowledges_and_refuses_symbol_by_symbol(shared_world: Simulator) -> None:
     async def scene(world: World) -> None:
         async with world.socket("/kraken/v2") as client:
             status = await client.next()
@@ -206,10 +224,10 @@ def test_kraken_greets_acknowledges_and_refuses_symbol_by_symbol() -> None:
             await client.socket.send_str("{not json")
             assert (await client.until(lambda message: "error" in message))["success"] is False
 
-    play(scene)
+    look(scene, shared_world)
 
 
-def test_kraken_acknowledgement_and_pong_have_the_documented_shape() -> None:
+def test_kraken_acknowledgement_and_pong_have_the_documented_shape(shared_world: Simulator) -> None:
     async def scene(world: World) -> None:
         async with world.socket("/kraken/v2") as client:
             await client.say(
@@ -223,10 +241,10 @@ def test_kraken_acknowledgement_and_pong_have_the_documented_shape() -> None:
             pong = await client.until(lambda message: message.get("method") == "pong")
             assert shape(pong) == shape(json.loads(recorded("kraken/ws_v2_samples/ws_pong.json").read_text()))
 
-    play(scene)
+    look(scene, shared_world)
 
 
-def test_kraken_instruments_have_the_recorded_shape() -> None:
+def test_kraken_instruments_have_the_recorded_shape(shared_world: Simulator) -> None:
     capture = json.loads(recorded("kraken/ws_v2_instrument_snapshot.json").read_text())
     real = next(pair for pair in capture["data"]["pairs"] if pair["symbol"] == "BTC/USD")
     asset = next(asset for asset in capture["data"]["assets"] if asset["id"] == "BTC")
@@ -241,7 +259,7 @@ def test_kraken_instruments_have_the_recorded_shape() -> None:
             assert shape(pairs["BTC/USD"]) == shape(real)
             assert shape(said["data"]["assets"][0]) == shape(asset)
 
-    play(scene)
+    look(scene, shared_world)
 
 
 def test_kraken_sends_heartbeats_when_nothing_else_is_said() -> None:
@@ -253,7 +271,7 @@ def test_kraken_sends_heartbeats_when_nothing_else_is_said() -> None:
     play(scene)
 
 
-def test_kraken_snapshot_joins_the_updates_without_a_seam() -> None:
+def test_kraken_snapshot_joins_the_updates_without_a_seam(shared_world: Simulator) -> None:
     async def scene(world: World) -> None:
         async with world.kraken("trade", "BTC/USD", snapshot=True) as client:
             await client.until(lambda message: message.get("type") == "update" and len(trades_of(client.heard)) > 200)
@@ -262,7 +280,7 @@ def test_kraken_snapshot_joins_the_updates_without_a_seam() -> None:
             ids = [trade["trade_id"] for trade in trades_of(client.heard)]
             assert ids == list(range(ids[0], ids[0] + len(ids)))
 
-    play(scene)
+    look(scene, shared_world)
 
 
 # Truth: sockets, REST, candles and counters tell the same
@@ -426,7 +444,7 @@ def test_a_restarted_simulator_continues_the_same_series() -> None:
 # Binance, sockets
 
 
-def test_binance_events_have_the_recorded_shape() -> None:
+def test_binance_events_have_the_recorded_shape(shared_world: Simulator) -> None:
     capture: dict[str, Message] = {}
     for line in recorded("binance/ws_capture.jsonl").read_text().splitlines():
         event = json.loads(line)
@@ -444,7 +462,7 @@ def test_binance_events_have_the_recorded_shape() -> None:
                 said = await client.until(lambda message, wanted=wanted: message.get("stream") == wanted)
                 assert shape(said) == shape(capture[channel])
 
-    play(scene)
+    look(scene, shared_world)
 
 
 def test_binance_candles_close_and_equal_the_rest_candle() -> None:
@@ -466,7 +484,7 @@ def test_binance_candles_close_and_equal_the_rest_candle() -> None:
     play(scene)
 
 
-def test_binance_subscriptions_can_be_changed_and_listed() -> None:
+def test_binance_subscriptions_can_be_changed_and_listed(shared_world: Simulator) -> None:
     async def scene(world: World) -> None:
         async with world.socket("/binance/ws") as client:
             await client.say({"method": "SUBSCRIBE", "params": ["btcusdt@trade", "typousdt@trade"], "id": 1})
@@ -482,7 +500,7 @@ def test_binance_subscriptions_can_be_changed_and_listed() -> None:
             refused = await client.until(lambda message: message.get("id") == 4)
             assert refused["error"]["code"] == 2
 
-    play(scene)
+    look(scene, shared_world)
 
 
 def test_binance_pings_and_ends_sockets_after_their_lifetime() -> None:
@@ -515,14 +533,14 @@ def test_binance_pings_and_ends_sockets_after_their_lifetime() -> None:
         ("Trades", {"pair": "XBTUSD"}, "http_trades.json"),
     ],
 )
-def test_kraken_rest_has_the_recorded_shape(path: str, query: Message, sample: str) -> None:
+def test_kraken_rest_has_the_recorded_shape(path: str, query: Message, sample: str, shared_world: Simulator) -> None:
     real = json.loads(recorded(f"kraken/{sample}").read_text().replace("XBTUSDT", "XXBTZUSD"))
 
     async def scene(world: World) -> None:
         said = await world.get(f"/kraken/0/public/{path}", **query)
         assert _rows(said) == _rows(real)
 
-    play(scene)
+    look(scene, shared_world)
 
 
 def _rows(body: Any) -> Any:
@@ -546,26 +564,26 @@ def _rows(body: Any) -> Any:
         ("ping", {}, "ping_response.json"),
     ],
 )
-def test_binance_rest_has_the_documented_shape(path: str, query: Message, sample: str) -> None:
+def test_binance_rest_has_the_documented_shape(path: str, query: Message, sample: str, shared_world: Simulator) -> None:
     real = json.loads(recorded(f"binance/samples/{sample}").read_text())
 
     async def scene(world: World) -> None:
         assert _rows(await world.get(f"/binance/api/v3/{path}", **query)) == _rows(real)
 
-    play(scene)
+    look(scene, shared_world)
 
 
-def test_binance_exchange_info_has_the_documented_fields() -> None:
+def test_binance_exchange_info_has_the_documented_fields(shared_world: Simulator) -> None:
     real = json.loads(recorded("binance/samples/exchange_info_response.json").read_text())["symbols"][0]
 
     async def scene(world: World) -> None:
         info = await world.get("/binance/api/v3/exchangeInfo")
         assert set(info["symbols"][0]) == set(real)
 
-    play(scene)
+    look(scene, shared_world)
 
 
-def test_rest_refuses_as_the_exchanges_do() -> None:
+def test_rest_refuses_as_the_exchanges_do(shared_world: Simulator) -> None:
     async def scene(world: World) -> None:
         kraken = await world.get("/kraken/0/public/Trades", pair="NOPE")
         assert kraken == {"error": ["EQuery:Unknown asset pair"]}
@@ -578,13 +596,7 @@ def test_rest_refuses_as_the_exchanges_do() -> None:
         ):
             assert (await world.get("/binance/api/v3/klines", **query))["code"] == code
 
-    play(scene)
-
-
-@pytest.fixture(scope="module")
-def shared_world() -> Iterator[Simulator]:
-    with running(rate=RATE) as simulator:
-        yield simulator
+    look(scene, shared_world)
 
 
 def test_ccxt_reads_the_simulated_kraken(shared_world: Simulator) -> None:
@@ -781,7 +793,7 @@ def test_binance_limits_bite_when_switched_on() -> None:
     play(scene)
 
 
-def test_unknown_orders_are_refused_with_a_reason() -> None:
+def test_unknown_orders_are_refused_with_a_reason(shared_world: Simulator) -> None:
     async def scene(world: World) -> None:
         for order in (
             {"exchange": "nowhere", "kind": "cut"},
@@ -793,7 +805,7 @@ def test_unknown_orders_are_refused_with_a_reason() -> None:
                 assert response.status == 400
                 assert (await response.json())["error"]
 
-    play(scene)
+    look(scene, shared_world)
 
 
 def test_a_halted_market_stands_still_everywhere_and_goes_on_without_a_hole() -> None:
