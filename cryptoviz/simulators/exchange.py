@@ -114,7 +114,7 @@ class Feed:
         self._second = -1
         self._rows: list[Row] = []
         self._at = 0
-        self._day: tuple[int, Bar, list[Bar]] | None = None
+        self._day: tuple[int, Bar] | None = None
 
     @property
     def series(self) -> Series:
@@ -152,16 +152,18 @@ class Feed:
         self._rows = trades.between(self.cursor, (second + 1) * SECOND).rows()
         self._second, self._at = second, 0
 
-    def statistics(self, now: int) -> Statistics | None:
-        """The last 24 hours before `now`; None before the first trade."""
-        newest = self.series.latest(now, 1).rows()
-        if not newest:
-            return None
-        last_id, last_time, last, last_lots, _ = newest[0]
+    def statistics(self, now: int, newest: Row | None = None) -> Statistics | None:
+        """The last 24 hours before `now`; None before the first trade. `newest` is the last trade, where known."""
+        if newest is None:
+            rows = self.series.latest(now, 1).rows()
+            if not rows:
+                return None
+            newest = rows[0]
+        last_id, last_time, last, last_lots, _ = newest
         minute = now // (MINUTE * SECOND)
         if self._day is None or self._day[0] != minute:
             bars = self.series.bars(MINUTE, (minute - DAY // MINUTE) * MINUTE, minute * MINUTE, now)
-            self._day = (minute, _summed(bars, last), [])
+            self._day = (minute, _summed(bars, last))
         day = self._day[1]
         return Statistics(
             open=day.open,

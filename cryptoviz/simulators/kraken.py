@@ -233,14 +233,15 @@ class Kraken(Exchange):
                 session.write(frame)
             for row in rows:
                 feed.counters.trade(row[0])
-        after = max(row[1] for row in rows) + 1
+        newest = max(rows, key=lambda row: row[1])
+        after = newest[1] + 1
         if sessions := self.listeners("ticker", pair):
-            self._send_ticker(feed, "update", after, sessions)
+            self._send_ticker(feed, "update", after, sessions, newest)
         if sessions := self.listeners("ohlc", pair):
             self._send_candle(feed, "update", after, sessions)
 
-    def _send_ticker(self, feed: Feed, kind: str, now: int, sessions: set[Session]) -> None:
-        day = feed.statistics(now)
+    def _send_ticker(self, feed: Feed, kind: str, now: int, sessions: set[Session], newest: Row | None = None) -> None:
+        day = feed.statistics(now, newest)
         if day is None or (kind == "update" and day.last_time <= feed.counters.last_ticker):
             return
         frame = text_frame(_ticker_message(feed.spec, day, kind))
