@@ -48,6 +48,8 @@ begin
             ('all_candles', 'Candles, hot and cold.'),
             ('all_indicators', 'Indicators, hot and cold.'),
             ('all_news', 'Articles, hot and cold.'),
+            ('sentiment_hourly', 'Mean sentiment of each coin and hour.'),
+            ('ticker_ohlc_hourly', 'Open, high, low and close of the tickers of each hour.'),
             ('candles_hourly_summary', 'Hours from the 1m candles, hot and cold.')
         ) texts (relation, comment)
     loop
@@ -58,7 +60,7 @@ begin
     for entry in
         select attrelid::regclass as relation, attname as column_name, meaning.comment
         from pg_attribute
-        join pg_class on pg_class.oid = attrelid and relkind in ('r', 'p')
+        join pg_class on pg_class.oid = attrelid and relkind in ('r', 'p', 'v')
         join pg_namespace on pg_namespace.oid = relnamespace and nspname in ('public', 'cold_storage')
         join (values
             ('timestamp', 'When it happened, by the source''s word (UTC).'),
@@ -197,6 +199,12 @@ begin
             ('description', 'What it is for.'),
             ('hot_age', 'Age at which rows move to cold_storage; empty: never.'),
             ('cold_age', 'Further age at which rows leave the database; empty: never.'),
+            ('tier', 'Where the row lives: hot or cold.'),
+            ('hour', 'Start of the hour (UTC).'),
+            ('tickers', 'Number of tickers.'),
+            ('windows', 'Number of windows of sentiment_data.'),
+            ('lowest_score', 'Lowest score of a window.'),
+            ('highest_score', 'Highest score of a window.'),
             ('minute', 'Start of the minute (UTC).'),
             ('upto', 'The sums hold all trades before it (UTC).'),
             ('checksum', 'SHA-256 of the file as it was applied.'),

@@ -1,0 +1,2139 @@
+-- Generated from sql/migrations and sql/functions by `python -m cryptoviz.storage.snapshot`.
+
+CREATE SCHEMA cold_storage;
+
+CREATE TYPE public.dated_bigint AS (
+	value bigint,
+	at timestamp with time zone
+);
+
+CREATE TYPE public.dated_double_precision AS (
+	value double precision,
+	at timestamp with time zone
+);
+
+CREATE TYPE public.dated_numeric AS (
+	value numeric,
+	at timestamp with time zone
+);
+
+CREATE TYPE public.dated_text AS (
+	value text,
+	at timestamp with time zone
+);
+
+CREATE TABLE public.candles (
+    window_start timestamp with time zone NOT NULL,
+    window_end timestamp with time zone NOT NULL,
+    exchange text NOT NULL,
+    symbol text NOT NULL,
+    timeframe text NOT NULL,
+    open numeric NOT NULL,
+    high numeric NOT NULL,
+    low numeric NOT NULL,
+    close numeric NOT NULL,
+    volume numeric NOT NULL,
+    trade_count bigint DEFAULT 0 NOT NULL,
+    closed boolean DEFAULT false NOT NULL,
+    source text DEFAULT 'stream'::text NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT candles_check CHECK ((window_end > window_start)),
+    CONSTRAINT candles_check1 CHECK (((low > (0)::numeric) AND (low <= LEAST(open, close)) AND (high >= GREATEST(open, close)))),
+    CONSTRAINT candles_source_check CHECK ((source = ANY (ARRAY['stream'::text, 'rest'::text]))),
+    CONSTRAINT candles_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text]))),
+    CONSTRAINT candles_trade_count_check CHECK ((trade_count >= 0)),
+    CONSTRAINT candles_volume_check CHECK ((volume >= (0)::numeric))
+);
+
+COMMENT ON TABLE public.candles IS 'The platform''s candles: built from the trades, or fetched closed over REST, which wins. Older ones: all_candles.';
+
+COMMENT ON COLUMN public.candles.window_start IS 'First instant of the window, a multiple of its length since the epoch (UTC).';
+
+COMMENT ON COLUMN public.candles.window_end IS 'First instant after the window (UTC).';
+
+COMMENT ON COLUMN public.candles.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.candles.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN public.candles.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
+
+COMMENT ON COLUMN public.candles.open IS 'Price of the first trade, by time and trade id; quote coin.';
+
+COMMENT ON COLUMN public.candles.high IS 'Highest price; quote coin.';
+
+COMMENT ON COLUMN public.candles.low IS 'Lowest price; quote coin.';
+
+COMMENT ON COLUMN public.candles.close IS 'Price of the last trade, by time and trade id; quote coin.';
+
+COMMENT ON COLUMN public.candles.volume IS 'Amount traded; base coin.';
+
+COMMENT ON COLUMN public.candles.trade_count IS 'Number of trades.';
+
+COMMENT ON COLUMN public.candles.closed IS 'The window has ended.';
+
+COMMENT ON COLUMN public.candles.source IS 'stream: built from trades; rest: fetched closed, which wins.';
+
+COMMENT ON COLUMN public.candles.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE FUNCTION public.close_candles() RETURNS SETOF public.candles
+    LANGUAGE sql
+    AS $$
+    update candles set closed = true, received_at = now()
+    where not closed and source = 'stream' and window_end <= now()
+    returning candles.*
+$$;
+
+COMMENT ON FUNCTION public.close_candles() IS 'Marks stream candles closed whose window has ended without a further trade, and returns them';
+
+CREATE FUNCTION public.dated_value(state public.dated_bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $_$select ($1).value$_$;
+
+CREATE FUNCTION public.dated_value(state public.dated_double_precision) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $_$select ($1).value$_$;
+
+CREATE FUNCTION public.dated_value(state public.dated_numeric) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $_$select ($1).value$_$;
+
+CREATE FUNCTION public.dated_value(state public.dated_text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $_$select ($1).value$_$;
+
+CREATE FUNCTION public.edition() RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+    select case
+        when not exists (select from pg_extension where extname = 'timescaledb') then 'plain'
+        when current_setting('timescaledb.license', true) = 'apache' then 'apache'
+        else 'community'
+    end
+$$;
+
+COMMENT ON FUNCTION public.edition() IS 'community, apache or plain: what this database''s TimescaleDB offers';
+
+CREATE FUNCTION public.first_step(state public.dated_bigint, value bigint, at timestamp with time zone) RETURNS public.dated_bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $_$select case when $3 is null or ($1).at <= $3 then $1 else row($2, $3)::dated_bigint end$_$;
+
+CREATE FUNCTION public.first_step(state public.dated_double_precision, value double precision, at timestamp with time zone) RETURNS public.dated_double_precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $_$select case when $3 is null or ($1).at <= $3 then $1 else row($2, $3)::dated_double_precision end$_$;
+
+CREATE FUNCTION public.first_step(state public.dated_numeric, value numeric, at timestamp with time zone) RETURNS public.dated_numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $_$select case when $3 is null or ($1).at <= $3 then $1 else row($2, $3)::dated_numeric end$_$;
+
+CREATE FUNCTION public.first_step(state public.dated_text, value text, at timestamp with time zone) RETURNS public.dated_text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $_$select case when $3 is null or ($1).at <= $3 then $1 else row($2, $3)::dated_text end$_$;
+
+CREATE FUNCTION public.last_step(state public.dated_bigint, value bigint, at timestamp with time zone) RETURNS public.dated_bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $_$select case when $3 is null or ($1).at >= $3 then $1 else row($2, $3)::dated_bigint end$_$;
+
+CREATE FUNCTION public.last_step(state public.dated_double_precision, value double precision, at timestamp with time zone) RETURNS public.dated_double_precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $_$select case when $3 is null or ($1).at >= $3 then $1 else row($2, $3)::dated_double_precision end$_$;
+
+CREATE FUNCTION public.last_step(state public.dated_numeric, value numeric, at timestamp with time zone) RETURNS public.dated_numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $_$select case when $3 is null or ($1).at >= $3 then $1 else row($2, $3)::dated_numeric end$_$;
+
+CREATE FUNCTION public.last_step(state public.dated_text, value text, at timestamp with time zone) RETURNS public.dated_text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $_$select case when $3 is null or ($1).at >= $3 then $1 else row($2, $3)::dated_text end$_$;
+
+CREATE FUNCTION public.lock_series(exchanges text[], pairs text[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+    key bigint;
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'candles need READ COMMITTED: an older snapshot would miss trades of other transactions';
+    end if;
+    for key in
+        select distinct hashtextextended(exchange || ':' || pair, 0)
+        from unnest(exchanges, pairs) touched (exchange, pair)
+        order by 1
+    loop
+        perform pg_advisory_xact_lock(key);
+    end loop;
+end
+$$;
+
+CREATE FUNCTION public.lock_tiering(shared boolean) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if shared then
+        perform pg_advisory_xact_lock_shared(hashtextextended('cryptoviz:tiering', 0));
+    else
+        perform pg_advisory_xact_lock(hashtextextended('cryptoviz:tiering', 0));
+    end if;
+end
+$$;
+
+CREATE FUNCTION public.make_columnar(relation regclass, time_column name, segment_by text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if edition() = 'community' then
+        execute format('alter table %s set (timescaledb.compress, timescaledb.compress_segmentby = %L, '
+                       'timescaledb.compress_orderby = %L)', relation, segment_by, quote_ident(time_column) || ' desc');
+    end if;
+end
+$$;
+
+COMMENT ON FUNCTION public.make_columnar(relation regclass, time_column name, segment_by text) IS 'Turns on the columnstore of a table where the edition can';
+
+CREATE FUNCTION public.make_hypertable(relation regclass, time_column name, chunk interval) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if edition() <> 'plain' then
+        execute format('select create_hypertable(%L, by_range(%L, %L::interval), create_default_indexes => false)',
+                       relation, time_column, chunk);
+    end if;
+end
+$$;
+
+COMMENT ON FUNCTION public.make_hypertable(relation regclass, time_column name, chunk interval) IS 'Partitions a table by time where the edition can';
+
+CREATE FUNCTION public.make_rollup(rollup name, definition text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if edition() = 'community' then
+        execute format('create materialized view %I with (timescaledb.continuous, '
+                       'timescaledb.materialized_only = false) as %s with no data', rollup, definition);
+    else
+        execute format('create view %I as %s', rollup, definition);
+    end if;
+end
+$$;
+
+COMMENT ON FUNCTION public.make_rollup(rollup name, definition text) IS 'Creates a continuous aggregate where the edition can, else a view';
+
+CREATE FUNCTION public.recall_candles(exchanges text[], pairs text[], instants timestamp with time zone[]) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+    moved bigint;
+begin
+    perform lock_tiering(shared => true);
+    with touched as (
+        select distinct exchange, pair, date_bin(interval '24 hours', instant, 'epoch') as day
+        from unnest(exchanges, pairs, instants) given (exchange, pair, instant)
+    ), gone as (
+        delete from cold_storage.candles cold using touched
+        where cold.exchange = touched.exchange and cold.symbol = touched.pair
+          and cold.window_start >= touched.day and cold.window_start < touched.day + interval '24 hours'
+          and cold.window_start >= (select min(day) from touched)
+          and cold.window_start < (select max(day) + interval '24 hours' from touched)
+        returning cold.*
+    ), back as (
+        insert into candles select * from gone
+        on conflict (window_start, exchange, symbol, timeframe) do nothing
+    )
+    select count(*) into moved from gone;
+    return moved;
+end
+$$;
+
+COMMENT ON FUNCTION public.recall_candles(exchanges text[], pairs text[], instants timestamp with time zone[]) IS 'Brings the days that the instants touch back from cold_storage, so that old candles can be corrected in one place; call it before writing candles older than a week';
+
+CREATE FUNCTION public.refresh_candles(exchanges text[], pairs text[], minutes timestamp with time zone[]) RETURNS SETOF public.candles
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    from_ts timestamptz;
+    to_ts timestamptz;
+    step record;
+begin
+    if cardinality(exchanges) is distinct from cardinality(pairs)
+       or cardinality(pairs) is distinct from cardinality(minutes) then
+        raise exception 'exchanges, pairs and minutes must be of one length';
+    end if;
+    perform lock_series(exchanges, pairs);
+
+    select min(date_trunc('minute', m)), max(date_trunc('minute', m)) + interval '1 minute'
+    into from_ts, to_ts
+    from unnest(minutes) m;
+    if from_ts < now() - interval '7 days' then
+        perform recall_candles(exchanges, pairs, minutes);
+    end if;
+
+    -- Of the newest minute of each pair the sums up to a second before the batch's earliest trade are kept in
+    -- candle_checkpoint. They hold as long as nothing arrives below `upto`; if it does, the minute is read afresh.
+    return query
+    with touched as materialized (
+        select given.exchange, given.pair, date_trunc('minute', given.instant) as minute,
+               min(given.instant) as earliest,
+               date_trunc('minute', given.instant)
+                   = max(date_trunc('minute', given.instant)) over (partition by given.exchange, given.pair) as newest
+        from unnest(exchanges, pairs, minutes) given (exchange, pair, instant)
+        group by given.exchange, given.pair, date_trunc('minute', given.instant)
+    ), ranges as materialized (
+        select touched.*, known.exchange is not null as has_checkpoint, known.minute = touched.minute
+                   and known.upto <= touched.earliest as usable,
+               known.high as known_high, known.low as known_low, known.volume as known_volume,
+               known.trade_count as known_count,
+               case when known.minute = touched.minute and known.upto <= touched.earliest
+                   then known.upto else touched.minute end as start
+        from touched
+        left join candle_checkpoint known
+            on touched.newest and known.exchange = touched.exchange and known.pair = touched.pair
+    ), marked as materialized (
+        select *, case when newest then greatest(start, earliest - interval '1 second') else start end as mark
+        from ranges
+    ), sums as materialized (
+        select marked.exchange, marked.pair, marked.minute, marked.newest, marked.has_checkpoint, marked.mark,
+               greatest(case when usable then known_high end, before.high) as mark_high,
+               least(case when usable then known_low end, before.low) as mark_low,
+               coalesce(case when usable then known_volume end, 0) + coalesce(before.volume, 0) as mark_volume,
+               coalesce(case when usable then known_count end, 0) + before.trade_count as mark_count,
+               after.high, after.low, after.volume, after.trade_count
+        from marked
+        cross join lateral (
+            select max(price) as high, min(price) as low, sum(volume) as volume, count(*) as trade_count
+            from trade_data
+            where marked.mark > marked.start
+              and exchange = marked.exchange and pair = marked.pair
+              and "timestamp" >= marked.start and "timestamp" < marked.mark
+              and "timestamp" >= from_ts and "timestamp" < to_ts
+        ) before
+        cross join lateral (
+            select max(price) as high, min(price) as low, sum(volume) as volume, count(*) as trade_count
+            from trade_data
+            where exchange = marked.exchange and pair = marked.pair
+              and "timestamp" >= marked.mark and "timestamp" < marked.minute + interval '1 minute'
+              and "timestamp" >= from_ts and "timestamp" < to_ts
+        ) after
+    ), checkpoints as (
+        insert into candle_checkpoint as stored (exchange, pair, minute, upto, high, low, volume, trade_count)
+        select sums.exchange, sums.pair, sums.minute, sums.mark, sums.mark_high, sums.mark_low, sums.mark_volume,
+               sums.mark_count
+        from sums
+        where sums.newest and (sums.has_checkpoint or sums.mark_count + sums.trade_count > 500)
+        on conflict (exchange, pair) do update
+            set (minute, upto, high, low, volume, trade_count)
+                = (excluded.minute, excluded.upto, excluded.high, excluded.low, excluded.volume, excluded.trade_count)
+            where excluded.minute >= stored.minute
+    ), changed as (
+        insert into candles as stored (window_start, window_end, exchange, symbol, timeframe, open, high, low, close,
+                                       volume, trade_count, closed, source, received_at)
+        select sums.minute, sums.minute + interval '1 minute', sums.exchange, sums.pair, '1m',
+               opening.price, greatest(sums.mark_high, sums.high), least(sums.mark_low, sums.low), closing.price,
+               sums.mark_volume + coalesce(sums.volume, 0), sums.mark_count + sums.trade_count,
+               sums.minute + interval '1 minute' <= now(), 'stream', now()
+        from sums
+        cross join lateral (
+            select price from trade_data
+            where exchange = sums.exchange and pair = sums.pair
+              and "timestamp" >= sums.minute and "timestamp" < sums.minute + interval '1 minute'
+              and "timestamp" >= from_ts and "timestamp" < to_ts
+            order by "timestamp", trade_id limit 1
+        ) opening
+        cross join lateral (
+            select price from trade_data
+            where exchange = sums.exchange and pair = sums.pair
+              and "timestamp" >= sums.minute and "timestamp" < sums.minute + interval '1 minute'
+              and "timestamp" >= from_ts and "timestamp" < to_ts
+            order by "timestamp" desc, trade_id desc limit 1
+        ) closing
+        on conflict (window_start, exchange, symbol, timeframe) do update
+            set (open, high, low, close, volume, trade_count, closed, received_at)
+                = (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
+                   excluded.closed, excluded.received_at)
+            -- Trades leave the table after a month; a latecomer must not replace the candle by itself alone.
+            where stored.source = 'stream' and excluded.trade_count >= stored.trade_count
+              and (stored.open, stored.high, stored.low, stored.close, stored.volume, stored.trade_count,
+                   stored.closed)
+                  is distinct from
+                  (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
+                   excluded.closed)
+        returning stored.*
+    )
+    select * from changed;
+
+    for step in
+        select * from (values ('1m', '5m'), ('5m', '15m'), ('15m', '1h'), ('1h', '1d')) steps (part, whole)
+    loop
+        return query select * from refresh_wholes(exchanges, pairs, minutes, step.part, step.whole);
+    end loop;
+end
+$$;
+
+COMMENT ON FUNCTION public.refresh_candles(exchanges text[], pairs text[], minutes timestamp with time zone[]) IS 'Recomputes the candles of every timeframe that the minutes touch, and returns the rows it changed. For each minute give the earliest instant of what is new in it: the minute itself is right too, but a busy minute is then read whole';
+
+CREATE FUNCTION public.refresh_wholes(exchanges text[], pairs text[], instants timestamp with time zone[], part text, whole text) RETURNS SETOF public.candles
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    length constant interval := timeframe_length(whole);
+    from_ts timestamptz;
+    to_ts timestamptz;
+begin
+    select min(date_bin(length, i, 'epoch')), max(date_bin(length, i, 'epoch')) + length
+    into from_ts, to_ts
+    from unnest(instants) i;
+
+    return query
+    insert into candles as stored (window_start, window_end, exchange, symbol, timeframe, open, high, low, close,
+                                   volume, trade_count, closed, source, received_at)
+    select touched.bucket, touched.bucket + length, touched.exchange, touched.pair, whole,
+           parts.opens[1], parts.high, parts.low, parts.closes[parts.candles], parts.volume, parts.trade_count,
+           touched.bucket + length <= now(), 'stream', now()
+    from (
+        select distinct exchange, pair, date_bin(length, instant, 'epoch') as bucket
+        from unnest(exchanges, pairs, instants) given (exchange, pair, instant)
+    ) touched
+    cross join lateral (
+        select array_agg(ordered.open) as opens, array_agg(ordered.close) as closes, max(ordered.high) as high,
+               min(ordered.low) as low, sum(ordered.volume) as volume, sum(ordered.trade_count)::bigint as trade_count,
+               count(*) as candles
+        from (
+            select candles.open, candles.high, candles.low, candles.close, candles.volume, candles.trade_count
+            from candles
+            where exchange = touched.exchange and symbol = touched.pair and timeframe = part
+              and window_start >= touched.bucket and window_start < touched.bucket + length
+              and window_start >= from_ts and window_start < to_ts
+            order by window_start
+        ) ordered
+    ) parts
+    where parts.candles > 0
+    on conflict (window_start, exchange, symbol, timeframe) do update
+        set (open, high, low, close, volume, trade_count, closed, received_at)
+            = (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
+               excluded.closed, excluded.received_at)
+        where stored.source = 'stream'
+          and (stored.open, stored.high, stored.low, stored.close, stored.volume, stored.trade_count, stored.closed)
+              is distinct from
+              (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
+               excluded.closed)
+    returning stored.*;
+end
+$$;
+
+COMMENT ON FUNCTION public.refresh_wholes(exchanges text[], pairs text[], instants timestamp with time zone[], part text, whole text) IS 'Recomputes the candles of one timeframe from the next shorter one; only for refresh_candles, which holds the lock';
+
+CREATE FUNCTION public.tier_old_candles(batch_rows integer DEFAULT 100000) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+    moved bigint;
+begin
+    perform lock_tiering(shared => false);
+    with due as (
+        select window_start, exchange, symbol, timeframe
+        from candles join tiering_policy policy using (timeframe)
+        where policy.subject = 'candles' and policy.hot_age is not null and candles.window_end <= now() - policy.hot_age
+          and candles.window_end <= now() - (select min(hot_age) from tiering_policy where subject = 'candles')
+        order by window_start
+        limit batch_rows
+    ), gone as (
+        delete from candles using due
+        where candles.window_start = due.window_start and candles.exchange = due.exchange
+          and candles.symbol = due.symbol and candles.timeframe = due.timeframe
+        returning candles.*
+    ), kept as (
+        insert into cold_storage.candles as stored select * from gone
+        on conflict (window_start, exchange, symbol, timeframe) do update
+            set (window_end, open, high, low, close, volume, trade_count, closed, source, received_at)
+                = (excluded.window_end, excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume,
+                   excluded.trade_count, excluded.closed, excluded.source, excluded.received_at)
+            where excluded.source = 'rest' or stored.source = 'stream'
+    )
+    select count(*) into moved from gone;
+    return moved;
+end
+$$;
+
+COMMENT ON FUNCTION public.tier_old_candles(batch_rows integer) IS 'Moves one batch of candles older than their timeframe''s hot age to cold_storage; returns the number of rows';
+
+CREATE FUNCTION public.tier_old_indicators(batch_rows integer DEFAULT 100000) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+    moved bigint;
+begin
+    perform lock_tiering(shared => false);
+    with due as (
+        select window_start, exchange, symbol, timeframe
+        from indicators join tiering_policy policy using (timeframe)
+        where policy.subject = 'indicators' and policy.hot_age is not null
+          and indicators.window_start <= now() - policy.hot_age - timeframe_length(timeframe)
+          and indicators.window_start <= now() - (select min(hot_age) from tiering_policy where subject = 'indicators')
+        order by window_start
+        limit batch_rows
+    ), gone as (
+        delete from indicators using due
+        where indicators.window_start = due.window_start and indicators.exchange = due.exchange
+          and indicators.symbol = due.symbol and indicators.timeframe = due.timeframe
+        returning indicators.*
+    ), kept as (
+        insert into cold_storage.indicators select * from gone
+        on conflict (window_start, exchange, symbol, timeframe) do update
+            set (rsi_14, macd, macd_signal, macd_histogram, bollinger_upper, bollinger_middle, bollinger_lower,
+                 momentum_10, state, received_at)
+                = (excluded.rsi_14, excluded.macd, excluded.macd_signal, excluded.macd_histogram,
+                   excluded.bollinger_upper, excluded.bollinger_middle, excluded.bollinger_lower,
+                   excluded.momentum_10, excluded.state, excluded.received_at)
+    )
+    select count(*) into moved from gone;
+    return moved;
+end
+$$;
+
+COMMENT ON FUNCTION public.tier_old_indicators(batch_rows integer) IS 'Moves one batch of indicators older than their timeframe''s hot age to cold_storage; returns the number of rows';
+
+CREATE FUNCTION public.tier_old_news(batch_rows integer DEFAULT 100000) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+    moved bigint;
+begin
+    perform lock_tiering(shared => false);
+    with due as (
+        select "timestamp", website, article_id
+        from article_data
+        where "timestamp" <= now() - (select hot_age from tiering_policy where subject = 'news')
+        order by "timestamp"
+        limit batch_rows
+    ), gone as (
+        delete from article_data using due
+        where article_data."timestamp" = due."timestamp" and article_data.website = due.website
+          and article_data.article_id = due.article_id
+        returning article_data.*
+    ), kept as (
+        insert into cold_storage.article_data as stored select * from gone
+        on conflict ("timestamp", website, article_id) do update
+            set (title, url, summary, cryptocurrencies_mentioned, sentiment_score, sentiment_label, revision,
+                 received_at)
+                = (excluded.title, excluded.url, excluded.summary, excluded.cryptocurrencies_mentioned,
+                   excluded.sentiment_score, excluded.sentiment_label, excluded.revision, excluded.received_at)
+            where excluded.revision >= stored.revision
+    )
+    select count(*) into moved from gone;
+    return moved;
+end
+$$;
+
+COMMENT ON FUNCTION public.tier_old_news(batch_rows integer) IS 'Moves one batch of articles older than their hot age to cold_storage; returns the number of rows';
+
+CREATE FUNCTION public.time_bucket(bucket_width interval, ts timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$
+        select case
+            when extract(year from bucket_width) = 0 and extract(month from bucket_width) = 0
+                then date_bin(bucket_width, ts, '2000-01-03 00:00:00+00')
+            else (make_date(
+                (((extract(year from ts at time zone 'UTC') * 12 + extract(month from ts at time zone 'UTC') - 1)::int
+                  / (extract(year from bucket_width) * 12 + extract(month from bucket_width))::int)
+                 * (extract(year from bucket_width) * 12 + extract(month from bucket_width))::int) / 12,
+                (((extract(year from ts at time zone 'UTC') * 12 + extract(month from ts at time zone 'UTC') - 1)::int
+                  / (extract(year from bucket_width) * 12 + extract(month from bucket_width))::int)
+                 * (extract(year from bucket_width) * 12 + extract(month from bucket_width))::int) % 12 + 1,
+                1)::timestamp at time zone 'UTC')
+        end
+    $$;
+
+CREATE FUNCTION public.timeframe_length(timeframe text) RETURNS interval
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE timeframe WHEN '1m'::text THEN '00:01:00'::interval WHEN '5m'::text THEN '00:05:00'::interval WHEN '15m'::text THEN '00:15:00'::interval WHEN '1h'::text THEN '01:00:00'::interval WHEN '1d'::text THEN '24:00:00'::interval ELSE NULL::interval END;
+
+CREATE FUNCTION public.touched_candles(exchanges text[], pairs text[], minutes timestamp with time zone[]) RETURNS SETOF public.candles
+    LANGUAGE sql STABLE
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+    select candles.*
+    from (
+        select distinct exchange, pair, timeframe, date_bin(timeframe_length(timeframe), instant, 'epoch') as bucket
+        from unnest(exchanges, pairs, minutes) given (exchange, pair, instant),
+             unnest(array['1m', '5m', '15m', '1h', '1d']) timeframe
+    ) touched
+    join candles on candles.exchange = touched.exchange and candles.symbol = touched.pair
+                and candles.timeframe = touched.timeframe and candles.window_start = touched.bucket
+$$;
+
+COMMENT ON FUNCTION public.touched_candles(exchanges text[], pairs text[], minutes timestamp with time zone[]) IS 'The stored candles of every timeframe that the minutes touch, changed or not';
+
+CREATE AGGREGATE public.first(value double precision, at timestamp with time zone) (
+    SFUNC = public.first_step,
+    STYPE = public.dated_double_precision,
+    FINALFUNC = public.dated_value
+);
+
+CREATE AGGREGATE public.first(value bigint, at timestamp with time zone) (
+    SFUNC = public.first_step,
+    STYPE = public.dated_bigint,
+    FINALFUNC = public.dated_value
+);
+
+CREATE AGGREGATE public.first(value numeric, at timestamp with time zone) (
+    SFUNC = public.first_step,
+    STYPE = public.dated_numeric,
+    FINALFUNC = public.dated_value
+);
+
+CREATE AGGREGATE public.first(value text, at timestamp with time zone) (
+    SFUNC = public.first_step,
+    STYPE = public.dated_text,
+    FINALFUNC = public.dated_value
+);
+
+CREATE AGGREGATE public.last(value double precision, at timestamp with time zone) (
+    SFUNC = public.last_step,
+    STYPE = public.dated_double_precision,
+    FINALFUNC = public.dated_value
+);
+
+CREATE AGGREGATE public.last(value bigint, at timestamp with time zone) (
+    SFUNC = public.last_step,
+    STYPE = public.dated_bigint,
+    FINALFUNC = public.dated_value
+);
+
+CREATE AGGREGATE public.last(value numeric, at timestamp with time zone) (
+    SFUNC = public.last_step,
+    STYPE = public.dated_numeric,
+    FINALFUNC = public.dated_value
+);
+
+CREATE AGGREGATE public.last(value text, at timestamp with time zone) (
+    SFUNC = public.last_step,
+    STYPE = public.dated_text,
+    FINALFUNC = public.dated_value
+);
+
+CREATE TABLE cold_storage.article_data (
+    "timestamp" timestamp with time zone NOT NULL,
+    website text NOT NULL,
+    article_id text NOT NULL,
+    title text NOT NULL,
+    url text NOT NULL,
+    summary text,
+    cryptocurrencies_mentioned text[] DEFAULT '{}'::text[] NOT NULL,
+    sentiment_score double precision,
+    sentiment_label text,
+    revision integer DEFAULT 1 NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT article_data_revision_check CHECK ((revision >= 1)),
+    CONSTRAINT article_data_sentiment_label_check CHECK ((sentiment_label = ANY (ARRAY['positive'::text, 'neutral'::text, 'negative'::text]))),
+    CONSTRAINT article_data_sentiment_score_check CHECK (((sentiment_score >= (0)::double precision) AND (sentiment_score <= (1)::double precision)))
+);
+
+COMMENT ON TABLE cold_storage.article_data IS 'Articles older than their hot age.';
+
+COMMENT ON COLUMN cold_storage.article_data."timestamp" IS 'When it was published, by the publisher''s word (UTC).';
+
+COMMENT ON COLUMN cold_storage.article_data.website IS 'The site that published it.';
+
+COMMENT ON COLUMN cold_storage.article_data.article_id IS 'The feed''s guid.';
+
+COMMENT ON COLUMN cold_storage.article_data.title IS 'Headline.';
+
+COMMENT ON COLUMN cold_storage.article_data.url IS 'Address.';
+
+COMMENT ON COLUMN cold_storage.article_data.summary IS 'Summary of the feed, or the beginning of the text.';
+
+COMMENT ON COLUMN cold_storage.article_data.cryptocurrencies_mentioned IS 'Base coins that the text mentions.';
+
+COMMENT ON COLUMN cold_storage.article_data.sentiment_score IS 'How it sounds: 0 is negative, 1 is positive.';
+
+COMMENT ON COLUMN cold_storage.article_data.sentiment_label IS 'positive above 0.6, negative below 0.4, else neutral.';
+
+COMMENT ON COLUMN cold_storage.article_data.revision IS 'Counts the versions the site published, from 1.';
+
+COMMENT ON COLUMN cold_storage.article_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE TABLE cold_storage.candles (
+    window_start timestamp with time zone NOT NULL,
+    window_end timestamp with time zone NOT NULL,
+    exchange text NOT NULL,
+    symbol text NOT NULL,
+    timeframe text NOT NULL,
+    open numeric NOT NULL,
+    high numeric NOT NULL,
+    low numeric NOT NULL,
+    close numeric NOT NULL,
+    volume numeric NOT NULL,
+    trade_count bigint DEFAULT 0 NOT NULL,
+    closed boolean DEFAULT false NOT NULL,
+    source text DEFAULT 'stream'::text NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT candles_check CHECK ((window_end > window_start)),
+    CONSTRAINT candles_check1 CHECK (((low > (0)::numeric) AND (low <= LEAST(open, close)) AND (high >= GREATEST(open, close)))),
+    CONSTRAINT candles_source_check CHECK ((source = ANY (ARRAY['stream'::text, 'rest'::text]))),
+    CONSTRAINT candles_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text]))),
+    CONSTRAINT candles_trade_count_check CHECK ((trade_count >= 0)),
+    CONSTRAINT candles_volume_check CHECK ((volume >= (0)::numeric))
+);
+
+COMMENT ON TABLE cold_storage.candles IS 'Candles older than their hot age.';
+
+COMMENT ON COLUMN cold_storage.candles.window_start IS 'First instant of the window, a multiple of its length since the epoch (UTC).';
+
+COMMENT ON COLUMN cold_storage.candles.window_end IS 'First instant after the window (UTC).';
+
+COMMENT ON COLUMN cold_storage.candles.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN cold_storage.candles.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN cold_storage.candles.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
+
+COMMENT ON COLUMN cold_storage.candles.open IS 'Price of the first trade, by time and trade id; quote coin.';
+
+COMMENT ON COLUMN cold_storage.candles.high IS 'Highest price; quote coin.';
+
+COMMENT ON COLUMN cold_storage.candles.low IS 'Lowest price; quote coin.';
+
+COMMENT ON COLUMN cold_storage.candles.close IS 'Price of the last trade, by time and trade id; quote coin.';
+
+COMMENT ON COLUMN cold_storage.candles.volume IS 'Amount traded; base coin.';
+
+COMMENT ON COLUMN cold_storage.candles.trade_count IS 'Number of trades.';
+
+COMMENT ON COLUMN cold_storage.candles.closed IS 'The window has ended.';
+
+COMMENT ON COLUMN cold_storage.candles.source IS 'stream: built from trades; rest: fetched closed, which wins.';
+
+COMMENT ON COLUMN cold_storage.candles.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE TABLE cold_storage.indicators (
+    window_start timestamp with time zone NOT NULL,
+    exchange text NOT NULL,
+    symbol text NOT NULL,
+    timeframe text NOT NULL,
+    rsi_14 double precision,
+    macd double precision,
+    macd_signal double precision,
+    macd_histogram double precision,
+    bollinger_upper double precision,
+    bollinger_middle double precision,
+    bollinger_lower double precision,
+    momentum_10 double precision,
+    state double precision[],
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT indicators_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text])))
+);
+
+COMMENT ON TABLE cold_storage.indicators IS 'Indicators older than their hot age.';
+
+COMMENT ON COLUMN cold_storage.indicators.window_start IS 'First instant of the window, a multiple of its length since the epoch (UTC).';
+
+COMMENT ON COLUMN cold_storage.indicators.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN cold_storage.indicators.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN cold_storage.indicators.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
+
+COMMENT ON COLUMN cold_storage.indicators.rsi_14 IS 'Relative strength index over 14 candles, 0 to 100.';
+
+COMMENT ON COLUMN cold_storage.indicators.macd IS 'Moving average convergence divergence, 12 and 26 candles; quote coin.';
+
+COMMENT ON COLUMN cold_storage.indicators.macd_signal IS 'Average of macd over 9 candles; quote coin.';
+
+COMMENT ON COLUMN cold_storage.indicators.macd_histogram IS 'macd less its signal; quote coin.';
+
+COMMENT ON COLUMN cold_storage.indicators.bollinger_upper IS 'Middle plus two standard deviations; quote coin.';
+
+COMMENT ON COLUMN cold_storage.indicators.bollinger_middle IS 'Mean close of 20 candles; quote coin.';
+
+COMMENT ON COLUMN cold_storage.indicators.bollinger_lower IS 'Middle less two standard deviations; quote coin.';
+
+COMMENT ON COLUMN cold_storage.indicators.momentum_10 IS 'Close less the close 10 candles before; quote coin.';
+
+COMMENT ON COLUMN cold_storage.indicators.state IS 'State of the recurrences after this candle.';
+
+COMMENT ON COLUMN cold_storage.indicators.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE TABLE public.action_log (
+    id bigint NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    actor text DEFAULT SESSION_USER NOT NULL,
+    action text NOT NULL,
+    subject text NOT NULL,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+
+COMMENT ON TABLE public.action_log IS 'Who did what by hand: starts, stops, releases, changes.';
+
+COMMENT ON COLUMN public.action_log.id IS 'Number of the row.';
+
+COMMENT ON COLUMN public.action_log.at IS 'When (UTC).';
+
+COMMENT ON COLUMN public.action_log.actor IS 'Who.';
+
+COMMENT ON COLUMN public.action_log.action IS 'What was done.';
+
+COMMENT ON COLUMN public.action_log.subject IS 'What it is about.';
+
+COMMENT ON COLUMN public.action_log.detail IS 'Further facts.';
+
+ALTER TABLE public.action_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.action_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.alert_data (
+    "timestamp" timestamp with time zone NOT NULL,
+    exchange text NOT NULL,
+    pair text NOT NULL,
+    alert_type text NOT NULL,
+    last_price numeric NOT NULL,
+    change_percent double precision NOT NULL,
+    threshold double precision NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT alert_data_last_price_check CHECK ((last_price > (0)::numeric))
+);
+
+COMMENT ON TABLE public.alert_data IS 'Prices that moved at least the threshold within the alert window. Kept 90 days.';
+
+COMMENT ON COLUMN public.alert_data."timestamp" IS 'When it happened, by the source''s word (UTC).';
+
+COMMENT ON COLUMN public.alert_data.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.alert_data.pair IS 'BASE/QUOTE, such as BTC/USD; always BTC and DOGE.';
+
+COMMENT ON COLUMN public.alert_data.alert_type IS 'Which way the price moved: price_up or price_down.';
+
+COMMENT ON COLUMN public.alert_data.last_price IS 'Price that raised the alert; quote coin.';
+
+COMMENT ON COLUMN public.alert_data.change_percent IS 'The move, signed, in percent.';
+
+COMMENT ON COLUMN public.alert_data.threshold IS 'The threshold it reached, in percent.';
+
+COMMENT ON COLUMN public.alert_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE VIEW public.all_candles AS
+ SELECT candles.window_start,
+    candles.window_end,
+    candles.exchange,
+    candles.symbol,
+    candles.timeframe,
+    candles.open,
+    candles.high,
+    candles.low,
+    candles.close,
+    candles.volume,
+    candles.trade_count,
+    candles.closed,
+    candles.source,
+    candles.received_at,
+    'hot'::text AS tier
+   FROM public.candles
+UNION ALL
+ SELECT candles.window_start,
+    candles.window_end,
+    candles.exchange,
+    candles.symbol,
+    candles.timeframe,
+    candles.open,
+    candles.high,
+    candles.low,
+    candles.close,
+    candles.volume,
+    candles.trade_count,
+    candles.closed,
+    candles.source,
+    candles.received_at,
+    'cold'::text AS tier
+   FROM cold_storage.candles;
+
+COMMENT ON VIEW public.all_candles IS 'Candles, hot and cold.';
+
+COMMENT ON COLUMN public.all_candles.window_start IS 'First instant of the window, a multiple of its length since the epoch (UTC).';
+
+COMMENT ON COLUMN public.all_candles.window_end IS 'First instant after the window (UTC).';
+
+COMMENT ON COLUMN public.all_candles.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.all_candles.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN public.all_candles.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
+
+COMMENT ON COLUMN public.all_candles.open IS 'Price of the first trade, by time and trade id; quote coin.';
+
+COMMENT ON COLUMN public.all_candles.high IS 'Highest price; quote coin.';
+
+COMMENT ON COLUMN public.all_candles.low IS 'Lowest price; quote coin.';
+
+COMMENT ON COLUMN public.all_candles.close IS 'Price of the last trade, by time and trade id; quote coin.';
+
+COMMENT ON COLUMN public.all_candles.volume IS 'Amount traded; base coin.';
+
+COMMENT ON COLUMN public.all_candles.trade_count IS 'Number of trades.';
+
+COMMENT ON COLUMN public.all_candles.closed IS 'The window has ended.';
+
+COMMENT ON COLUMN public.all_candles.source IS 'Where it comes from.';
+
+COMMENT ON COLUMN public.all_candles.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+COMMENT ON COLUMN public.all_candles.tier IS 'Where the row lives: hot or cold.';
+
+CREATE TABLE public.indicators (
+    window_start timestamp with time zone NOT NULL,
+    exchange text NOT NULL,
+    symbol text NOT NULL,
+    timeframe text NOT NULL,
+    rsi_14 double precision,
+    macd double precision,
+    macd_signal double precision,
+    macd_histogram double precision,
+    bollinger_upper double precision,
+    bollinger_middle double precision,
+    bollinger_lower double precision,
+    momentum_10 double precision,
+    state double precision[],
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT indicators_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text])))
+);
+
+COMMENT ON TABLE public.indicators IS 'Technical indicators of each candle. Older ones: all_indicators.';
+
+COMMENT ON COLUMN public.indicators.window_start IS 'First instant of the window, a multiple of its length since the epoch (UTC).';
+
+COMMENT ON COLUMN public.indicators.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.indicators.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN public.indicators.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
+
+COMMENT ON COLUMN public.indicators.rsi_14 IS 'Relative strength index over 14 candles, 0 to 100.';
+
+COMMENT ON COLUMN public.indicators.macd IS 'Moving average convergence divergence, 12 and 26 candles; quote coin.';
+
+COMMENT ON COLUMN public.indicators.macd_signal IS 'Average of macd over 9 candles; quote coin.';
+
+COMMENT ON COLUMN public.indicators.macd_histogram IS 'macd less its signal; quote coin.';
+
+COMMENT ON COLUMN public.indicators.bollinger_upper IS 'Middle plus two standard deviations; quote coin.';
+
+COMMENT ON COLUMN public.indicators.bollinger_middle IS 'Mean close of 20 candles; quote coin.';
+
+COMMENT ON COLUMN public.indicators.bollinger_lower IS 'Middle less two standard deviations; quote coin.';
+
+COMMENT ON COLUMN public.indicators.momentum_10 IS 'Close less the close 10 candles before; quote coin.';
+
+COMMENT ON COLUMN public.indicators.state IS 'State of the recurrences after this candle: the next one needs nothing else.';
+
+COMMENT ON COLUMN public.indicators.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE VIEW public.all_indicators AS
+ SELECT indicators.window_start,
+    indicators.exchange,
+    indicators.symbol,
+    indicators.timeframe,
+    indicators.rsi_14,
+    indicators.macd,
+    indicators.macd_signal,
+    indicators.macd_histogram,
+    indicators.bollinger_upper,
+    indicators.bollinger_middle,
+    indicators.bollinger_lower,
+    indicators.momentum_10,
+    indicators.received_at,
+    'hot'::text AS tier
+   FROM public.indicators
+UNION ALL
+ SELECT indicators.window_start,
+    indicators.exchange,
+    indicators.symbol,
+    indicators.timeframe,
+    indicators.rsi_14,
+    indicators.macd,
+    indicators.macd_signal,
+    indicators.macd_histogram,
+    indicators.bollinger_upper,
+    indicators.bollinger_middle,
+    indicators.bollinger_lower,
+    indicators.momentum_10,
+    indicators.received_at,
+    'cold'::text AS tier
+   FROM cold_storage.indicators;
+
+COMMENT ON VIEW public.all_indicators IS 'Indicators, hot and cold.';
+
+COMMENT ON COLUMN public.all_indicators.window_start IS 'First instant of the window, a multiple of its length since the epoch (UTC).';
+
+COMMENT ON COLUMN public.all_indicators.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.all_indicators.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN public.all_indicators.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
+
+COMMENT ON COLUMN public.all_indicators.rsi_14 IS 'Relative strength index over 14 candles, 0 to 100.';
+
+COMMENT ON COLUMN public.all_indicators.macd IS 'Moving average convergence divergence, 12 and 26 candles; quote coin.';
+
+COMMENT ON COLUMN public.all_indicators.macd_signal IS 'Average of macd over 9 candles; quote coin.';
+
+COMMENT ON COLUMN public.all_indicators.macd_histogram IS 'macd less its signal; quote coin.';
+
+COMMENT ON COLUMN public.all_indicators.bollinger_upper IS 'Middle plus two standard deviations; quote coin.';
+
+COMMENT ON COLUMN public.all_indicators.bollinger_middle IS 'Mean close of 20 candles; quote coin.';
+
+COMMENT ON COLUMN public.all_indicators.bollinger_lower IS 'Middle less two standard deviations; quote coin.';
+
+COMMENT ON COLUMN public.all_indicators.momentum_10 IS 'Close less the close 10 candles before; quote coin.';
+
+COMMENT ON COLUMN public.all_indicators.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+COMMENT ON COLUMN public.all_indicators.tier IS 'Where the row lives: hot or cold.';
+
+CREATE TABLE public.article_data (
+    "timestamp" timestamp with time zone NOT NULL,
+    website text NOT NULL,
+    article_id text NOT NULL,
+    title text NOT NULL,
+    url text NOT NULL,
+    summary text,
+    cryptocurrencies_mentioned text[] DEFAULT '{}'::text[] NOT NULL,
+    sentiment_score double precision,
+    sentiment_label text,
+    revision integer DEFAULT 1 NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT article_data_revision_check CHECK ((revision >= 1)),
+    CONSTRAINT article_data_sentiment_label_check CHECK ((sentiment_label = ANY (ARRAY['positive'::text, 'neutral'::text, 'negative'::text]))),
+    CONSTRAINT article_data_sentiment_score_check CHECK (((sentiment_score >= (0)::double precision) AND (sentiment_score <= (1)::double precision)))
+);
+
+COMMENT ON TABLE public.article_data IS 'News articles with their sentiment; the newest revision of each. Older ones: all_news.';
+
+COMMENT ON COLUMN public.article_data."timestamp" IS 'When it was published, by the publisher''s word (UTC).';
+
+COMMENT ON COLUMN public.article_data.website IS 'The site that published it.';
+
+COMMENT ON COLUMN public.article_data.article_id IS 'The feed''s guid.';
+
+COMMENT ON COLUMN public.article_data.title IS 'Headline.';
+
+COMMENT ON COLUMN public.article_data.url IS 'Address.';
+
+COMMENT ON COLUMN public.article_data.summary IS 'Summary of the feed, or the beginning of the text.';
+
+COMMENT ON COLUMN public.article_data.cryptocurrencies_mentioned IS 'Base coins that the text mentions.';
+
+COMMENT ON COLUMN public.article_data.sentiment_score IS 'How it sounds: 0 is negative, 1 is positive.';
+
+COMMENT ON COLUMN public.article_data.sentiment_label IS 'positive above 0.6, negative below 0.4, else neutral.';
+
+COMMENT ON COLUMN public.article_data.revision IS 'Counts the versions the site published, from 1.';
+
+COMMENT ON COLUMN public.article_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE VIEW public.all_news AS
+ SELECT article_data."timestamp",
+    article_data.website,
+    article_data.article_id,
+    article_data.title,
+    article_data.url,
+    article_data.summary,
+    article_data.cryptocurrencies_mentioned,
+    article_data.sentiment_score,
+    article_data.sentiment_label,
+    article_data.revision,
+    article_data.received_at,
+    'hot'::text AS tier
+   FROM public.article_data
+UNION ALL
+ SELECT article_data."timestamp",
+    article_data.website,
+    article_data.article_id,
+    article_data.title,
+    article_data.url,
+    article_data.summary,
+    article_data.cryptocurrencies_mentioned,
+    article_data.sentiment_score,
+    article_data.sentiment_label,
+    article_data.revision,
+    article_data.received_at,
+    'cold'::text AS tier
+   FROM cold_storage.article_data;
+
+COMMENT ON VIEW public.all_news IS 'Articles, hot and cold.';
+
+COMMENT ON COLUMN public.all_news."timestamp" IS 'When it happened, by the source''s word (UTC).';
+
+COMMENT ON COLUMN public.all_news.website IS 'The site that published it.';
+
+COMMENT ON COLUMN public.all_news.article_id IS 'The feed''s guid.';
+
+COMMENT ON COLUMN public.all_news.title IS 'Headline.';
+
+COMMENT ON COLUMN public.all_news.url IS 'Address.';
+
+COMMENT ON COLUMN public.all_news.summary IS 'Summary of the feed, or the beginning of the text.';
+
+COMMENT ON COLUMN public.all_news.cryptocurrencies_mentioned IS 'Base coins that the text mentions.';
+
+COMMENT ON COLUMN public.all_news.sentiment_score IS 'How it sounds: 0 is negative, 1 is positive.';
+
+COMMENT ON COLUMN public.all_news.sentiment_label IS 'positive above 0.6, negative below 0.4, else neutral.';
+
+COMMENT ON COLUMN public.all_news.revision IS 'Counts the versions the site published, from 1.';
+
+COMMENT ON COLUMN public.all_news.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+COMMENT ON COLUMN public.all_news.tier IS 'Where the row lives: hot or cold.';
+
+CREATE TABLE public.analytics_data (
+    "timestamp" timestamp with time zone NOT NULL,
+    exchange text NOT NULL,
+    pair text NOT NULL,
+    mean double precision NOT NULL,
+    stddev double precision,
+    min double precision NOT NULL,
+    max double precision NOT NULL,
+    volatility_percent double precision,
+    observations bigint NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT analytics_data_observations_check CHECK ((observations >= 1))
+);
+
+COMMENT ON TABLE public.analytics_data IS 'Statistics of a market in sliding windows. Kept 90 days.';
+
+COMMENT ON COLUMN public.analytics_data."timestamp" IS 'When it happened, by the source''s word (UTC).';
+
+COMMENT ON COLUMN public.analytics_data.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.analytics_data.pair IS 'BASE/QUOTE, such as BTC/USD; always BTC and DOGE.';
+
+COMMENT ON COLUMN public.analytics_data.mean IS 'Mean price in the window; quote coin.';
+
+COMMENT ON COLUMN public.analytics_data.stddev IS 'Standard deviation of the price in the window; quote coin.';
+
+COMMENT ON COLUMN public.analytics_data.min IS 'Lowest price in the window; quote coin.';
+
+COMMENT ON COLUMN public.analytics_data.max IS 'Highest price in the window; quote coin.';
+
+COMMENT ON COLUMN public.analytics_data.volatility_percent IS 'Standard deviation in percent of the mean.';
+
+COMMENT ON COLUMN public.analytics_data.observations IS 'Number of prices in the window.';
+
+COMMENT ON COLUMN public.analytics_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE TABLE public.anomaly_data (
+    "timestamp" timestamp with time zone NOT NULL,
+    exchange text NOT NULL,
+    pair text NOT NULL,
+    kind text NOT NULL,
+    value double precision NOT NULL,
+    expected double precision,
+    score double precision,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT anomaly_data_kind_check CHECK ((kind = ANY (ARRAY['zscore'::text, 'divergence'::text])))
+);
+
+COMMENT ON TABLE public.anomaly_data IS 'Values that stand out of their trailing window or contradict another source. Kept 365 days.';
+
+COMMENT ON COLUMN public.anomaly_data."timestamp" IS 'When it happened, by the source''s word (UTC).';
+
+COMMENT ON COLUMN public.anomaly_data.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.anomaly_data.pair IS 'BASE/QUOTE, such as BTC/USD; always BTC and DOGE.';
+
+COMMENT ON COLUMN public.anomaly_data.kind IS 'zscore: beyond the trailing window; divergence: sources contradict each other.';
+
+COMMENT ON COLUMN public.anomaly_data.value IS 'The value that stands out.';
+
+COMMENT ON COLUMN public.anomaly_data.expected IS 'The value that would have been usual.';
+
+COMMENT ON COLUMN public.anomaly_data.score IS 'How far beyond the usual, in standard deviations or percent.';
+
+COMMENT ON COLUMN public.anomaly_data.detail IS 'Further facts.';
+
+COMMENT ON COLUMN public.anomaly_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE TABLE public.backfill_progress (
+    exchange text NOT NULL,
+    symbol text NOT NULL,
+    timeframe text NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    start_ts timestamp with time zone NOT NULL,
+    end_ts timestamp with time zone NOT NULL,
+    current_position_ts timestamp with time zone,
+    total_candles bigint DEFAULT 0 NOT NULL,
+    processed_candles bigint DEFAULT 0 NOT NULL,
+    error_message text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT backfill_progress_check CHECK ((end_ts >= start_ts)),
+    CONSTRAINT backfill_progress_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'in_progress'::text, 'completed'::text, 'failed'::text]))),
+    CONSTRAINT backfill_progress_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text])))
+);
+
+COMMENT ON TABLE public.backfill_progress IS 'How far the history of each series has been fetched. Kept for ever.';
+
+COMMENT ON COLUMN public.backfill_progress.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.backfill_progress.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN public.backfill_progress.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
+
+COMMENT ON COLUMN public.backfill_progress.status IS 'pending, in_progress, completed or failed.';
+
+COMMENT ON COLUMN public.backfill_progress.start_ts IS 'Beginning of the history asked for (UTC).';
+
+COMMENT ON COLUMN public.backfill_progress.end_ts IS 'End of the history asked for (UTC).';
+
+COMMENT ON COLUMN public.backfill_progress.current_position_ts IS 'Everything before it is stored (UTC).';
+
+COMMENT ON COLUMN public.backfill_progress.total_candles IS 'Candles in the whole range.';
+
+COMMENT ON COLUMN public.backfill_progress.processed_candles IS 'Candles stored so far.';
+
+COMMENT ON COLUMN public.backfill_progress.error_message IS 'Why it failed last.';
+
+COMMENT ON COLUMN public.backfill_progress.created_at IS 'When the row was made (UTC).';
+
+COMMENT ON COLUMN public.backfill_progress.updated_at IS 'When the row was changed last (UTC).';
+
+COMMENT ON COLUMN public.backfill_progress.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE TABLE public.candle_checkpoint (
+    exchange text NOT NULL,
+    pair text NOT NULL,
+    minute timestamp with time zone NOT NULL,
+    upto timestamp with time zone NOT NULL,
+    high numeric,
+    low numeric,
+    volume numeric NOT NULL,
+    trade_count bigint NOT NULL,
+    CONSTRAINT candle_checkpoint_check CHECK (((upto >= minute) AND (upto <= (minute + '00:01:00'::interval))))
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE public.candle_checkpoint IS 'Sums of the newest busy minute of each pair; private to refresh_candles.';
+
+COMMENT ON COLUMN public.candle_checkpoint.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.candle_checkpoint.pair IS 'BASE/QUOTE, such as BTC/USD; always BTC and DOGE.';
+
+COMMENT ON COLUMN public.candle_checkpoint.minute IS 'Start of the minute (UTC).';
+
+COMMENT ON COLUMN public.candle_checkpoint.upto IS 'The sums hold all trades before it (UTC).';
+
+COMMENT ON COLUMN public.candle_checkpoint.high IS 'Highest price; quote coin.';
+
+COMMENT ON COLUMN public.candle_checkpoint.low IS 'Lowest price; quote coin.';
+
+COMMENT ON COLUMN public.candle_checkpoint.volume IS 'Amount traded; base coin.';
+
+COMMENT ON COLUMN public.candle_checkpoint.trade_count IS 'Number of trades.';
+
+CREATE TABLE public.candle_gaps (
+    exchange text NOT NULL,
+    symbol text NOT NULL,
+    timeframe text NOT NULL,
+    gap_start timestamp with time zone NOT NULL,
+    gap_end timestamp with time zone NOT NULL,
+    missing bigint NOT NULL,
+    label text,
+    status text DEFAULT 'open'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    detected_at timestamp with time zone DEFAULT now() NOT NULL,
+    healed_at timestamp with time zone,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT candle_gaps_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT candle_gaps_check CHECK ((gap_end > gap_start)),
+    CONSTRAINT candle_gaps_label_check CHECK ((label = ANY (ARRAY['no_trades'::text, 'source_missing'::text, 'lost_by_us'::text]))),
+    CONSTRAINT candle_gaps_missing_check CHECK ((missing >= 1)),
+    CONSTRAINT candle_gaps_status_check CHECK ((status = ANY (ARRAY['open'::text, 'healing'::text, 'healed'::text, 'explained'::text, 'failed'::text]))),
+    CONSTRAINT candle_gaps_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text])))
+);
+
+COMMENT ON TABLE public.candle_gaps IS 'Holes in the candles: found, labelled and healed. Kept for ever.';
+
+COMMENT ON COLUMN public.candle_gaps.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.candle_gaps.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN public.candle_gaps.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
+
+COMMENT ON COLUMN public.candle_gaps.gap_start IS 'First missing window (UTC).';
+
+COMMENT ON COLUMN public.candle_gaps.gap_end IS 'End of the last missing window (UTC).';
+
+COMMENT ON COLUMN public.candle_gaps.missing IS 'Number of missing candles.';
+
+COMMENT ON COLUMN public.candle_gaps.label IS 'Why: no_trades, source_missing or lost_by_us; empty while unknown.';
+
+COMMENT ON COLUMN public.candle_gaps.status IS 'open, healing, healed, explained or failed.';
+
+COMMENT ON COLUMN public.candle_gaps.attempts IS 'How often healing was tried.';
+
+COMMENT ON COLUMN public.candle_gaps.detected_at IS 'When it was found (UTC).';
+
+COMMENT ON COLUMN public.candle_gaps.healed_at IS 'When it was healed or explained (UTC).';
+
+COMMENT ON COLUMN public.candle_gaps.detail IS 'Further facts.';
+
+COMMENT ON COLUMN public.candle_gaps.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE VIEW public.candles_hourly_summary AS
+ SELECT public.time_bucket('01:00:00'::interval, all_candles.window_start) AS hour,
+    all_candles.symbol,
+    public.first(all_candles.open, all_candles.window_start) AS open,
+    max(all_candles.high) AS high,
+    min(all_candles.low) AS low,
+    public.last(all_candles.close, all_candles.window_start) AS close,
+    sum(all_candles.volume) AS volume,
+    all_candles.exchange
+   FROM public.all_candles
+  WHERE (all_candles.timeframe = '1m'::text)
+  GROUP BY (public.time_bucket('01:00:00'::interval, all_candles.window_start)), all_candles.symbol, all_candles.exchange;
+
+COMMENT ON VIEW public.candles_hourly_summary IS 'Hours from the 1m candles, hot and cold.';
+
+COMMENT ON COLUMN public.candles_hourly_summary.hour IS 'Start of the hour (UTC).';
+
+COMMENT ON COLUMN public.candles_hourly_summary.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN public.candles_hourly_summary.open IS 'Price of the first trade, by time and trade id; quote coin.';
+
+COMMENT ON COLUMN public.candles_hourly_summary.high IS 'Highest price; quote coin.';
+
+COMMENT ON COLUMN public.candles_hourly_summary.low IS 'Lowest price; quote coin.';
+
+COMMENT ON COLUMN public.candles_hourly_summary.close IS 'Price of the last trade, by time and trade id; quote coin.';
+
+COMMENT ON COLUMN public.candles_hourly_summary.volume IS 'Amount traded; base coin.';
+
+COMMENT ON COLUMN public.candles_hourly_summary.exchange IS 'The exchange in lower case, such as kraken.';
+
+CREATE TABLE public.collector_position (
+    exchange text NOT NULL,
+    pair text NOT NULL,
+    trade_id bigint NOT NULL,
+    "timestamp" timestamp with time zone NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT collector_position_trade_id_check CHECK ((trade_id >= 0))
+);
+
+COMMENT ON TABLE public.collector_position IS 'Where a collector goes on after a restart.';
+
+COMMENT ON COLUMN public.collector_position.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.collector_position.pair IS 'BASE/QUOTE, such as BTC/USD; always BTC and DOGE.';
+
+COMMENT ON COLUMN public.collector_position.trade_id IS 'The exchange''s own number, consecutive per pair.';
+
+COMMENT ON COLUMN public.collector_position."timestamp" IS 'When it happened, by the source''s word (UTC).';
+
+COMMENT ON COLUMN public.collector_position.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE TABLE public.crypto_configuration (
+    id bigint NOT NULL,
+    exchange text NOT NULL,
+    pair text NOT NULL,
+    crypto_symbol text GENERATED ALWAYS AS (split_part(pair, '/'::text, 1)) STORED NOT NULL,
+    enabled boolean DEFAULT true NOT NULL,
+    history_days integer,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT crypto_configuration_history_days_check CHECK ((history_days > 0))
+);
+
+COMMENT ON TABLE public.crypto_configuration IS 'What to collect, editable through the API.';
+
+COMMENT ON COLUMN public.crypto_configuration.id IS 'Number of the row.';
+
+COMMENT ON COLUMN public.crypto_configuration.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.crypto_configuration.pair IS 'BASE/QUOTE, such as BTC/USD; always BTC and DOGE.';
+
+COMMENT ON COLUMN public.crypto_configuration.crypto_symbol IS 'The base coin, such as BTC.';
+
+COMMENT ON COLUMN public.crypto_configuration.enabled IS 'Whether it is collected.';
+
+COMMENT ON COLUMN public.crypto_configuration.history_days IS 'Days of history to keep complete; empty: the platform''s setting.';
+
+COMMENT ON COLUMN public.crypto_configuration.created_at IS 'When the row was made (UTC).';
+
+COMMENT ON COLUMN public.crypto_configuration.updated_at IS 'When the row was changed last (UTC).';
+
+ALTER TABLE public.crypto_configuration ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.crypto_configuration_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.exchange_candles (
+    window_start timestamp with time zone NOT NULL,
+    window_end timestamp with time zone NOT NULL,
+    exchange text NOT NULL,
+    symbol text NOT NULL,
+    timeframe text NOT NULL,
+    open numeric NOT NULL,
+    high numeric NOT NULL,
+    low numeric NOT NULL,
+    close numeric NOT NULL,
+    volume numeric NOT NULL,
+    trade_count bigint DEFAULT 0 NOT NULL,
+    closed boolean DEFAULT false NOT NULL,
+    source text DEFAULT 'stream'::text NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT exchange_candles_check CHECK ((window_end > window_start)),
+    CONSTRAINT exchange_candles_check1 CHECK (((low > (0)::numeric) AND (low <= LEAST(open, close)) AND (high >= GREATEST(open, close)))),
+    CONSTRAINT exchange_candles_source_check CHECK ((source = ANY (ARRAY['stream'::text, 'rest'::text]))),
+    CONSTRAINT exchange_candles_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text]))),
+    CONSTRAINT exchange_candles_trade_count_check CHECK ((trade_count >= 0)),
+    CONSTRAINT exchange_candles_volume_check CHECK ((volume >= (0)::numeric))
+);
+
+COMMENT ON TABLE public.exchange_candles IS 'The exchanges'' own live candles: an independent witness to check candles against.';
+
+COMMENT ON COLUMN public.exchange_candles.window_start IS 'First instant of the window, a multiple of its length since the epoch (UTC).';
+
+COMMENT ON COLUMN public.exchange_candles.window_end IS 'First instant after the window (UTC).';
+
+COMMENT ON COLUMN public.exchange_candles.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.exchange_candles.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN public.exchange_candles.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
+
+COMMENT ON COLUMN public.exchange_candles.open IS 'Price of the first trade, by time and trade id; quote coin.';
+
+COMMENT ON COLUMN public.exchange_candles.high IS 'Highest price; quote coin.';
+
+COMMENT ON COLUMN public.exchange_candles.low IS 'Lowest price; quote coin.';
+
+COMMENT ON COLUMN public.exchange_candles.close IS 'Price of the last trade, by time and trade id; quote coin.';
+
+COMMENT ON COLUMN public.exchange_candles.volume IS 'Amount traded; base coin.';
+
+COMMENT ON COLUMN public.exchange_candles.trade_count IS 'Number of trades.';
+
+COMMENT ON COLUMN public.exchange_candles.closed IS 'The exchange''s last word on the window is in.';
+
+COMMENT ON COLUMN public.exchange_candles.source IS 'stream: as sent on the socket.';
+
+COMMENT ON COLUMN public.exchange_candles.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE TABLE public.fear_greed_data (
+    "timestamp" timestamp with time zone NOT NULL,
+    value integer NOT NULL,
+    classification text NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT fear_greed_data_value_check CHECK (((value >= 0) AND (value <= 100)))
+);
+
+COMMENT ON TABLE public.fear_greed_data IS 'The fear and greed index of each UTC day. Kept for ever.';
+
+COMMENT ON COLUMN public.fear_greed_data."timestamp" IS 'When it happened, by the source''s word (UTC).';
+
+COMMENT ON COLUMN public.fear_greed_data.value IS '0 is extreme fear, 100 extreme greed.';
+
+COMMENT ON COLUMN public.fear_greed_data.classification IS 'The source''s word for the value.';
+
+COMMENT ON COLUMN public.fear_greed_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE TABLE public.instruments (
+    exchange text NOT NULL,
+    pair text NOT NULL,
+    status text NOT NULL,
+    price_increment numeric,
+    volume_increment numeric,
+    seen_from timestamp with time zone DEFAULT now() NOT NULL,
+    seen_to timestamp with time zone DEFAULT now() NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT instruments_check CHECK ((seen_from <= seen_to)),
+    CONSTRAINT instruments_price_increment_check CHECK ((price_increment > (0)::numeric)),
+    CONSTRAINT instruments_volume_increment_check CHECK ((volume_increment > (0)::numeric))
+);
+
+COMMENT ON TABLE public.instruments IS 'What each exchange lists. Kept for ever.';
+
+COMMENT ON COLUMN public.instruments.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.instruments.pair IS 'BASE/QUOTE, such as BTC/USD; always BTC and DOGE.';
+
+COMMENT ON COLUMN public.instruments.status IS 'The exchange''s word for whether it can be traded; delisted when no longer listed.';
+
+COMMENT ON COLUMN public.instruments.price_increment IS 'Smallest step of the price; quote coin.';
+
+COMMENT ON COLUMN public.instruments.volume_increment IS 'Smallest step of the amount; base coin.';
+
+COMMENT ON COLUMN public.instruments.seen_from IS 'First time it was listed (UTC).';
+
+COMMENT ON COLUMN public.instruments.seen_to IS 'Last time it was listed (UTC).';
+
+COMMENT ON COLUMN public.instruments.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE TABLE public.market_data (
+    "timestamp" timestamp with time zone NOT NULL,
+    source text NOT NULL,
+    symbol text NOT NULL,
+    name text NOT NULL,
+    price_usd numeric NOT NULL,
+    market_cap numeric,
+    volume_24h numeric,
+    change_1h double precision,
+    change_24h double precision,
+    change_7d double precision,
+    ath numeric,
+    atl numeric,
+    circulating_supply numeric,
+    rank integer,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT market_data_ath_check CHECK ((ath >= (0)::numeric)),
+    CONSTRAINT market_data_atl_check CHECK ((atl >= (0)::numeric)),
+    CONSTRAINT market_data_circulating_supply_check CHECK ((circulating_supply >= (0)::numeric)),
+    CONSTRAINT market_data_market_cap_check CHECK ((market_cap >= (0)::numeric)),
+    CONSTRAINT market_data_price_usd_check CHECK ((price_usd > (0)::numeric)),
+    CONSTRAINT market_data_rank_check CHECK ((rank >= 1)),
+    CONSTRAINT market_data_volume_24h_check CHECK ((volume_24h >= (0)::numeric))
+);
+
+COMMENT ON TABLE public.market_data IS 'Coins in the market overviews of CoinGecko and CoinMarketCap. Kept 365 days.';
+
+COMMENT ON COLUMN public.market_data."timestamp" IS 'When it happened, by the source''s word (UTC).';
+
+COMMENT ON COLUMN public.market_data.source IS 'coingecko or coinmarketcap.';
+
+COMMENT ON COLUMN public.market_data.symbol IS 'The coin, such as BTC.';
+
+COMMENT ON COLUMN public.market_data.name IS 'Name of the coin.';
+
+COMMENT ON COLUMN public.market_data.price_usd IS 'Price in US dollars.';
+
+COMMENT ON COLUMN public.market_data.market_cap IS 'Price times circulating supply, in US dollars.';
+
+COMMENT ON COLUMN public.market_data.volume_24h IS 'Amount traded in the last 24 hours, in US dollars.';
+
+COMMENT ON COLUMN public.market_data.change_1h IS 'Change of the price in an hour, in percent.';
+
+COMMENT ON COLUMN public.market_data.change_24h IS 'Change of the price in a day, in percent.';
+
+COMMENT ON COLUMN public.market_data.change_7d IS 'Change of the price in a week, in percent.';
+
+COMMENT ON COLUMN public.market_data.ath IS 'Highest price ever, in US dollars.';
+
+COMMENT ON COLUMN public.market_data.atl IS 'Lowest price ever, in US dollars.';
+
+COMMENT ON COLUMN public.market_data.circulating_supply IS 'Coins in circulation.';
+
+COMMENT ON COLUMN public.market_data.rank IS 'Rank by market cap, from 1.';
+
+COMMENT ON COLUMN public.market_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE TABLE public.prediction_data (
+    "timestamp" timestamp with time zone NOT NULL,
+    crypto_symbol text NOT NULL,
+    model_name text NOT NULL,
+    predicted_price double precision NOT NULL,
+    actual_price numeric,
+    confidence_interval_low double precision,
+    confidence_interval_high double precision,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT prediction_data_check CHECK ((confidence_interval_low <= confidence_interval_high))
+);
+
+COMMENT ON TABLE public.prediction_data IS 'Predicted prices, with the actual price once it is known. Kept 365 days.';
+
+COMMENT ON COLUMN public.prediction_data."timestamp" IS 'When it happened, by the source''s word (UTC).';
+
+COMMENT ON COLUMN public.prediction_data.crypto_symbol IS 'The base coin, such as BTC.';
+
+COMMENT ON COLUMN public.prediction_data.model_name IS 'The model that predicted.';
+
+COMMENT ON COLUMN public.prediction_data.predicted_price IS 'Predicted price; quote coin.';
+
+COMMENT ON COLUMN public.prediction_data.actual_price IS 'What the price came to; quote coin.';
+
+COMMENT ON COLUMN public.prediction_data.confidence_interval_low IS 'Lower bound of the prediction; quote coin.';
+
+COMMENT ON COLUMN public.prediction_data.confidence_interval_high IS 'Upper bound of the prediction; quote coin.';
+
+COMMENT ON COLUMN public.prediction_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE TABLE public.quality_results (
+    run text NOT NULL,
+    asset text NOT NULL,
+    suite text NOT NULL,
+    expectation text NOT NULL,
+    severity text NOT NULL,
+    success boolean NOT NULL,
+    observed jsonb,
+    unexpected_count bigint,
+    evaluated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT quality_results_severity_check CHECK ((severity = ANY (ARRAY['critical'::text, 'warning'::text, 'info'::text]))),
+    CONSTRAINT quality_results_unexpected_count_check CHECK ((unexpected_count >= 0))
+);
+
+COMMENT ON TABLE public.quality_results IS 'The result of every expectation of every run. Kept 365 days.';
+
+COMMENT ON COLUMN public.quality_results.run IS 'The run that evaluated.';
+
+COMMENT ON COLUMN public.quality_results.asset IS 'The asset that was checked.';
+
+COMMENT ON COLUMN public.quality_results.suite IS 'The suite of expectations.';
+
+COMMENT ON COLUMN public.quality_results.expectation IS 'The expectation that was evaluated.';
+
+COMMENT ON COLUMN public.quality_results.severity IS 'critical blocks what follows; warning and info do not.';
+
+COMMENT ON COLUMN public.quality_results.success IS 'Whether the expectation was met.';
+
+COMMENT ON COLUMN public.quality_results.observed IS 'What was observed.';
+
+COMMENT ON COLUMN public.quality_results.unexpected_count IS 'Number of rows that did not meet it.';
+
+COMMENT ON COLUMN public.quality_results.evaluated_at IS 'When it was evaluated (UTC).';
+
+CREATE TABLE public.quarantine (
+    id bigint NOT NULL,
+    subject text NOT NULL,
+    reason text NOT NULL,
+    expectation text,
+    payload jsonb NOT NULL,
+    origin jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    released_at timestamp with time zone
+);
+
+COMMENT ON TABLE public.quarantine IS 'What failed a gate, with the reason, until released or discarded. Kept 90 days.';
+
+COMMENT ON COLUMN public.quarantine.id IS 'Number of the row.';
+
+COMMENT ON COLUMN public.quarantine.subject IS 'What it is about.';
+
+COMMENT ON COLUMN public.quarantine.reason IS 'Why it was refused.';
+
+COMMENT ON COLUMN public.quarantine.expectation IS 'The expectation that was evaluated.';
+
+COMMENT ON COLUMN public.quarantine.payload IS 'The refused row, whole.';
+
+COMMENT ON COLUMN public.quarantine.origin IS 'Where it came from: topic, partition and offset, or source and run.';
+
+COMMENT ON COLUMN public.quarantine.created_at IS 'When the row was made (UTC).';
+
+COMMENT ON COLUMN public.quarantine.released_at IS 'When it was released or discarded (UTC).';
+
+ALTER TABLE public.quarantine ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.quarantine_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.schema_migrations (
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE public.schema_migrations IS 'The files of sql/ that this database has seen.';
+
+COMMENT ON COLUMN public.schema_migrations.name IS 'Name of the file.';
+
+COMMENT ON COLUMN public.schema_migrations.checksum IS 'SHA-256 of the file as it was applied.';
+
+COMMENT ON COLUMN public.schema_migrations.applied_at IS 'When the file was applied (UTC).';
+
+CREATE TABLE public.sentiment_data (
+    "timestamp" timestamp with time zone NOT NULL,
+    crypto_symbol text NOT NULL,
+    source text NOT NULL,
+    sentiment_score double precision NOT NULL,
+    sentiment_label text NOT NULL,
+    confidence double precision,
+    article_count integer DEFAULT 0 NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT sentiment_data_article_count_check CHECK ((article_count >= 0)),
+    CONSTRAINT sentiment_data_sentiment_label_check CHECK ((sentiment_label = ANY (ARRAY['positive'::text, 'neutral'::text, 'negative'::text]))),
+    CONSTRAINT sentiment_data_sentiment_score_check CHECK (((sentiment_score >= (0)::double precision) AND (sentiment_score <= (1)::double precision)))
+);
+
+COMMENT ON TABLE public.sentiment_data IS 'Sentiment of a coin in windows of the news. Kept 365 days.';
+
+COMMENT ON COLUMN public.sentiment_data."timestamp" IS 'Start of the window (UTC).';
+
+COMMENT ON COLUMN public.sentiment_data.crypto_symbol IS 'The base coin, such as BTC.';
+
+COMMENT ON COLUMN public.sentiment_data.source IS 'Which texts it is of.';
+
+COMMENT ON COLUMN public.sentiment_data.sentiment_score IS 'How it sounds: 0 is negative, 1 is positive.';
+
+COMMENT ON COLUMN public.sentiment_data.sentiment_label IS 'positive above 0.6, negative below 0.4, else neutral.';
+
+COMMENT ON COLUMN public.sentiment_data.confidence IS 'How much the articles agree, 0 to 1.';
+
+COMMENT ON COLUMN public.sentiment_data.article_count IS 'Number of articles.';
+
+COMMENT ON COLUMN public.sentiment_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE VIEW public.sentiment_hourly AS
+ SELECT public.time_bucket('01:00:00'::interval, sentiment_data."timestamp") AS hour,
+    sentiment_data.crypto_symbol,
+    sentiment_data.source,
+    avg(sentiment_data.sentiment_score) AS sentiment_score,
+    min(sentiment_data.sentiment_score) AS lowest_score,
+    max(sentiment_data.sentiment_score) AS highest_score,
+    sum(sentiment_data.article_count) AS article_count,
+    count(*) AS windows
+   FROM public.sentiment_data
+  GROUP BY (public.time_bucket('01:00:00'::interval, sentiment_data."timestamp")), sentiment_data.crypto_symbol, sentiment_data.source;
+
+COMMENT ON VIEW public.sentiment_hourly IS 'Mean sentiment of each coin and hour.';
+
+COMMENT ON COLUMN public.sentiment_hourly.hour IS 'Start of the hour (UTC).';
+
+COMMENT ON COLUMN public.sentiment_hourly.crypto_symbol IS 'The base coin, such as BTC.';
+
+COMMENT ON COLUMN public.sentiment_hourly.source IS 'Where it comes from.';
+
+COMMENT ON COLUMN public.sentiment_hourly.sentiment_score IS 'How it sounds: 0 is negative, 1 is positive.';
+
+COMMENT ON COLUMN public.sentiment_hourly.lowest_score IS 'Lowest score of a window.';
+
+COMMENT ON COLUMN public.sentiment_hourly.highest_score IS 'Highest score of a window.';
+
+COMMENT ON COLUMN public.sentiment_hourly.article_count IS 'Number of articles.';
+
+COMMENT ON COLUMN public.sentiment_hourly.windows IS 'Number of windows of sentiment_data.';
+
+CREATE TABLE public.sink_fence (
+    query_id text NOT NULL,
+    part integer NOT NULL,
+    batch bigint NOT NULL,
+    epoch bigint DEFAULT 0 NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE public.sink_fence IS 'The last micro-batch stored of each streaming query and part: a batch is stored once.';
+
+COMMENT ON COLUMN public.sink_fence.query_id IS 'The id of the streaming query, from its checkpoint.';
+
+COMMENT ON COLUMN public.sink_fence.part IS 'Part of the batch, 0 where the driver writes.';
+
+COMMENT ON COLUMN public.sink_fence.batch IS 'Number of the last batch stored.';
+
+COMMENT ON COLUMN public.sink_fence.epoch IS 'Raised by each start; who holds an older one may not write.';
+
+COMMENT ON COLUMN public.sink_fence.updated_at IS 'When the row was changed last (UTC).';
+
+CREATE TABLE public.stream_control (
+    name text NOT NULL,
+    desired text DEFAULT 'running'::text NOT NULL,
+    generation bigint DEFAULT 0 NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT stream_control_desired_check CHECK ((desired = ANY (ARRAY['running'::text, 'stopped'::text])))
+);
+
+COMMENT ON TABLE public.stream_control IS 'What each long-running stream should do.';
+
+COMMENT ON COLUMN public.stream_control.name IS 'Name of the stream, such as ingestion.';
+
+COMMENT ON COLUMN public.stream_control.desired IS 'running or stopped.';
+
+COMMENT ON COLUMN public.stream_control.generation IS 'Raised to make the stream restart.';
+
+COMMENT ON COLUMN public.stream_control.updated_at IS 'When the row was changed last (UTC).';
+
+CREATE TABLE public.stream_status (
+    name text NOT NULL,
+    state text DEFAULT 'stopped'::text NOT NULL,
+    pid integer,
+    host text,
+    epoch bigint DEFAULT 0 NOT NULL,
+    started_at timestamp with time zone,
+    heartbeat timestamp with time zone,
+    lag bigint,
+    rows_total bigint DEFAULT 0 NOT NULL,
+    batch_rows bigint,
+    batch_ms double precision,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
+    last_error text
+);
+
+COMMENT ON TABLE public.stream_status IS 'What each long-running stream does, by its own word.';
+
+COMMENT ON COLUMN public.stream_status.name IS 'Name of the stream, such as ingestion.';
+
+COMMENT ON COLUMN public.stream_status.state IS 'What the stream says it is doing.';
+
+COMMENT ON COLUMN public.stream_status.pid IS 'Process id of the worker.';
+
+COMMENT ON COLUMN public.stream_status.host IS 'Host of the worker.';
+
+COMMENT ON COLUMN public.stream_status.epoch IS 'Raised by each start; who holds an older one may not write.';
+
+COMMENT ON COLUMN public.stream_status.started_at IS 'When the worker started (UTC).';
+
+COMMENT ON COLUMN public.stream_status.heartbeat IS 'When the worker last said it is alive (UTC).';
+
+COMMENT ON COLUMN public.stream_status.lag IS 'Messages not yet processed.';
+
+COMMENT ON COLUMN public.stream_status.rows_total IS 'Rows since the worker started.';
+
+COMMENT ON COLUMN public.stream_status.batch_rows IS 'Rows of the last batch.';
+
+COMMENT ON COLUMN public.stream_status.batch_ms IS 'Duration of the last batch, in milliseconds.';
+
+COMMENT ON COLUMN public.stream_status.detail IS 'Further facts.';
+
+COMMENT ON COLUMN public.stream_status.last_error IS 'The last error.';
+
+CREATE TABLE public.ticker_data (
+    "timestamp" timestamp with time zone NOT NULL,
+    exchange text NOT NULL,
+    pair text NOT NULL,
+    last numeric NOT NULL,
+    bid numeric,
+    ask numeric,
+    volume_24h numeric,
+    pct_change numeric,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ticker_data_ask_check CHECK ((ask >= (0)::numeric)),
+    CONSTRAINT ticker_data_bid_check CHECK ((bid >= (0)::numeric)),
+    CONSTRAINT ticker_data_last_check CHECK ((last > (0)::numeric)),
+    CONSTRAINT ticker_data_volume_24h_check CHECK ((volume_24h >= (0)::numeric))
+);
+
+COMMENT ON TABLE public.ticker_data IS 'State of one market at an exchange as it was sent. Kept 90 days.';
+
+COMMENT ON COLUMN public.ticker_data."timestamp" IS 'When it happened, by the source''s word (UTC).';
+
+COMMENT ON COLUMN public.ticker_data.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.ticker_data.pair IS 'BASE/QUOTE, such as BTC/USD; always BTC and DOGE.';
+
+COMMENT ON COLUMN public.ticker_data.last IS 'Price of the last trade; quote coin.';
+
+COMMENT ON COLUMN public.ticker_data.bid IS 'Best price somebody buys at; quote coin.';
+
+COMMENT ON COLUMN public.ticker_data.ask IS 'Best price somebody sells at; quote coin.';
+
+COMMENT ON COLUMN public.ticker_data.volume_24h IS 'Amount traded in the last 24 hours; base coin.';
+
+COMMENT ON COLUMN public.ticker_data.pct_change IS 'Change of the price in the last 24 hours, in percent.';
+
+COMMENT ON COLUMN public.ticker_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE VIEW public.ticker_ohlc_hourly AS
+ SELECT public.time_bucket('01:00:00'::interval, ticker_data."timestamp") AS hour,
+    ticker_data.pair,
+    ticker_data.exchange,
+    public.first(ticker_data.last, ticker_data."timestamp") AS open,
+    max(ticker_data.last) AS high,
+    min(ticker_data.last) AS low,
+    public.last(ticker_data.last, ticker_data."timestamp") AS close,
+    count(*) AS tickers
+   FROM public.ticker_data
+  GROUP BY (public.time_bucket('01:00:00'::interval, ticker_data."timestamp")), ticker_data.pair, ticker_data.exchange;
+
+COMMENT ON VIEW public.ticker_ohlc_hourly IS 'Open, high, low and close of the tickers of each hour.';
+
+COMMENT ON COLUMN public.ticker_ohlc_hourly.hour IS 'Start of the hour (UTC).';
+
+COMMENT ON COLUMN public.ticker_ohlc_hourly.pair IS 'BASE/QUOTE, such as BTC/USD; always BTC and DOGE.';
+
+COMMENT ON COLUMN public.ticker_ohlc_hourly.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.ticker_ohlc_hourly.open IS 'Price of the first trade, by time and trade id; quote coin.';
+
+COMMENT ON COLUMN public.ticker_ohlc_hourly.high IS 'Highest price; quote coin.';
+
+COMMENT ON COLUMN public.ticker_ohlc_hourly.low IS 'Lowest price; quote coin.';
+
+COMMENT ON COLUMN public.ticker_ohlc_hourly.close IS 'Price of the last trade, by time and trade id; quote coin.';
+
+COMMENT ON COLUMN public.ticker_ohlc_hourly.tickers IS 'Number of tickers.';
+
+CREATE TABLE public.tiering_policy (
+    subject text NOT NULL,
+    timeframe text DEFAULT ''::text NOT NULL,
+    hot_age interval,
+    cold_age interval,
+    CONSTRAINT tiering_policy_subject_check CHECK ((subject = ANY (ARRAY['candles'::text, 'indicators'::text, 'news'::text])))
+);
+
+COMMENT ON TABLE public.tiering_policy IS 'How long rows stay hot, and then cold, before they leave the database.';
+
+COMMENT ON COLUMN public.tiering_policy.subject IS 'candles, indicators or news.';
+
+COMMENT ON COLUMN public.tiering_policy.timeframe IS 'Length of the candle; empty for news.';
+
+COMMENT ON COLUMN public.tiering_policy.hot_age IS 'Age at which rows move to cold_storage; empty: never.';
+
+COMMENT ON COLUMN public.tiering_policy.cold_age IS 'Further age at which rows leave the database; empty: never.';
+
+CREATE TABLE public.trade_data (
+    "timestamp" timestamp with time zone NOT NULL,
+    exchange text NOT NULL,
+    pair text NOT NULL,
+    trade_id bigint NOT NULL,
+    price numeric NOT NULL,
+    volume numeric NOT NULL,
+    side text NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT trade_data_price_check CHECK ((price > (0)::numeric)),
+    CONSTRAINT trade_data_side_check CHECK ((side = ANY (ARRAY['buy'::text, 'sell'::text]))),
+    CONSTRAINT trade_data_volume_check CHECK ((volume > (0)::numeric))
+);
+
+COMMENT ON TABLE public.trade_data IS 'Every trade, live, healed or imported. Kept 30 days.';
+
+COMMENT ON COLUMN public.trade_data."timestamp" IS 'When it happened, by the source''s word (UTC).';
+
+COMMENT ON COLUMN public.trade_data.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.trade_data.pair IS 'BASE/QUOTE, such as BTC/USD; always BTC and DOGE.';
+
+COMMENT ON COLUMN public.trade_data.trade_id IS 'The exchange''s own number, consecutive per pair.';
+
+COMMENT ON COLUMN public.trade_data.price IS 'Price; quote coin.';
+
+COMMENT ON COLUMN public.trade_data.volume IS 'Amount traded; base coin.';
+
+COMMENT ON COLUMN public.trade_data.side IS 'What the taker did: buy or sell.';
+
+COMMENT ON COLUMN public.trade_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE TABLE public.trade_gaps (
+    exchange text NOT NULL,
+    pair text NOT NULL,
+    first_missing_id bigint NOT NULL,
+    last_missing_id bigint,
+    label text,
+    status text DEFAULT 'open'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    detected_at timestamp with time zone DEFAULT now() NOT NULL,
+    healed_at timestamp with time zone,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT trade_gaps_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT trade_gaps_check CHECK ((last_missing_id >= first_missing_id)),
+    CONSTRAINT trade_gaps_first_missing_id_check CHECK ((first_missing_id >= 0)),
+    CONSTRAINT trade_gaps_label_check CHECK ((label = ANY (ARRAY['no_trades'::text, 'source_missing'::text, 'lost_by_us'::text]))),
+    CONSTRAINT trade_gaps_status_check CHECK ((status = ANY (ARRAY['open'::text, 'healing'::text, 'healed'::text, 'explained'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE public.trade_gaps IS 'Missing trade ids: found, labelled and healed. Kept for ever.';
+
+COMMENT ON COLUMN public.trade_gaps.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.trade_gaps.pair IS 'BASE/QUOTE, such as BTC/USD; always BTC and DOGE.';
+
+COMMENT ON COLUMN public.trade_gaps.first_missing_id IS 'First missing trade id.';
+
+COMMENT ON COLUMN public.trade_gaps.last_missing_id IS 'Last missing trade id; empty while unknown.';
+
+COMMENT ON COLUMN public.trade_gaps.label IS 'Why: no_trades, source_missing or lost_by_us; empty while unknown.';
+
+COMMENT ON COLUMN public.trade_gaps.status IS 'open, healing, healed, explained or failed.';
+
+COMMENT ON COLUMN public.trade_gaps.attempts IS 'How often healing was tried.';
+
+COMMENT ON COLUMN public.trade_gaps.detected_at IS 'When it was found (UTC).';
+
+COMMENT ON COLUMN public.trade_gaps.healed_at IS 'When it was healed or explained (UTC).';
+
+COMMENT ON COLUMN public.trade_gaps.detail IS 'Further facts.';
+
+COMMENT ON COLUMN public.trade_gaps.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE TABLE public.visualization_parameter (
+    id bigint NOT NULL,
+    name text NOT NULL,
+    value jsonb NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE public.visualization_parameter IS 'How to show it, editable through the API.';
+
+COMMENT ON COLUMN public.visualization_parameter.id IS 'Number of the row.';
+
+COMMENT ON COLUMN public.visualization_parameter.name IS 'Name of the parameter.';
+
+COMMENT ON COLUMN public.visualization_parameter.value IS 'The value, any JSON.';
+
+COMMENT ON COLUMN public.visualization_parameter.description IS 'What it is for.';
+
+COMMENT ON COLUMN public.visualization_parameter.created_at IS 'When the row was made (UTC).';
+
+COMMENT ON COLUMN public.visualization_parameter.updated_at IS 'When the row was changed last (UTC).';
+
+ALTER TABLE public.visualization_parameter ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.visualization_parameter_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE ONLY cold_storage.article_data
+    ADD CONSTRAINT article_data_pkey PRIMARY KEY ("timestamp", website, article_id);
+
+ALTER TABLE ONLY cold_storage.candles
+    ADD CONSTRAINT candles_pkey PRIMARY KEY (window_start, exchange, symbol, timeframe);
+
+ALTER TABLE ONLY cold_storage.indicators
+    ADD CONSTRAINT indicators_pkey PRIMARY KEY (window_start, exchange, symbol, timeframe);
+
+ALTER TABLE ONLY public.action_log
+    ADD CONSTRAINT action_log_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.alert_data
+    ADD CONSTRAINT alert_data_pkey PRIMARY KEY ("timestamp", exchange, pair, alert_type);
+
+ALTER TABLE ONLY public.analytics_data
+    ADD CONSTRAINT analytics_data_pkey PRIMARY KEY ("timestamp", exchange, pair);
+
+ALTER TABLE ONLY public.anomaly_data
+    ADD CONSTRAINT anomaly_data_pkey PRIMARY KEY ("timestamp", exchange, pair, kind);
+
+ALTER TABLE ONLY public.article_data
+    ADD CONSTRAINT article_data_pkey PRIMARY KEY ("timestamp", website, article_id);
+
+ALTER TABLE ONLY public.backfill_progress
+    ADD CONSTRAINT backfill_progress_pkey PRIMARY KEY (exchange, symbol, timeframe);
+
+ALTER TABLE ONLY public.candle_checkpoint
+    ADD CONSTRAINT candle_checkpoint_pkey PRIMARY KEY (exchange, pair);
+
+ALTER TABLE ONLY public.candle_gaps
+    ADD CONSTRAINT candle_gaps_pkey PRIMARY KEY (exchange, symbol, timeframe, gap_start);
+
+ALTER TABLE ONLY public.candles
+    ADD CONSTRAINT candles_pkey PRIMARY KEY (window_start, exchange, symbol, timeframe);
+
+ALTER TABLE ONLY public.collector_position
+    ADD CONSTRAINT collector_position_pkey PRIMARY KEY (exchange, pair);
+
+ALTER TABLE ONLY public.crypto_configuration
+    ADD CONSTRAINT crypto_configuration_exchange_pair_key UNIQUE (exchange, pair);
+
+ALTER TABLE ONLY public.crypto_configuration
+    ADD CONSTRAINT crypto_configuration_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.exchange_candles
+    ADD CONSTRAINT exchange_candles_pkey PRIMARY KEY (window_start, exchange, symbol, timeframe);
+
+ALTER TABLE ONLY public.fear_greed_data
+    ADD CONSTRAINT fear_greed_data_pkey PRIMARY KEY ("timestamp");
+
+ALTER TABLE ONLY public.indicators
+    ADD CONSTRAINT indicators_pkey PRIMARY KEY (window_start, exchange, symbol, timeframe);
+
+ALTER TABLE ONLY public.instruments
+    ADD CONSTRAINT instruments_pkey PRIMARY KEY (exchange, pair);
+
+ALTER TABLE ONLY public.market_data
+    ADD CONSTRAINT market_data_pkey PRIMARY KEY ("timestamp", source, symbol);
+
+ALTER TABLE ONLY public.prediction_data
+    ADD CONSTRAINT prediction_data_pkey PRIMARY KEY ("timestamp", crypto_symbol, model_name);
+
+ALTER TABLE ONLY public.quality_results
+    ADD CONSTRAINT quality_results_pkey PRIMARY KEY (run, asset, expectation);
+
+ALTER TABLE ONLY public.quarantine
+    ADD CONSTRAINT quarantine_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.sentiment_data
+    ADD CONSTRAINT sentiment_data_pkey PRIMARY KEY ("timestamp", crypto_symbol, source);
+
+ALTER TABLE ONLY public.sink_fence
+    ADD CONSTRAINT sink_fence_pkey PRIMARY KEY (query_id, part);
+
+ALTER TABLE ONLY public.stream_control
+    ADD CONSTRAINT stream_control_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.stream_status
+    ADD CONSTRAINT stream_status_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.ticker_data
+    ADD CONSTRAINT ticker_data_pkey PRIMARY KEY ("timestamp", exchange, pair);
+
+ALTER TABLE ONLY public.tiering_policy
+    ADD CONSTRAINT tiering_policy_pkey PRIMARY KEY (subject, timeframe);
+
+ALTER TABLE ONLY public.trade_data
+    ADD CONSTRAINT trade_data_pkey PRIMARY KEY ("timestamp", exchange, pair, trade_id);
+
+ALTER TABLE ONLY public.trade_gaps
+    ADD CONSTRAINT trade_gaps_pkey PRIMARY KEY (exchange, pair, first_missing_id);
+
+ALTER TABLE ONLY public.visualization_parameter
+    ADD CONSTRAINT visualization_parameter_name_key UNIQUE (name);
+
+ALTER TABLE ONLY public.visualization_parameter
+    ADD CONSTRAINT visualization_parameter_pkey PRIMARY KEY (id);
+
+CREATE INDEX candles_read ON cold_storage.candles USING btree (exchange, symbol, timeframe, window_start DESC);
+
+CREATE INDEX indicators_read ON cold_storage.indicators USING btree (exchange, symbol, timeframe, window_start DESC);
+
+CREATE INDEX action_log_read ON public.action_log USING btree (subject, at DESC);
+
+CREATE INDEX alert_data_read ON public.alert_data USING btree (pair, "timestamp" DESC);
+
+CREATE INDEX analytics_data_read ON public.analytics_data USING btree (exchange, pair, "timestamp" DESC);
+
+CREATE INDEX anomaly_data_read ON public.anomaly_data USING btree (exchange, pair, "timestamp" DESC);
+
+CREATE INDEX article_data_coins ON public.article_data USING gin (cryptocurrencies_mentioned);
+
+CREATE INDEX candle_gaps_status ON public.candle_gaps USING btree (status, detected_at);
+
+CREATE INDEX candles_by_symbol ON public.candles USING btree (symbol, timeframe, window_start DESC);
+
+CREATE INDEX candles_open ON public.candles USING btree (window_end) WHERE (NOT closed);
+
+CREATE INDEX candles_read ON public.candles USING btree (exchange, symbol, timeframe, window_start DESC);
+
+CREATE INDEX exchange_candles_read ON public.exchange_candles USING btree (exchange, symbol, timeframe, window_start DESC);
+
+CREATE INDEX indicators_read ON public.indicators USING btree (exchange, symbol, timeframe, window_start DESC);
+
+CREATE INDEX market_data_read ON public.market_data USING btree (symbol, "timestamp" DESC);
+
+CREATE INDEX prediction_data_read ON public.prediction_data USING btree (crypto_symbol, "timestamp" DESC);
+
+CREATE INDEX quality_results_read ON public.quality_results USING btree (asset, evaluated_at DESC);
+
+CREATE INDEX quarantine_open ON public.quarantine USING btree (subject, created_at) WHERE (released_at IS NULL);
+
+CREATE INDEX sentiment_data_read ON public.sentiment_data USING btree (crypto_symbol, "timestamp" DESC);
+
+CREATE INDEX ticker_data_read ON public.ticker_data USING btree (exchange, pair, "timestamp" DESC);
+
+CREATE INDEX trade_data_read ON public.trade_data USING btree (exchange, pair, "timestamp", trade_id);
+
+CREATE INDEX trade_gaps_status ON public.trade_gaps USING btree (status, detected_at);

@@ -1,0 +1,140 @@
+"""Migrations go forward once, refuse what contradicts them, and come to exactly the committed snapshot."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from cryptoviz.settings import Role, Settings
+from cryptoviz.stack.postgres import Edition
+from cryptoviz.storage import snapshot
+from cryptoviz.storage.database import connect
+from cryptoviz.storage.migrations import MigrationError, migrate, read
+from cryptoviz.storage.queries import SQL_DIR
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture
+def empty(postgres_cluster) -> Iterator[Settings]:
+    settings = postgres_cluster.empty_database(Edition.PLAIN)
+    yield settings
+    postgres_cluster.drop(settings)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the SQL folder that a test may spoil."""
+    return Path(shutil.copytree(SQL_DIR, tmp_path / "sql"))
+
+
+def test_everything_is_applied_once(empty: Settings) -> None:
+    assert migrate(empty) == [migration.name for migration in read()]
+    assert migrate(empty) == []
+
+
+def test_several_at_once_apply_everything_once(empty: Settings) -> None:
+    with ThreadPoolExecutor() as threads:
+        applied = list(threads.map(migrate, [empty] * 3))
+    assert sorted(map(len, applied)) == [0, 0, len(read())]
+
+
+def test_a_changed_migration_is_refused(database: Settings, folder: Path) -> None:
+    file = next((folder / "migrations").glob("0002_*"))
+    file.write_text(file.read_text() + "\n")
+    with pytest.raises(MigrationError, match="0002_tables was changed"):
+        migrate(database, folder=folder)
+
+
+def test_a_missing_migration_is_refused(database: Settings, folder: Path) -> None:
+    sorted((folder / "migrations").glob("*.sql"))[-1].unlink()
+    with pytest.raises(MigrationError, match="its file is missing"):
+        migrate(database, folder=folder)
+
+
+def test_a_hole_in_the_numbers_is_refused(folder: Path) -> None:
+    next((folder / "migrations").glob("0002_*")).unlink()
+    with pytest.raises(MigrationError, match="should start with 0002_"):
+        read(folder)
+
+
+def test_a_failing_migration_leaves_no_trace_and_can_be_repeated(database: Settings, folder: Path) -> None:
+    number = len(list((folder / "migrations").glob("*.sql"))) + 1
+    file = folder / "migrations" / f"{number:04}_broken.sql"
+    file.write_text("create table half_done (id int); select 1 / 0;")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        migrate(database, folder=folder)
+    with connect(Role.OWNER, database) as connection:
+        assert connection.execute("select to_regclass('half_done')").fetchone() == (None,)
+    file.write_text("create table half_done (id int);")
+    assert migrate(database, folder=folder) == [file.stem]
+
+
+def test_a_changed_function_is_replaced(database: Settings, folder: Path) -> None:
+    file = folder / "functions" / "tiering.sql"
+    file.write_text(file.read_text() + "\n-- changed\n")
+    assert migrate(database, folder=folder) == ["functions/tiering"]
+    assert migrate(database, folder=folder) == []
+
+
+def test_the_snapshot_is_the_migrated_schema(postgres_cluster, empty: Settings) -> None:
+    migrate(empty)
+    pg_dump = postgres_cluster.server.installation.bin_dir / "pg_dump"
+    assert snapshot.schema(empty, pg_dump) == snapshot.SCHEMA_FILE.read_text(), (
+        "run `python -m cryptoviz.storage.snapshot`"
+    )
+
+
+def test_the_data_dictionary_is_that_of_the_schema(empty: Settings) -> None:
+    migrate(empty)
+    with connect(Role.READER, empty) as connection:
+        text = snapshot.data_dictionary(connection)
+    assert text == snapshot.DICTIONARY_FILE.read_text(), "run `python -m cryptoviz.storage.snapshot`"
+    assert re.findall(r"^\|.*\|  \|$", text, flags=re.MULTILINE) == [], "a column without a comment"
+
+
+def test_time_tables_are_hypertables_where_there_are_any(each_database: Settings) -> None:
+    with connect(Role.READER, each_database) as connection:
+        [(edition,)] = connection.execute("select edition()").fetchall()
+        if edition == Edition.PLAIN:
+            return
+        names = {
+            row[0] for row in connection.execute("select hypertable_name from timescaledb_information.hypertables")
+        }
+    assert {"trade_data", "ticker_data", "candles", "article_data", "sentiment_data", "prediction_data"} <= names
+
+
+def test_the_reader_cannot_write_and_the_writer_cannot_change_tables(each_database: Settings) -> None:
+    if each_database.database(Role.READER) == each_database.database(Role.OWNER):
+        pytest.skip("this database has one role only")
+    with (
+        connect(Role.READER, each_database) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("delete from trade_data")
+    for statement in (
+        "create table mine (id int)",
+        "drop table trade_data",
+        "update schema_migrations set name = name",
+    ):
+        with (
+            connect(Role.WRITER, each_database) as connection,
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+        ):
+            connection.execute(statement)
+
+
+def test_no_role_of_ours_is_superuser(database: Settings) -> None:
+    with connect(Role.READER, database) as connection:
+        rows = connection.execute(
+            "select rolname, rolsuper or rolcreaterole or rolcreatedb from pg_roles"
+            " where rolname in ('cryptoviz_owner', 'cryptoviz_writer', 'cryptoviz_reader', 'dagster')"
+        ).fetchall()
+    assert len(rows) == 4
+    assert not any(powerful for _, powerful in rows)
