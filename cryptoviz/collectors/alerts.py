@@ -42,8 +42,8 @@ class PriceMonitor:
             lows.popleft()
         while highs[0][0] < oldest:
             highs.popleft()
-        rise = (price / lows[0][1] - 1) * 100
-        fall = (price / highs[0][1] - 1) * 100
+        rise = (price - lows[0][1]) / lows[0][1] * 100
+        fall = (price - highs[0][1]) / highs[0][1] * 100
         if rise >= self._threshold:
             return self._alert(trade, AlertType.PRICE_UP, rise, now)
         if -fall >= self._threshold:

@@ -22,6 +22,7 @@ from cryptoviz.collectors.exchange import (
     Refused,
     Request,
     Subscribed,
+    TradeId,
     Traits,
     UnknownPair,
     UnknownPairError,
@@ -40,7 +41,7 @@ _UTC_FROM: Final = datetime.fromtimestamp
 
 class _WireTrade(msgspec.Struct, tag_field="e", tag="trade"):
     s: str
-    t: int
+    t: TradeId
     p: Decimal
     q: Decimal
     T: int
@@ -49,8 +50,8 @@ class _WireTrade(msgspec.Struct, tag_field="e", tag="trade"):
 
 class _WireAggTrade(msgspec.Struct, tag_field="e", tag="aggTrade"):
     s: str
-    f: int
-    l: int  # noqa: E741 - the exchange's own field name
+    f: TradeId
+    l: TradeId  # noqa: E741 - the exchange's own field name
     p: Decimal
     q: Decimal
     T: int
@@ -75,7 +76,7 @@ class _WireKline(msgspec.Struct):
     l: Decimal  # noqa: E741 - the exchange's own field name
     c: Decimal
     v: Decimal
-    n: int
+    n: TradeId
     x: bool
 
 
@@ -135,7 +136,7 @@ _book_tickers: Final = msgspec.json.Decoder(_WireBookTicker)
 
 
 class _RestTrade(msgspec.Struct, rename={"is_buyer_maker": "isBuyerMaker"}):
-    id: int
+    id: TradeId
     price: Decimal
     qty: Decimal
     time: int

@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Annotated, Protocol
+
+import msgspec
 
 from cryptoviz.collectors.rest import RestClient
 from cryptoviz.records import Record, Trade
+
+TradeId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,8 @@ class Spans:
     def __iter__(self) -> Iterator[Span]:
         return iter(zip(self._firsts, self._lasts, strict=True))
 
-    def __len__(self) -> int:
+    def count(self) -> int:
+        """How many ids it holds (not `len`: that is a hint of memory to reserve for whoever iterates)."""
         return sum(last - first + 1 for first, last in self)
 
     def __contains__(self, number: int) -> bool:

@@ -23,6 +23,7 @@ from cryptoviz.collectors.exchange import (
     Request,
     Subscribed,
     SystemStatus,
+    TradeId,
     Traits,
     UnknownPairError,
 )
@@ -42,7 +43,7 @@ class _WireTrade(msgspec.Struct):
     side: Side
     price: Decimal
     qty: Decimal
-    trade_id: int
+    trade_id: TradeId
     timestamp: datetime
 
 
@@ -98,7 +99,7 @@ class _RestAnswer(msgspec.Struct):
 
 _rest_answers: Final = msgspec.json.Decoder(_RestAnswer)
 # price, volume, time, side, order type, miscellaneous, trade_id; `time` as decimal: a float would lose digits
-_RestRow = tuple[Decimal, Decimal, Decimal, Literal["b", "s"], str, str, int]
+_RestRow = tuple[Decimal, Decimal, Decimal, Literal["b", "s"], str, str, TradeId]
 _rest_rows: Final = msgspec.json.Decoder(list[_RestRow])
 # The stream cuts times to microseconds, REST prints the same instant as a float: cut it likewise, or the same trade
 # would have two keys; the float may fall short by less than a tenth of a microsecond.
