@@ -5,14 +5,12 @@ Heavy libraries are imported by the commands that need them: `cryptoviz --help` 
 
 from __future__ import annotations
 
-import os
 import sys
 
-import click
 import typer
 
 from cryptoviz.commands import database, platform, settings, simulator, streams, topics
-from cryptoviz.commands.output import EXIT_FAILURE, EXIT_INTERRUPTED, fail
+from cryptoviz.commands.output import EXIT_FAILURE, fail
 from cryptoviz.settings import SettingsError
 from cryptoviz.stack.errors import StackError
 
@@ -41,23 +39,13 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
     status = EXIT_FAILURE
     try:
-        result = app(arguments, standalone_mode=False, prog_name="cryptoviz")
-        status = result if isinstance(result, int) else 0
-    except click.exceptions.Exit as exit_:
-        status = exit_.exit_code
-    except click.ClickException as error:
-        error.show()
-        status = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        fail("interrupted", fix="run the same command again to go on")
-        status = EXIT_INTERRUPTED
+        app(arguments, prog_name="cryptoviz")
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else EXIT_FAILURE if ended.code else 0
     except StackError as error:
         fail(str(error), detail=error.detail, fix=error.fix)
     except SettingsError as error:
         fail("the settings make no sense", detail=str(error), fix="correct them in .env or the environment")
-    except BrokenPipeError:
-        # The reader of our output (head, less) has gone: nothing is left to be said, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
 
 

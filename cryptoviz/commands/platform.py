@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cryptoviz.commands.output import Json, as_json, duration, fail, finish, say, table
+from cryptoviz.commands.output import EXIT_INTERRUPTED, Json, as_json, duration, fail, finish, say, table
 from cryptoviz.settings import Mode, Settings, load
 from cryptoviz.stack.errors import StackError
 
@@ -183,6 +183,9 @@ def _up(settings: Settings) -> None:
         say(f"  failed {error.step}")
         fail(f"{error.step}: {error}", detail=error.detail, fix=error.fix)
         finish(ok=False)
+    except KeyboardInterrupt:
+        fail("interrupted", fix="run the same command again to go on, or `make down`")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     say(f"ready after {time.monotonic() - begun:.1f} s\n")
     _show_figures(snapshot(stack.settings))
     _show_addresses(stack.settings)

@@ -13,6 +13,7 @@ from cryptoviz.topics import TOPICS
 
 app = typer.Typer(help="The Kafka topics: list, tail, lag.", no_args_is_help=True)
 
+_TIMEOUT_S: float = 5
 _START: Final = "is Kafka up? `make status` says; `make demo` or `make up` starts it"
 
 
@@ -23,8 +24,8 @@ def list_(json: Json = False) -> None:
 
     settings = load()
     with explained("the topics cannot be listed", _START, BusError):
-        partitions = list_topics(settings)
-        held = offsets(settings, partitions)
+        partitions = list_topics(settings, timeout_s=_TIMEOUT_S)
+        held = offsets(settings, partitions, timeout_s=_TIMEOUT_S)
     rows: list[dict[str, Any]] = [
         {
             "topic": topic.name,
@@ -63,7 +64,7 @@ def tail(
     from cryptoviz.bus import tail as newest
 
     with explained(f"{topic} cannot be read", _START, BusError):
-        for message in newest(load(), topic, count, follow=follow):
+        for message in newest(load(), topic, count, follow=follow, timeout_s=_TIMEOUT_S):
             say(_with_headers(message) if headers else message.value.decode(errors="replace"))
 
 

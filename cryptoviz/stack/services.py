@@ -17,8 +17,8 @@ from cryptoviz.stack import dagster
 PYTHON: Final = "python"
 """Stands for the interpreter at the start of a command."""
 
-_FIRST_BATCH_S: Final = 120
-_DAGSTER_LOAD_S: Final = 120
+_FIRST_BATCH_S: Final = 240
+_DAGSTER_LOAD_S: Final = 300
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Service:
     stream: str | None = None
     stop_group: bool = False
     stop_wait_s: int = 15
-    start_timeout_s: int = 60
+    start_timeout_s: int = 180
 
 
 def _python(*arguments: str) -> Callable[[Settings], list[str]]:

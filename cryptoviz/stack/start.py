@@ -32,8 +32,8 @@ from cryptoviz.stack.supervisor import Supervisor, programs
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
 
-_FLOW_TIMEOUT_S: Final = 120
-_SERVER_TIMEOUT_S: Final = 90
+_FLOW_TIMEOUT_S: Final = 240
+_SERVER_TIMEOUT_S: Final = 180
 _LOCK_TIMEOUT_S: Final = 3
 _RESTARTS_ALLOWED: Final = 3
 

@@ -169,9 +169,9 @@ def _quoted(word: str) -> str:
 def _value(text: str) -> str:
     """A value for supervisord's `environment`, which knows quotes but no escapes."""
     for quote in ('"', "'"):
-        if quote not in text and "\n" not in text:
+        if quote not in text and "\n" not in text and text[:1] + text[-1:] == (text[:1] + text[-1:]).strip("'\""):
             return f"{quote}{text.replace('%', '%%')}{quote}"
-    raise StackError("a setting holds a line break or both kinds of quotes", fix="write it without them")
+    raise StackError("a setting holds a line break, or quotes where supervisord drops them", fix="write it without")
 
 
 def socket_path(settings: Settings) -> Path:
