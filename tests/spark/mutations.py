@@ -78,8 +78,8 @@ def _rare(chance: random.Random, at: datetime, number: int) -> Iterator[tuple[st
     price = _amount(chance)
     yield "rawcandle", Candle(
         received_at=at, window_start=start, window_end=start + timedelta(minutes=1), exchange="binance",
-        symbol="BTC/USDT", timeframe=Timeframe.M1, open=price, high=price + 2, low=price, close=price + 1, volume=Decimal("1.5"),
-        trade_count=3, closed=chance.random() < 0.5, source=CandleSource.STREAM,
+        symbol="BTC/USDT", timeframe=Timeframe.M1, open=price, high=price + 2, low=price, close=price + 1,
+        volume=Decimal("1.5"), trade_count=3, closed=chance.random() < 0.5, source=CandleSource.STREAM,
     )  # fmt: skip
     yield "rawalert", Alert(
         received_at=at, timestamp=at, exchange="kraken", pair="BTC/USD", last_price=price, change_percent=-0.75,
@@ -88,7 +88,8 @@ def _rare(chance: random.Random, at: datetime, number: int) -> Iterator[tuple[st
     yield "rawarticle", Article(
         received_at=at, published_at=at, scraped_at=at, article_id=f"guid {number}\t\\x", revision=1 + number % 3,
         title='Two "quotes",\na tab\tand a \\ — €', url="https://example.org/a", website="example.org",
-        source="example", summary="", content="…", tags=("a", "b"), cryptocurrencies_mentioned=("BTC", 'odd "one"\\', "ETH"),
+        source="example", summary="", content="…", tags=("a", "b"),
+        cryptocurrencies_mentioned=("BTC", 'odd "one"\\', "ETH"),
         sentiment=Sentiment(score=0.7, label=SentimentLabel.POSITIVE),
     )  # fmt: skip
     yield "rawmarket", MarketSnapshot(
