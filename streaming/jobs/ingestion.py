@@ -50,7 +50,8 @@ _PARTITIONS_OF_A_TOPIC: Final = 10_000
 _LONGEST_WAIT_S: Final = 10
 _FLUSH_S: Final = 5
 _CLOSE_AFTER_S: Final = 1
-_EXECUTOR_ROWS: Final = "topic string, partition int, offset long, key binary, value binary, kind string, reason string"
+EXECUTOR_ROWS: Final = "topic string, partition int, offset long, key binary, value binary, kind string, reason string"
+"""The frame that `write_partitions` answers with: refused messages, candles to publish, row counts."""
 _DEAD_LETTERS: Final = "topic string, key binary, value binary, headers array<struct<key: string, value: binary>>"
 
 _log = logger(__name__)
@@ -200,10 +201,10 @@ class Ingestion:
 
     def _store_in_bulk(self, frame: DataFrame, fence: Fence) -> int:
         """The executors store the batch; candles and refused messages come back to be sent from here."""
-        write = partial(_write_partitions, self._connect, fence)
+        write = partial(write_partitions, self._connect, fence)
         lines = copy_lines(frame)
         try:
-            answers = self._patiently(lambda: lines.mapInArrow(write, _EXECUTOR_ROWS).toArrow())
+            answers = self._patiently(lambda: lines.mapInArrow(write, EXECUTOR_ROWS).toArrow())
         except PySparkException as error:
             if UnstorableError.__name__ in str(error):
                 raise UnstorableError(str(error)) from None
@@ -311,7 +312,7 @@ def _part(topic: str, partition: int) -> int:
 _executor_sinks: dict[int, Sink] = {}
 
 
-def _write_partitions(
+def write_partitions(
     connect_writer: Callable[[], psycopg.Connection[Any]], fence: Fence, batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """On an executor: store a Spark partition (a partition of a topic), answer with candles and refused messages."""
