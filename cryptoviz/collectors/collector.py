@@ -10,6 +10,7 @@ Everything runs in one event loop; a frame is handled completely before the next
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from cryptoviz.collectors.exchange import (
     Exchange,
     FrameError,
     InstrumentStatus,
+    Pong,
     Refused,
     Subscribed,
     SystemStatus,
@@ -44,6 +46,7 @@ REORDER_S: Final = 1.5
 """How long a missing id may be on its way before it counts as lost."""
 
 _TICK_S: Final = 0.1
+_LOAD_S: Final = 2.0
 _WRITE_S: Final = 1.0
 _REPORT_S: Final = 1.0
 _CLOSE_S: Final = 10.0
@@ -89,6 +92,7 @@ class Collector:
         self._seen_names: set[str] = set()
         self._pair_status: dict[str, str] = {}
         self._system = ""
+        self._loaded = asyncio.Event()
         self._checks: set[asyncio.Task[None]] = set()
         self._session = Session(
             exchange,
@@ -104,10 +108,10 @@ class Collector:
         """Collect until `stop`; then send what is in the buffer and write down the rest as gaps."""
         self._bus.start()
         tasks = [
-            asyncio.create_task(self._session.run(stop), name="session"),
+            asyncio.create_task(self._write_forever(), name="ledger"),
             asyncio.create_task(self._healer.run(), name="healer"),
             asyncio.create_task(self._tick_forever(report), name="tick"),
-            asyncio.create_task(self._write_forever(), name="ledger"),
+            asyncio.create_task(self._connected(stop), name="session"),
             asyncio.create_task(self._watch_pairs(), name="watchdog"),
         ]
         stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -120,6 +124,12 @@ class Collector:
             stop.set()
             stopping.cancel()
             await self._end([*tasks, *self._checks], report)
+
+    async def _connected(self, stop: asyncio.Event) -> None:
+        # Knowing the positions first spares sending again what an earlier life sent; collecting never waits long.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._loaded.wait(), _LOAD_S)
+        await self._session.run(stop)
 
     async def _end(self, tasks: list[asyncio.Task[None]], report: Callable[[dict[str, Any]], None]) -> None:
         for task in tasks:
@@ -135,8 +145,11 @@ class Collector:
             self._recorder.close()
         report(self.state())
 
-    def on_frame(self, frame: bytes, connection: Connection) -> None:
-        """Handle one frame: send its records, act on its event, or set it aside as a dead letter."""
+    def on_frame(self, frame: bytes, connection: Connection) -> bool:
+        """Handle one frame: send its records, act on its event, or set it aside as a dead letter.
+
+        False for a pong: it proves the socket, not the subscriptions.
+        """
         self.received += 1
         if self._recorder is not None:
             self._recorder.write(connection.name, "recv", frame)
@@ -146,13 +159,14 @@ class Collector:
             self._set_aside(frame, error)
             parsed = error.records
         if isinstance(parsed, list):
-            connection.data_at = connection.alive_at
+            connection.data_at = time.monotonic()
             if self._exchange.traits.implicit:
                 connection.delivered.set()
             for record in parsed:
                 self._dispatch(record)
         else:
             self._on_event(parsed, connection)
+        return not isinstance(parsed, Pong)
 
     def on_lost(self, topic: str, _key: str, record: Any, reason: str) -> None:
         """A message will not reach the broker: a trade becomes a gap, the rest is counted."""
@@ -348,6 +362,7 @@ class Collector:
         for position in positions:
             if position.pair in self.continuity:
                 self.continuity[position.pair].restore(position.trade_id, position.timestamp)
+        self._loaded.set()
         _log.info("resumed", exchange=self._exchange.name, positions=len(positions), gaps=len(gaps))
 
     def _capture_positions(self) -> None:

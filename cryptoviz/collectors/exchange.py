@@ -28,7 +28,12 @@ class Ignored:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """The exchange is alive and has nothing to say (heartbeat or pong)."""
+    """The exchange is alive and has nothing to say."""
+
+
+@dataclass(frozen=True)
+class Pong:
+    """The socket is alive; whether the subscriptions are, it does not say."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class UnknownPair:
     name: str
 
 
-Event = UnknownPair | Ignored | Heartbeat | Subscribed | Refused | SystemStatus | ClosingSoon | InstrumentStatus
+Event = UnknownPair | Ignored | Heartbeat | Pong | Subscribed | Refused | SystemStatus | ClosingSoon | InstrumentStatus
 
 
 class FrameError(ValueError):

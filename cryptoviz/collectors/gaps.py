@@ -192,11 +192,11 @@ class Continuity:
     def restore(self, position: int, time: datetime) -> None:
         """Everything up to `position` was stored in an earlier life (but for known gaps): go on from there."""
         if self.floor is None:
-            self.floor = self.following = position + 1
+            self.following = position + 1
             self.newest_time = time
         elif position + 1 < self.floor:
             self._open(position + 1, self.floor - 1, float("-inf"), time)
-            self.floor = position + 1
+        self.floor = 0
 
     def adopt(self, first: int, last: int, detected_at: datetime, attempts: int) -> Gap | None:
         """Take over a gap that an earlier life left unhealed; None where this life knows of it already."""

@@ -97,9 +97,9 @@ class Healer:
                 for trade in page:
                     # A page may hold what other gaps miss, too; what no gap misses is at the broker already.
                     if continuity.fill(trade.trade_id):
+                        await self._make_room()
                         self._bus.send("rawtrade", trade)
                         self.fetched += 1
-                await self._make_room()
         await self._settle(gap)
         if not gap.missing:
             return 0

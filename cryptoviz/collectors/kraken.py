@@ -19,6 +19,7 @@ from cryptoviz.collectors.exchange import (
     Heartbeat,
     Ignored,
     InstrumentStatus,
+    Pong,
     Refused,
     Request,
     Subscribed,
@@ -315,7 +316,7 @@ def _parse_status(data: msgspec.Raw, _received_at: datetime) -> Event:
 def _parse_answer(envelope: _Frame) -> Event:
     method, result, error = envelope.method, envelope.result or {}, envelope.error or ""
     if method == "pong":
-        return Heartbeat()
+        return Pong()
     if method not in {"subscribe", "unsubscribe"}:
         if error:
             return Refused(error, request=envelope.req_id)

@@ -114,9 +114,9 @@ class Pace:
 
 
 class Connection:
-    """One socket, from connecting to its end."""
+    """One socket, from connecting to its end. `on_frame` says whether a frame shows that the feed is alive."""
 
-    def __init__(self, number: int, exchange: Exchange, on_frame: Callable[[bytes, Connection], None]) -> None:
+    def __init__(self, number: int, exchange: Exchange, on_frame: Callable[[bytes, Connection], bool]) -> None:
         self.name = f"{exchange.name}.{number}"
         self.subscriptions = Subscriptions()
         self.frames = 0
@@ -168,8 +168,8 @@ class Connection:
                 # Frames are handled here, without a task or a queue of our own for each of them.
                 message = await socket.recv(decode=False)
                 self.frames += 1
-                self.alive_at = time.monotonic()
-                on_frame(message, self)
+                if on_frame(message, self):
+                    self.alive_at = time.monotonic()
         except ConnectionClosed as closed:
             return self._why or f"closed: {closed}"
 
@@ -242,7 +242,7 @@ class Session:
         address: str,
         pace: Pace,
         *,
-        on_frame: Callable[[bytes, Connection], None],
+        on_frame: Callable[[bytes, Connection], bool],
         on_ready: Callable[[Connection], Awaitable[None]],
         on_sent: Callable[[str, str], None] = lambda _conn, _message: None,
         on_connect: Callable[[str, str], None] = lambda _conn, _address: None,

@@ -19,6 +19,7 @@ from cryptoviz.collectors.exchange import (
     Heartbeat,
     Ignored,
     InstrumentStatus,
+    Pong,
     Refused,
     Subscribed,
     SystemStatus,
@@ -87,7 +88,7 @@ def test_kraken_samples_keep_every_digit(shared_data: Path, kraken: Kraken) -> N
     assert isinstance(trades, list)
     assert [str(trade.price) for trade in trades if isinstance(trade, Trade)] == ["105944.20", "105910.50"]
     assert isinstance(parsed["ws_ticker_snapshot"], list)
-    assert parsed["ws_pong"] == Heartbeat()
+    assert parsed["ws_pong"] == Pong()
     assert parsed["ws_subscribe_response"] == Subscribed("ticker", "BTC/USD", 1)
     assert all(isinstance(parsed[name], Ignored) for name in ("ws_book_snapshot", "ws_book_update", "ws_ohlc_update"))
 
