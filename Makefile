@@ -50,7 +50,7 @@ bench: $(READY) ## Every benchmark, each beside its baseline
 	@$(CRYPTOVIZ) install --bench
 	@$(PYTHON) -m benchmarks
 
-docs: $(READY) ## Write what is generated: docker-compose.yml, .env.example, schemas, data dictionary
+docs: $(READY) ## Write what is generated: .env.example, docker-compose.yml, sql/schema.sql, data dictionary
 	@$(CRYPTOVIZ) docs
 
 lock: $(READY) ## Resolve the requirements anew, with hashes

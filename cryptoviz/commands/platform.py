@@ -152,13 +152,16 @@ def run(name: str) -> None:
 
 
 def docs() -> None:
-    """Write the files that are generated: .env.example and docker-compose.yml."""
+    """Write the generated files: .env.example, docker-compose.yml, sql/schema.sql and the data dictionary."""
     from cryptoviz.commands.settings import EXAMPLE_FILE, example_text
     from cryptoviz.stack.compose import COMPOSE_FILE, compose_text
+    from cryptoviz.storage import snapshot
 
     for path, text in ((EXAMPLE_FILE, example_text()), (COMPOSE_FILE, compose_text())):
         path.write_text(text)
         say(f"wrote {path.name}")
+    snapshot.write()
+    say(f"wrote {snapshot.SCHEMA_FILE.name} and {snapshot.DICTIONARY_FILE.name}")
 
 
 def _service(name: str) -> Service:

@@ -22,7 +22,7 @@ from typing import Final
 
 from cryptoviz.settings import Settings, load
 from cryptoviz.stack.errors import StackError, last_lines
-from cryptoviz.stack.jars import JarSet, install_jars, kafka_jars
+from cryptoviz.stack.jars import JarSet, install_jars, jar_folder, kafka_jars
 
 _HOST: Final = "127.0.0.1"
 _NODE: Final = 1
@@ -89,13 +89,18 @@ class LocalKafka:
         heap_mb: int = 512,
         *,
         settings: Settings | None = None,
+        train: bool = False,
     ) -> None:
-        """`settings` say where the archives are kept; default: those of this process."""
+        """`settings` say where the archives are kept; default: those of this process.
+
+        `train`: the first graceful stop leaves an archive of loaded classes beside the jars, which halves later starts.
+        """
         self.folder = state_dir
         self.port = port
         self.controller_port = controller_port
         self._heap_mb = heap_mb
         self._settings = settings
+        self._train = train
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -128,10 +133,24 @@ class LocalKafka:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "log4j2.properties").write_text(_LOG4J)
         self._write_properties("server.properties", self.data)
-        classpath = ":".join(str(jar) for jar in kafka_jars(settings))
-        (self.folder / "jvm.args").write_text("\n".join([*self._jvm_options(), "-cp", f'"{classpath}"', ""]))
+        self._write_arguments("jvm.args", settings, self._class_archive(settings))
         if not (self.data / "meta.properties").exists():
+            self._write_arguments("format.args", settings, [])
             self._format()
+
+    def _write_arguments(self, name: str, settings: Settings, more: list[str]) -> None:
+        classpath = ":".join(str(jar) for jar in kafka_jars(settings))
+        (self.folder / name).write_text("\n".join([*self._jvm_options(), *more, "-cp", f'"{classpath}"', ""]))
+
+    def _class_archive(self, settings: Settings) -> list[str]:
+        """The JVM's class data sharing. The JVM itself refuses an archive that does not fit its jars, and goes on."""
+        archive = jar_folder(settings, JarSet.KAFKA) / "classes.jsa"
+        fresh = archive.with_suffix(".new")
+        if self._train and fresh.exists():
+            fresh.rename(archive)
+        if archive.exists():
+            return ["-Xlog:disable", "-Xlog:all=error:stderr", f'"-XX:SharedArchiveFile={archive}"']
+        return [f'"-XX:ArchiveClassesAtExit={fresh}"', "-Xlog:cds=error"] if self._train else []
 
     def command(self) -> list[str]:
         """The command line of the broker, for a supervisor; it runs in the foreground and stops on SIGTERM."""
@@ -148,11 +167,13 @@ class LocalKafka:
             return False
 
     def start(self, timeout_s: float = 60) -> None:
-        """Prepare and start the broker as a child and wait until it is ready; the twin of `stop`, for tests.
+        """Prepare and start the broker as a child and wait until it is ready; nothing to do while that child lives.
 
         Raises:
             StackError: it ended or was not ready in time.
         """
+        if self.pid is not None:
+            return
         self.prepare()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -217,7 +238,17 @@ class LocalKafka:
         shutil.rmtree(self.data, ignore_errors=True)
         properties = self._write_properties("format.properties", fresh)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
-        command = [*self.command()[:2], "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+        arguments = f"@{self.folder / 'format.args'}"
+        command = [
+            self.command()[0],
+            arguments,
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            cluster,
+            "-c",
+            str(properties),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         if done.returncode != 0:
             raise StackError(

@@ -185,7 +185,7 @@ class Stack:
         raise StackError(f"{name} {problem}", detail=_end_of(log), fix=f"see {log}, then start again")
 
     def _flow_step(self, begun: datetime) -> Step:
-        names = tuple(service.name for service in services(self.settings))
+        names = tuple(service.name for service in services(self.settings) if service.stream is not None)
 
         def wait(cancelled: threading.Event) -> str:
             if wait_until(lambda: self._rows_since(begun), cancelled, _FLOW_TIMEOUT_S, poll_s=0.3):
@@ -219,7 +219,9 @@ class Stack:
 
 def local_kafka(settings: Settings) -> LocalKafka:
     """The local stack's broker."""
-    return LocalKafka(settings.state / "kafka", settings.kafka_port, settings.kafka_controller_port, settings=settings)
+    return LocalKafka(
+        settings.state / "kafka", settings.kafka_port, settings.kafka_controller_port, settings=settings, train=True
+    )
 
 
 def mode_file(settings: Settings) -> Path:
