@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from typing import Annotated, Any
 
 import typer
 
 from cryptoviz.commands.output import as_json, explained
 from cryptoviz.settings import load
-from cryptoviz.stack.errors import StackError
 
 app = typer.Typer(help="The simulated exchanges: status, fault.", no_args_is_help=True)
 
@@ -22,14 +20,31 @@ def status() -> None:
 
 @app.command()
 def fault(
-    body: Annotated[str, typer.Argument(help="A fault as a JSON object; the simulators say which they know.")],
+    exchange: str,
+    kind: Annotated[
+        str, typer.Argument(help="cut, silence, skip, duplicate, reorder, malformed, rate_limit, ban, ...")
+    ],
+    pair: Annotated[str | None, typer.Option(help="Only this pair.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="So many times.")] = None,
+    duration: Annotated[float | None, typer.Option(help="For so many seconds.")] = None,
+    probability: Annotated[float, typer.Option(min=0, max=1, help="For this share of the messages.")] = 1,
 ) -> None:
-    """Make the simulators misbehave."""
-    try:
-        parsed = jsonlib.loads(body)
-    except ValueError as error:
-        raise StackError(f"not JSON: {error}", fix="give one JSON object in quotes") from error
-    as_json(_ask("faults", parsed))
+    """Make a simulated exchange misbehave."""
+    order = {
+        "exchange": exchange,
+        "kind": kind,
+        "pair": pair,
+        "count": count,
+        "duration_s": duration,
+        "probability": probability,
+    }
+    as_json(_ask("fault", {name: value for name, value in order.items() if value is not None}))
+
+
+@app.command()
+def faults() -> None:
+    """List the faults under way."""
+    as_json(_ask("fault"))
 
 
 def _ask(path: str, body: Any = None) -> Any:

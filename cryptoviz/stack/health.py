@@ -106,7 +106,7 @@ def _daemon_health(settings: Settings) -> Health:
 
 
 _PROBES: Final[Mapping[str, Callable[[Settings], Health]]] = {
-    "simulators": lambda settings: http_health(settings.simulator_port, "/control/counters"),
+    "simulators": lambda settings: http_health(settings.simulator_port, "/control/health"),
     "dagster-code": lambda settings: _listens(settings.dagster_code_port),
     "dagster-webserver": lambda settings: http_health(settings.dagster_port, "/server_info"),
     "dagster-daemon": _daemon_health,
