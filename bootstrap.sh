@@ -61,7 +61,7 @@ fi
 if ! [ -x .venv/bin/uv ]; then
     # The version and the hash are those of the lock file.
     pin=$(mktemp)
-    sed -n '/^uv==/,/^[^ ]*$/p' requirements/dev.txt | awk 'NR == 1 || /^ /' | grep -v '^ *#' >"$pin"
+    awk '/^uv==/ { on = 1; print; next } /^[^ ]/ { on = 0 } on && /--hash/' requirements/dev.txt >"$pin"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$pin"
     rm -f "$pin"
 fi

@@ -27,6 +27,7 @@ app.add_typer(database.app, name="db")
 app.add_typer(topics.app, name="topics")
 app.add_typer(streams.app, name="stream")
 app.add_typer(streams.gaps, name="gaps")
+app.command()(streams.replay)
 app.add_typer(simulator.app, name="simulator")
 
 

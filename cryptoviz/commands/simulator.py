@@ -24,6 +24,7 @@ def fault(
     kind: Annotated[
         str, typer.Argument(help="cut, silence, skip, duplicate, reorder, malformed, rate_limit, ban, ...")
     ],
+    *,
     pair: Annotated[str | None, typer.Option(help="Only this pair.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="So many times.")] = None,
     duration: Annotated[float | None, typer.Option(help="For so many seconds.")] = None,

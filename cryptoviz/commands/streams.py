@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from cryptoviz.commands.output import Json, as_json, explained, say, table
+from cryptoviz.commands.output import Json, as_json, explained, finish, say, table
 from cryptoviz.settings import Role, Settings, load
 from cryptoviz.stack.errors import StackError
 
@@ -103,6 +104,40 @@ def _supervisor_stop(name: str) -> None:
 
     settings = load()
     Supervisor(settings).stop([_program(settings, name)])
+
+
+def replay(
+    exchange: Annotated[str, typer.Argument(help="Whose parser.")],
+    path: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A recording, .jsonl or .jsonl.gz.")],
+    pairs: Annotated[str, typer.Option(help="Pairs in it, separated by commas; default: the configured ones.")] = "",
+    json: Json = False,
+) -> None:
+    """Play recorded frames through an exchange's parser and say what it made of them; nothing is sent."""
+    from collections import Counter
+
+    from cryptoviz.collectors import EXCHANGES
+    from cryptoviz.collectors.recorder import Replay
+
+    if exchange not in EXCHANGES:
+        raise StackError(f"there is no exchange {exchange}", fix=f"known are: {', '.join(EXCHANGES)}")
+    with explained(f"{path.name} cannot be played", "give a file that the recorder wrote", ValueError, OSError):
+        played = Replay(EXCHANGES[exchange](pairs.split(",") if pairs else load().pairs(exchange))).play(path)
+    made = Counter(type(record).__name__ for record in played.records)
+    summary = {
+        "frames": played.frames,
+        "records": dict(made),
+        "events": dict(played.events),
+        "refused": [str(error) for _frame, error in played.refused],
+    }
+    if json:
+        as_json(summary)
+    else:
+        rows = [{"what": what, "count": count} for what, count in [*made.items(), *played.events.items()]]
+        table(f"{played.frames} frames", [*rows, {"what": "refused", "count": len(played.refused)}], _REPLAYED)
+    finish(not played.refused)
+
+
+_REPLAYED: Final = {"what": "became", "count": "count"}
 
 
 @gaps.command("list")
