@@ -17,7 +17,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the name that every Spark programme uses
 
 from benchmarks.stage import Stage, median, stage
@@ -30,7 +30,7 @@ from cryptoviz.topics import TOPICS
 from streaming.jobs.ingestion import EXECUTOR_ROWS, write_partitions
 from streaming.runner import Ownership
 from streaming.schemas import spark_schema
-from streaming.session import configuration
+from streaming.session import session
 from streaming.sink import Fence
 from streaming.transforms import copy_lines
 
@@ -39,9 +39,9 @@ _PARTITIONS = 3
 _COLUMNS = list(TOPICS["rawtrade"].columns())
 
 
-def trades(count: int) -> Iterator[Trade]:
-    """`count` trades of eight pairs over the last hour."""
-    begin = datetime.now(UTC) - timedelta(hours=1)
+def trades(count: int, back: timedelta = timedelta(0)) -> Iterator[Trade]:
+    """`count` trades of eight pairs over an hour that ended `back` ago."""
+    begin = datetime.now(UTC) - timedelta(hours=1) - back
     step = timedelta(hours=1) / count
     for number in range(count):
         at = begin + number * step
@@ -55,16 +55,6 @@ def trades(count: int) -> Iterator[Trade]:
             side=Side.BUY if number % 3 else Side.SELL,
             trade_id=number,
         )
-
-
-def spark_session(one: Stage) -> SparkSession:
-    """The session of the job, with the JDBC driver beside it."""
-    builder = SparkSession.builder.master(one.settings.spark_master).appName("benchmark")
-    for name, value in configuration(one.settings).items():
-        extra = ":".join(["", *map(str, bench_jars(one.settings))]) if name == "spark.driver.extraClassPath" else ""
-        builder = builder.config(name, value + extra)
-    session: SparkSession = builder.getOrCreate()
-    return session
 
 
 def jdbc_append(one: Stage, frame: DataFrame) -> None:
@@ -107,7 +97,7 @@ def clock(action: Callable[[], object]) -> float:
 def measure(rows: int, runs: int) -> None:
     """Run every kind `runs` times in turn and print a table."""
     with stage(kafka=False) as one:
-        spark = spark_session(one)
+        spark = session(one.settings, "benchmark", bench_jars(one.settings))
         owner = Ownership("ingestion", one.settings)
         owner.claim()
         batch = iter(range(1_000_000))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -33,18 +34,20 @@ def _jars(settings: Settings) -> list[str]:
     return [str(jar) for jar in jars]
 
 
-def session(settings: Settings, name: str) -> SparkSession:
-    """The session of this process, created on first use."""
+def session(settings: Settings, name: str, class_path: Iterable[Path] = ()) -> SparkSession:
+    """The session of this process, created on first use; `class_path` are further jars for the driver."""
     # Executors must find the same packages as the driver.
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    if settings.spark_master.startswith("local"):
+        os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     builder = SparkSession.builder.master(settings.spark_master).appName(f"cryptoviz-{name}")
-    for key, value in configuration(settings).items():
+    for key, value in configuration(settings, class_path).items():
         builder = builder.config(key, value)
     spark: SparkSession = builder.getOrCreate()
     return spark
 
 
-def configuration(settings: Settings) -> dict[str, str]:
+def configuration(settings: Settings, class_path: Iterable[Path] = ()) -> dict[str, str]:
     """Every Spark setting that differs from Spark's defaults.
 
     Raises:
@@ -69,7 +72,7 @@ def configuration(settings: Settings) -> dict[str, str]:
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
             # On the class path they are found where they lie; `spark.jars` copies them into every session.
-            "spark.driver.extraClassPath": os.pathsep.join(jars),
+            "spark.driver.extraClassPath": os.pathsep.join([*jars, *map(str, class_path)]),
         }
     else:
         options["spark.jars"] = ",".join(jars)

@@ -12,6 +12,7 @@ each partition of a topic, through the same code. Whatever is away (database, br
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -37,7 +38,7 @@ from cryptoviz.topics import INGESTED
 from streaming.checkpoints import Checkpoint
 from streaming.rows import Message, Refused, Rows, messages
 from streaming.session import session
-from streaming.sink import Fence, Sink, Stored, UnstorableError
+from streaming.sink import Fence, Sink, StaleEpochError, Stored, UnstorableError
 from streaming.sources import kafka_options
 from streaming.sources import messages as stream_of_messages
 from streaming.transforms import copy_lines
@@ -54,6 +55,7 @@ EXECUTOR_ROWS: Final = "topic string, partition int, offset long, key binary, va
 """The frame that `write_partitions` answers with: refused messages, candles to publish, row counts."""
 _DEAD_LETTERS: Final = "topic string, key binary, value binary, headers array<struct<key: string, value: binary>>"
 
+_PYTHON_ERROR: Final = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Violation|Shutdown)\b")
 _log = logger(__name__)
 Report = Callable[[dict[str, Any]], None]
 
@@ -138,7 +140,7 @@ class Ingestion:
                 query.stop()
 
     def _explain(self, error: PySparkException, checkpoint: Checkpoint) -> None:
-        reason = str(error).splitlines()[0][:500]
+        reason = _reason(error)
         _log.error("query_failed", reason=reason)
         self.figures["last_error"] = reason
         if "KAFKA_DATA_LOSS" in str(error):
@@ -186,7 +188,7 @@ class Ingestion:
         try:
             return self._store_in_bulk(frame, fence) if bulk else self._store_here(frame, fence)
         except UnstorableError as error:
-            _log.warning("batch_with_unstorable_rows", batch=fence.batch, reason=str(error).splitlines()[0])
+            _log.warning("batch_with_unstorable_rows", batch=fence.batch, reason=_reason(error))
             return self._store_carefully(frame, fence)
 
     def _store_here(self, frame: DataFrame, fence: Fence) -> int:
@@ -206,8 +208,9 @@ class Ingestion:
         try:
             answers = self._patiently(lambda: lines.mapInArrow(write, EXECUTOR_ROWS).toArrow())
         except PySparkException as error:
-            if UnstorableError.__name__ in str(error):
-                raise UnstorableError(str(error)) from None
+            for kind in (UnstorableError, StaleEpochError):
+                if kind.__name__ in str(error):
+                    raise kind(_reason(error)) from None
             raise
         rows = answers.to_pylist()
         self._dead_letters(
@@ -251,7 +254,7 @@ class Ingestion:
             raise StoppingError
 
     def _complain(self, error: BaseException | None) -> None:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = _reason(error) if error is not None else "unknown"
         _log.warning("waiting", reason=reason)
         self.figures["last_error"] = reason
 
@@ -275,6 +278,13 @@ class Ingestion:
 
     def _lost(self, topic: str, record: Any) -> None:
         self._unsent.append((topic, record))
+
+
+def _reason(error: BaseException) -> str:
+    """One line that says what is wrong: of an error that came through Spark, the Python error at its root."""
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    roots = [line for line in lines if _PYTHON_ERROR.match(line)]
+    return (roots or lines)[0][:500]
 
 
 def _headers(refused: Refused) -> list[tuple[str, bytes]]:
