@@ -33,7 +33,7 @@ from tests.spark.mutations import mutated
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
-_START_S = 180
+_START_S = 300
 _PAIRS = ("BTC/USD", "ETH/USD", "SOL/USD")
 
 
