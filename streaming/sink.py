@@ -21,9 +21,12 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from cryptoviz.logs import logger
 from cryptoviz.records import Candle
 from cryptoviz.storage.queries import query
 from cryptoviz.topics import INGESTED, TOPICS
+
+_log = logger(__name__)
 
 Payload = Sequence[bytes | memoryview]
 """COPY lines of one table, in pieces that each end with a newline."""
@@ -260,4 +263,15 @@ def _candles(connection: psycopg.Connection[Any], name: str, touched: Touched) -
 def _rows(connection: psycopg.Connection[Any], name: str, values: dict[str, Any]) -> list[Candle]:
     with connection.cursor(row_factory=dict_row) as cursor:
         rows: Iterable[dict[str, Any]] = cursor.execute(query(name), values, prepare=True)
-        return [msgspec.convert(row, Candle) for row in rows]
+        return [candle for row in rows if (candle := _candle(row)) is not None]
+
+
+def _candle(row: dict[str, Any]) -> Candle | None:
+    try:
+        return msgspec.convert(row, Candle)
+    except msgspec.ValidationError as error:
+        # Trades within the bounds of their record can add up to a volume beyond those of a candle. The table keeps
+        # the sum; to fail here would stop the stream for ever.
+        series = {column: str(row[column]) for column in ("exchange", "symbol", "timeframe", "window_start")}
+        _log.warning("candle_not_publishable", reason=str(error), **series)
+        return None

@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 
@@ -113,6 +114,17 @@ def test_duplicates_within_and_between_batches_are_stored_once(owner: Ownership,
     sink.store(fence(owner, 1), payload("rawtrade", trade(2), trade(3), trade(3)), touched())
     assert rows(owner.settings, "SELECT trade_id FROM trade_data ORDER BY 1") == [(1,), (2,), (3,)]
     assert rows(owner.settings, "SELECT trade_count FROM candles WHERE timeframe = '1d'") == [(3,)]
+
+
+def test_trades_that_add_up_beyond_a_candles_bounds_do_not_stop_the_stream(owner: Ownership, sink: Sink) -> None:
+    huge = [replace_volume(trade(number), Decimal(9 * 10**19)) for number in (1, 2)]
+    stored = sink.store(fence(owner, 0), payload("rawtrade", *huge), touched())
+    assert (stored.fresh, list(stored.candles)) == (True, [])
+    assert rows(owner.settings, "SELECT volume FROM candles WHERE timeframe = '1m'") == [(18 * 10**19,)]
+
+
+def replace_volume(one: Trade, volume: Decimal) -> Trade:
+    return msgspec.structs.replace(one, volume=volume)
 
 
 def test_a_trade_a_day_late_corrects_its_candles(owner: Ownership, sink: Sink) -> None:
