@@ -164,7 +164,7 @@ def test_every_trade_is_stored_once_through_kills_duplicates_and_a_lost_checkpoi
     candles = job.rows("SELECT * FROM candles WHERE exchange = %s ORDER BY window_start, symbol, timeframe", exchange)
 
     (tmp_path / "checkpoints").rename(tmp_path / "lost")
-    extra = trade(exchange, total, trades[-1].timestamp + timedelta(days=1))
+    extra = trade(exchange, total, trades[-1].timestamp + timedelta(hours=12))
     job.start()
     send(job.settings, iter([extra]))
     job.wait(lambda: job.count(exchange) == total + 1, "the trade after the loss")
