@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
 from cryptoviz.collectors.exchange import (
+    BROKEN,
     ClosingSoon,
     Event,
     FrameError,
@@ -36,10 +38,10 @@ _PAGE: Final = 1000
 _LIFETIME_S: Final = 24 * 3600 - 600
 _MICROSECONDS_FROM: Final = 10**14
 _INVALID_SYMBOL: Final = -1121
-_UTC_FROM: Final = datetime.fromtimestamp
+_MILLISECONDS: Final = tuple(timedelta(milliseconds=number) for number in range(1000))
 
 
-class _WireTrade(msgspec.Struct, tag_field="e", tag="trade"):
+class _WireTrade(msgspec.Struct, tag_field="e", tag="trade", gc=False):
     s: str
     t: TradeId
     p: Decimal
@@ -48,7 +50,7 @@ class _WireTrade(msgspec.Struct, tag_field="e", tag="trade"):
     m: bool
 
 
-class _WireAggTrade(msgspec.Struct, tag_field="e", tag="aggTrade"):
+class _WireAggTrade(msgspec.Struct, tag_field="e", tag="aggTrade", gc=False):
     s: str
     f: TradeId
     l: TradeId  # noqa: E741 - the exchange's own field name
@@ -58,7 +60,7 @@ class _WireAggTrade(msgspec.Struct, tag_field="e", tag="aggTrade"):
     m: bool
 
 
-class _WireTicker(msgspec.Struct, tag_field="e", tag="24hrTicker"):
+class _WireTicker(msgspec.Struct, tag_field="e", tag="24hrTicker", gc=False):
     E: int
     s: str
     P: Decimal
@@ -68,7 +70,7 @@ class _WireTicker(msgspec.Struct, tag_field="e", tag="24hrTicker"):
     v: Decimal
 
 
-class _WireKline(msgspec.Struct):
+class _WireKline(msgspec.Struct, gc=False):
     t: int
     i: str
     o: Decimal
@@ -80,12 +82,12 @@ class _WireKline(msgspec.Struct):
     x: bool
 
 
-class _WireKlineEvent(msgspec.Struct, tag_field="e", tag="kline"):
+class _WireKlineEvent(msgspec.Struct, tag_field="e", tag="kline", gc=False):
     s: str
     k: _WireKline
 
 
-class _WireDepth(msgspec.Struct, tag_field="e", tag="depthUpdate"):
+class _WireDepth(msgspec.Struct, tag_field="e", tag="depthUpdate", gc=False):
     s: str
     U: int
     u: int
@@ -93,11 +95,11 @@ class _WireDepth(msgspec.Struct, tag_field="e", tag="depthUpdate"):
     a: list[tuple[Decimal, Decimal]]
 
 
-class _WireShutdown(msgspec.Struct, tag_field="e", tag="serverShutdown"):
+class _WireShutdown(msgspec.Struct, tag_field="e", tag="serverShutdown", gc=False):
     pass
 
 
-class _WireBookTicker(msgspec.Struct):
+class _WireBookTicker(msgspec.Struct, gc=False):
     """Best bid and ask; the only market event without a type and a time."""
 
     u: int
@@ -111,9 +113,28 @@ class _WireBookTicker(msgspec.Struct):
 _WireEvent = _WireTrade | _WireAggTrade | _WireTicker | _WireKlineEvent | _WireDepth | _WireShutdown
 
 
-class _Combined(msgspec.Struct):
-    stream: str
-    data: _WireEvent
+class _CombinedTrade(msgspec.Struct, gc=False):
+    data: _WireTrade
+
+
+class _CombinedAggTrade(msgspec.Struct, gc=False):
+    data: _WireAggTrade
+
+
+class _CombinedTicker(msgspec.Struct, gc=False):
+    data: _WireTicker
+
+
+class _CombinedKline(msgspec.Struct, gc=False):
+    data: _WireKlineEvent
+
+
+class _CombinedDepth(msgspec.Struct, gc=False):
+    data: _WireDepth
+
+
+class _CombinedBookTicker(msgspec.Struct, gc=False):
+    data: _WireBookTicker
 
 
 class _Other(msgspec.Struct):
@@ -129,7 +150,17 @@ class _Other(msgspec.Struct):
     error: dict[str, Any] = {}
 
 
-_combined: Final = msgspec.json.Decoder(_Combined)
+# One decoder per stream: the name at the head of a frame says what follows.
+_combined: Final[dict[bytes, msgspec.json.Decoder[Any]]] = {
+    b"trade": msgspec.json.Decoder(_CombinedTrade),
+    b"aggTrade": msgspec.json.Decoder(_CombinedAggTrade),
+    b"ticker": msgspec.json.Decoder(_CombinedTicker),
+    b"kline_1m": msgspec.json.Decoder(_CombinedKline),
+    b"depth": msgspec.json.Decoder(_CombinedDepth),
+    b"depth@100ms": msgspec.json.Decoder(_CombinedDepth),
+    b"bookTicker": msgspec.json.Decoder(_CombinedBookTicker),
+}
+_HEAD: Final = b'{"stream":"'
 _others: Final = msgspec.json.Decoder(_Other)
 _events: Final = msgspec.json.Decoder(_WireEvent)
 _book_tickers: Final = msgspec.json.Decoder(_WireBookTicker)
@@ -151,7 +182,8 @@ class _RestProblem(msgspec.Struct):
 _rest_trades: Final = msgspec.json.Decoder(list[_RestTrade])
 _rest_problems: Final = msgspec.json.Decoder(_RestProblem)
 _MINUTE: Final = timedelta(minutes=1)
-_NOT_CHANGED: Final = "update of the order book; only trades, tickers and candles are collected"
+_BOOK: Final = Ignored("update of the order book; only trades, tickers and candles are collected")
+_QUOTE: Final = Ignored("best bid and ask; the ticker is collected")
 
 
 class Binance:
@@ -206,15 +238,17 @@ class Binance:
         Raises:
             FrameError: not JSON, or not what the exchange documents.
         """
-        try:
-            event = _combined.decode(frame).data
-        except msgspec.DecodeError:
-            return self._parse_other(frame, received_at)
-        except (UnicodeDecodeError, RecursionError) as error:
-            raise FrameError("undecodable", str(error)) from None
-        return self._records(event, received_at)
+        if frame.startswith(_HEAD):
+            at = frame.find(b"@")
+            decoder = _combined.get(frame[at + 1 : frame.find(b'"', at)])
+            if decoder is not None:
+                try:
+                    return self._records(decoder.decode(frame).data, received_at)
+                except BROKEN:
+                    return self._parse_other(frame, received_at)  # which says what is wrong
+        return self._parse_other(frame, received_at)
 
-    def _records(self, event: _WireEvent, received_at: datetime) -> list[Record] | Event:
+    def _records(self, event: _WireEvent | _WireBookTicker, received_at: datetime) -> list[Record] | Event:
         kind = type(event)
         if kind is _WireShutdown:
             return ClosingSoon()
@@ -222,7 +256,7 @@ class Binance:
             return UnknownPair(event.s)  # type: ignore[union-attr]
         build = self._builders.get(kind)
         if build is None:
-            return Ignored(_NOT_CHANGED)
+            return _QUOTE if kind is _WireBookTicker else _BOOK
         try:
             return build(event, received_at)
         except (ValueError, OverflowError, OSError) as error:
@@ -292,7 +326,7 @@ class Binance:
             other = _others.decode(frame)
         except msgspec.ValidationError as error:
             raise FrameError("invalid", str(error)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except BROKEN as error:
             raise FrameError("undecodable", str(error)) from None
         if other.code is not None or other.error:
             reason = other.msg or str(other.error.get("msg", other.error))
@@ -303,11 +337,10 @@ class Binance:
             return ClosingSoon()
         try:
             if other.stream.endswith("@bookTicker"):
-                _book_tickers.decode(other.data)
-                return Ignored("best bid and ask; the ticker is collected")
+                return self._records(_book_tickers.decode(other.data), received_at)
             if other.e or other.stream:
                 return self._records(_events.decode(frame if other.e else other.data), received_at)
-        except msgspec.MsgspecError as error:
+        except BROKEN as error:
             raise FrameError("invalid", str(error)) from None
         raise FrameError("unknown_frame", "neither a stream nor an answer to a request")
 
@@ -364,16 +397,26 @@ def symbol(pair: str) -> str:
 
 def instant(value: int) -> datetime:
     """A time in milliseconds, or in microseconds where the connection asked for them."""
-    return _UTC_FROM(value / 1000 if value < _MICROSECONDS_FROM else value / 1_000_000, UTC)
+    if value < _MICROSECONDS_FROM:
+        second, rest = divmod(value, 1000)
+        return _start_of(second) + _MILLISECONDS[rest]
+    second, rest = divmod(value, 1_000_000)
+    return _start_of(second) + timedelta(microseconds=rest)
+
+
+@lru_cache(maxsize=256)
+def _start_of(second: int) -> datetime:
+    # Building an aware instant costs more than adding to one, and many events share a second.
+    return datetime.fromtimestamp(second, UTC)
 
 
 def _checked(status: int, body: bytes) -> list[_RestTrade]:
     try:
         return _rest_trades.decode(body)
-    except msgspec.MsgspecError as error:
+    except BROKEN as error:
         try:
             problem = _rest_problems.decode(body)
-        except msgspec.MsgspecError:
+        except BROKEN:
             raise TemporaryError(f"status {status}, not an answer: {error}") from None
     if problem.code == _INVALID_SYMBOL:
         raise UnknownPairError(problem.msg)

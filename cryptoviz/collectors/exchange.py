@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Protocol
+from typing import Annotated, Final, Protocol
 
 import msgspec
 
 from cryptoviz.collectors.rest import RestClient
 from cryptoviz.records import Record, Trade
+
+BROKEN: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises on bytes that are not what they should be: text that is no UTF-8 and endless nesting included."""
 
 TradeId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from cryptoviz.collectors.exchange import (
+    BROKEN,
     Event,
     FrameError,
     Heartbeat,
@@ -29,7 +30,7 @@ from cryptoviz.collectors.exchange import (
     UnknownPairError,
 )
 from cryptoviz.collectors.rest import RestClient, RestError, TemporaryError
-from cryptoviz.records import Record, Side, Ticker, Trade
+from cryptoviz.records import Instant, Record, Side, Ticker, Trade
 
 REST_COINS: Final = {"BTC": "XBT", "DOGE": "XDG"}
 CHANNELS: Final = ("trade", "ticker")
@@ -45,7 +46,7 @@ class _WireTrade(msgspec.Struct):
     price: Decimal
     qty: Decimal
     trade_id: TradeId
-    timestamp: datetime
+    timestamp: Instant
 
 
 class _WireTicker(msgspec.Struct):
@@ -55,7 +56,7 @@ class _WireTicker(msgspec.Struct):
     last: Decimal
     volume: Decimal
     change_pct: Decimal
-    timestamp: datetime | None = None
+    timestamp: Instant | None = None
 
 
 class _WirePair(msgspec.Struct):
@@ -82,7 +83,7 @@ class _Frame(msgspec.Struct):
     req_id: int | None = None
 
 
-_BAD: Final = (ValueError, msgspec.MsgspecError)
+_BAD: Final = (ValueError, *BROKEN)
 _frames: Final = msgspec.json.Decoder(_Frame)
 _trades: Final = msgspec.json.Decoder(list[_WireTrade])
 _tickers: Final = msgspec.json.Decoder(list[_WireTicker])
@@ -169,7 +170,7 @@ class Kraken:
             envelope = _frames.decode(frame)
         except msgspec.ValidationError as error:
             raise FrameError("invalid", str(error)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except BROKEN as error:
             raise FrameError("undecodable", str(error)) from None
         channel = envelope.channel
         if channel == "heartbeat":
@@ -178,7 +179,7 @@ class Kraken:
         if parser is not None:
             try:
                 return parser(envelope.data, received_at)
-            except msgspec.MsgspecError as error:
+            except BROKEN as error:
                 raise FrameError("invalid", f"{channel}: {error}") from None
         if channel:
             return Ignored(f"channel {channel} is not collected")
@@ -337,7 +338,7 @@ def _parse_answer(envelope: _Frame) -> Event:
 def _checked(status: int, body: bytes) -> dict[str, msgspec.Raw]:
     try:
         answer = _rest_answers.decode(body)
-    except msgspec.MsgspecError as error:
+    except BROKEN as error:
         raise TemporaryError(f"status {status}, not an answer: {error}") from None
     if not answer.error:
         return answer.result
