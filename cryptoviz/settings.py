@@ -207,7 +207,7 @@ class Settings(BaseSettings):
     )
     spark_max_offsets_per_trigger: int = Field(600_000, ge=1, description="Most messages in one micro-batch.")
     spark_bulk_rows: int = Field(
-        50_000,
+        10_000,
         ge=0,
         description="Micro-batches with more messages than this are written by the executors, others by the driver.",
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import starmap
 from operator import attrgetter
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ _IN_ARRAY: Final = str.maketrans({"\\": "\\\\", '"': '\\"'})
 _GETTERS: Final = {
     topic.name: tuple(attrgetter(source) for source in topic.columns().values()) for topic in TOPICS.values()
 }
+
+
+MESSAGE_COLUMNS: Final = ("topic", "partition", "offset", "key", "value")
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class Rows:
     """What a batch of messages came to: lines for each topic's table, the minutes touched, the messages refused."""
 
     lines: dict[str, list[bytes | memoryview]] = field(default_factory=dict)
-    minutes: set[tuple[str, str, datetime]] = field(default_factory=set)
+    first_trades: dict[tuple[str, str, datetime], datetime] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
     count: int = 0
 
@@ -99,8 +103,20 @@ class Rows:
         topics = certain["topic"]
         for name in topics.unique().to_pylist():
             rows.lines[name] = _pieces(certain["line"].filter(pc.equal(topics, name)))
-        rows._touch(certain)
+        trades = certain.filter(pc.is_valid(certain["minute"]))
+        first = trades.group_by(["exchange", "pair", "minute"]).aggregate([("happened_at", "min")])
+        for row in first.to_pylist():
+            rows._touch(row["exchange"], row["pair"], row["happened_at_min"])
         for message in messages(table.filter(pc.is_null(table["line"]))):
+            rows.judge(message, now)
+        return rows
+
+    @classmethod
+    def judged(cls, batch: Iterable[Message], now: datetime) -> Rows:
+        """The rows of messages that are all left to the codec."""
+        rows = cls()
+        for message in batch:
+            rows.count += 1
             rows.judge(message, now)
         return rows
 
@@ -113,24 +129,22 @@ class Rows:
             return
         self.lines.setdefault(message.topic, []).append(copy_line(TOPICS[message.topic], record))
         if isinstance(record, Trade):
-            minute = record.timestamp.astimezone(UTC).replace(second=0, microsecond=0)
-            self.minutes.add((record.exchange, record.pair, minute))
+            self._touch(record.exchange, record.pair, record.timestamp)
 
     def touched(self) -> Touched:
-        """The minutes of trades in these rows, in a fixed order."""
-        return Touched(*zip(*sorted(self.minutes), strict=True)) if self.minutes else Touched()
+        """The minutes of trades in these rows, each by its earliest trade here, in a fixed order."""
+        columns = zip(*((*key[:2], first) for key, first in sorted(self.first_trades.items())), strict=True)
+        return Touched(*columns) if self.first_trades else Touched()
 
-    def _touch(self, certain: pa.Table) -> None:
-        trades = certain.filter(pc.is_valid(certain["minute"]))
-        distinct = trades.group_by(["exchange", "pair", "minute"]).aggregate([])
-        columns = (distinct[name].to_pylist() for name in ("exchange", "pair", "minute"))
-        self.minutes.update(zip(*columns, strict=True))
+    def _touch(self, exchange: str, pair: str, instant: datetime) -> None:
+        key = (exchange, pair, instant.replace(second=0, microsecond=0))
+        self.first_trades[key] = min(instant, self.first_trades.get(key, instant))
 
 
 def messages(table: pa.Table) -> Iterator[Message]:
     """The messages in a frame that kept them."""
-    for row in table.select(["topic", "partition", "offset", "key", "value"]).to_pylist():
-        yield Message(**row)
+    columns = (table[name].to_pylist() for name in MESSAGE_COLUMNS)
+    return starmap(Message, zip(*columns, strict=True))
 
 
 def _pieces(lines: pa.ChunkedArray) -> list[bytes | memoryview]:

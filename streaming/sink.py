@@ -134,7 +134,10 @@ class Fence:
 
 @dataclass(frozen=True)
 class Touched:
-    """The minutes of each pair in which trades were stored; three columns of one length."""
+    """The minutes of each pair in which trades were stored, each named by the earliest of those trades.
+
+    Three columns of one length.
+    """
 
     exchanges: Sequence[str] = ()
     pairs: Sequence[str] = ()

@@ -21,12 +21,12 @@ NATIVE: Final[Mapping[str, tuple[str, ...]]] = {"rawtrade": (), "rawticker": ("p
 """The topics with so many messages that Spark judges them natively, and their amounts that may be negative."""
 
 
-def copy_lines(messages: DataFrame, *, keep_messages: bool = False) -> DataFrame:
+def copy_lines(messages: DataFrame) -> DataFrame:
     """The messages of all topics as COPY lines.
 
     `line` is the row of the topic's table in PostgreSQL's COPY text format, its newline included, columns in the order
     of `Topic.columns`; null where the codec has to judge. `key` and `value` are the message's, null where the line is
-    there (unless `keep_messages`). `exchange`, `pair` and `minute` say which candles a canonical trade touches.
+    there. `exchange`, `pair`, `minute` and `happened_at` say which candles a canonical trade touches.
     """
     cut = messages.withColumn("cut", _cut(F.col("topic"), F.col("value")))
     fields = F.split("cut", "\t")
@@ -38,7 +38,7 @@ def copy_lines(messages: DataFrame, *, keep_messages: bool = False) -> DataFrame
     )
     valid = F.col("cut").isNotNull() & _possible("happened_at", "received_at")
     trade = valid & (F.col("topic") == "rawtrade")
-    doubtful = F.lit(True) if keep_messages else ~F.coalesce(valid, F.lit(False))
+    doubtful = ~F.coalesce(valid, F.lit(False))
     return timed.select(
         "topic",
         "partition",
@@ -49,6 +49,7 @@ def copy_lines(messages: DataFrame, *, keep_messages: bool = False) -> DataFrame
         F.when(trade, F.col("fields")[2]).alias("exchange"),
         F.when(trade, F.col("fields")[3]).alias("pair"),
         F.when(trade, F.date_trunc("minute", "happened_at")).alias("minute"),
+        F.when(trade, F.col("happened_at")).alias("happened_at"),
     )
 
 

@@ -36,7 +36,7 @@ from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.topics import INGESTED
 from streaming.checkpoints import Checkpoint
-from streaming.rows import Message, Refused, Rows, messages
+from streaming.rows import MESSAGE_COLUMNS, Message, Refused, Rows, messages
 from streaming.session import session
 from streaming.sink import Fence, Sink, StaleEpochError, Stored, UnstorableError
 from streaming.sources import kafka_options
@@ -192,11 +192,12 @@ class Ingestion:
             return self._store_carefully(frame, fence)
 
     def _store_here(self, frame: DataFrame, fence: Fence) -> int:
-        """The driver collects the batch in one Spark job and stores it in one transaction."""
-        spark = frame.sparkSession
-        narrow = frame.coalesce(spark.sparkContext.defaultParallelism)
-        rows = Rows.of(copy_lines(narrow).toArrow(), datetime.now(UTC))
-        self._dead_letters(spark, rows.refused)
+        """The driver collects the messages as they are, judges them itself and stores them in one transaction.
+
+        With few messages the work of Spark's planner and compiler would cost more than the messages.
+        """
+        rows = Rows.judged(messages(_collected(frame)), datetime.now(UTC))
+        self._dead_letters(frame.sparkSession, rows.refused)
         stored = self._patiently(lambda: self._sink.store(fence, rows.lines, rows.touched()))
         self._publish(stored.candles)
         return rows.count
@@ -222,7 +223,7 @@ class Ingestion:
     def _store_carefully(self, frame: DataFrame, fence: Fence) -> int:
         """Find the rows that the database will not take, set them aside, store the others."""
         now = datetime.now(UTC)
-        table = copy_lines(frame, keep_messages=True).toArrow()
+        table = _collected(frame)
         rows = Rows(count=table.num_rows)
         origins: dict[str, list[Message]] = {}
         for message in messages(table):
@@ -285,6 +286,11 @@ def _reason(error: BaseException) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     roots = [line for line in lines if _PYTHON_ERROR.match(line)]
     return (roots or lines)[0][:500]
+
+
+def _collected(frame: DataFrame) -> pa.Table:
+    """The messages of a small batch, by one task."""
+    return frame.select(*MESSAGE_COLUMNS).coalesce(1).toArrow()
 
 
 def _headers(refused: Refused) -> list[tuple[str, bytes]]:

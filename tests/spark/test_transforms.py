@@ -26,10 +26,10 @@ _INSTANTS = {"received_at", "timestamp"}
 _TEXTS = {"exchange", "pair", "side"}
 
 
-def lines_of(spark: SparkSession, messages: Sequence[tuple[str, bytes | None]], **options: bool) -> pa.Table:
+def lines_of(spark: SparkSession, messages: Sequence[tuple[str, bytes | None]]) -> pa.Table:
     """The messages through `copy_lines`, offsets counting from 0 in their order."""
     rows = [(topic, 0, offset, b"key", value) for offset, (topic, value) in enumerate(messages)]
-    return copy_lines(spark.createDataFrame(rows, _SCHEMA), **options).toArrow().sort_by("offset")
+    return copy_lines(spark.createDataFrame(rows, _SCHEMA)).toArrow().sort_by("offset")
 
 
 def values_of(topic: str, line: str) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def test_a_trade_a_day_late_touches_its_own_minute(spark: SparkSession) -> None:
     then = datetime.now(UTC) - timedelta(days=1)
     table = lines_of(spark, [("rawtrade", encode(trade(timestamp=then)))])
     touched = Rows.of(table, datetime.now(UTC)).touched()
-    assert list(touched.minutes) == [then.replace(second=0, microsecond=0)]
+    assert list(touched.minutes) == [then]
     assert (list(touched.exchanges), list(touched.pairs)) == (["kraken"], ["BTC/USD"])
 
 
@@ -125,11 +125,13 @@ def test_a_message_without_a_value_is_refused(spark: SparkSession) -> None:
     assert [(item.kind, item.message.value) for item in rows.refused] == [("undecodable", None)]
 
 
-def test_messages_are_kept_when_asked_for(spark: SparkSession) -> None:
-    value = encode(trade())
-    table = lines_of(spark, [("rawtrade", value)], keep_messages=True)
-    assert table["value"].to_pylist() == [value]
-    assert table["line"].null_count == 0
+def test_a_touched_minute_is_named_by_its_first_trade(spark: SparkSession) -> None:
+    start = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+    times = [start + timedelta(seconds=seconds) for seconds in (30, 10, 70, 50)]
+    values = [encode(trade(timestamp=time, trade_id=number)) for number, time in enumerate(times)]
+    natively = Rows.of(lines_of(spark, [("rawtrade", value) for value in values]), datetime.now(UTC)).touched()
+    by_codec = Rows.judged((Message("rawtrade", 0, 0, None, value) for value in values), datetime.now(UTC)).touched()
+    assert list(natively.minutes) == list(by_codec.minutes) == [times[1], times[2]]
 
 
 def test_every_native_topic_is_ingested() -> None:
