@@ -269,11 +269,11 @@ def _unpack_headers(major: int, work: Path, log: Path) -> Path:
     except PostgresError:  # superseded by a newer minor version; headers of one major version fit each other
         _run([*download, package], log, "run `apt-get update` and try again", cwd=folder)
     archive = next(folder.glob("*.deb"))
-    _run(["dpkg-deb", "-x", archive, folder / "root"], log, "the download was damaged; run it again")
+    _run(["dpkg-deb", "-x", archive, folder / "unpacked"], log, "the download was damaged; run it again")
     wrapper = folder / "pg_config"
     wrapper.write_text(
         '#!/bin/sh\ncase "$1" in\n'
-        f"--includedir-server) echo {folder}/root/usr/include/postgresql/{major}/server ;;\n"
+        f"--includedir-server) echo {folder}/unpacked/usr/include/postgresql/{major}/server ;;\n"
         f'*) exec /usr/lib/postgresql/{major}/bin/pg_config "$@" ;;\nesac\n'
     )
     wrapper.chmod(0o755)

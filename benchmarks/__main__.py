@@ -1,0 +1,31 @@
+"""Every benchmark, one after the other: ``python -m benchmarks`` or ``python -m benchmarks sink latency``.
+
+Each is a process of its own, so that none inherits another's warm caches. The exit status is the number of benchmarks
+that failed or missed their budget.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from cryptoviz.settings import PROJECT_ROOT
+
+BENCHMARKS = ("collectors", "sink", "ingestion", "latency")
+
+
+def main(wanted: list[str]) -> int:
+    """Run the benchmarks named, or all."""
+    unknown = set(wanted) - set(BENCHMARKS)
+    if unknown:
+        sys.stderr.write(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}\n")
+        return 2
+    commands = {name: [sys.executable, "-m", f"benchmarks.{name}"] for name in wanted or BENCHMARKS}
+    failed = [name for name, command in commands.items() if subprocess.run(command, cwd=PROJECT_ROOT).returncode]
+    if failed:
+        sys.stderr.write(f"missed: {', '.join(failed)}\n")
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
