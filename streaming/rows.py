@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from itertools import starmap
 from operator import attrgetter
-from typing import Any, Final
+from types import NoneType
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,18 +20,14 @@ from cryptoviz.records import MAX_FUTURE, Record, Trade
 from cryptoviz.topics import TOPICS, Topic
 from streaming.sink import Touched
 
-_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_SPECIAL: Final = re.compile(r"[\\\t\n\r]")
+_ESCAPES: Final = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
 _IN_ARRAY: Final = str.maketrans({"\\": "\\\\", '"': '\\"'})
-_GETTERS: Final = {
-    topic.name: tuple(attrgetter(source) for source in topic.columns().values()) for topic in TOPICS.values()
-}
-
-
+_GETTERS: Final = {topic.name: attrgetter(*topic.columns().values()) for topic in TOPICS.values() if topic.columns()}
 MESSAGE_COLUMNS: Final = ("topic", "partition", "offset", "key", "value")
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """A Kafka message as it was read."""
 
     topic: str
@@ -50,28 +48,30 @@ class Refused:
 
 def copy_line(topic: Topic, record: Record) -> bytes:
     """The row of `record` in its topic's table, newline included, columns in the order of `Topic.columns`."""
-    return ("\t".join(_text(get(record)) for get in _GETTERS[topic.name]) + "\n").encode()
+    return (
+        "\t".join([_TEXTS.get(type(value), _escaped)(value) for value in _GETTERS[topic.name](record)]) + "\n"
+    ).encode()
 
 
-def _text(value: Any) -> str:
-    match value:
-        case None:
-            return r"\N"
-        case bool():
-            return "t" if value else "f"
-        case datetime():
-            return value.astimezone(UTC).isoformat()
-        case Decimal():
-            return format(value, "f")
-        case tuple():
-            return _array(value).translate(_ESCAPES)
-        case _:
-            return str(value).translate(_ESCAPES)
+def _escaped(value: Any) -> str:
+    return _SPECIAL.sub(lambda found: _ESCAPES[found[0]], str(value))
 
 
 def _array(values: Iterable[str]) -> str:
     quoted = (f'"{value.translate(_IN_ARRAY)}"' for value in values)
-    return f"{{{','.join(quoted)}}}"
+    return _escaped(f"{{{','.join(quoted)}}}")
+
+
+_TEXTS: Final[Mapping[type, Callable[[Any], str]]] = {
+    NoneType: lambda _: r"\N",
+    bool: lambda value: "t" if value else "f",
+    int: str,
+    float: repr,
+    Decimal: str,
+    datetime: datetime.isoformat,
+    tuple: _array,
+}
+"""How values are written; whatever is not here (texts, words of an enumeration) as text with its specials escaped."""
 
 
 def judge(message: Message, now: datetime) -> Any:

@@ -68,6 +68,20 @@ class BrokerAwayError(Exception):
     """The broker did not acknowledge in time."""
 
 
+class Clock:
+    """How long each phase of a batch took, in milliseconds."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, phase: str) -> None:
+        """What was done since the last lap was this phase."""
+        now = time.perf_counter()
+        self.laps[phase] = round((now - self._last) * 1000, 1)
+        self._last = now
+
+
 @dataclass
 class Ingestion:
     """The job, for one epoch of the stream. `run` returns when `stop` is set.
@@ -196,10 +210,17 @@ class Ingestion:
 
         With few messages the work of Spark's planner and compiler would cost more than the messages.
         """
-        rows = Rows.judged(messages(_collected(frame)), datetime.now(UTC))
+        clock = Clock()
+        collected = _collected(frame)
+        clock.lap("collect_ms")
+        rows = Rows.judged(messages(collected), datetime.now(UTC))
+        clock.lap("judge_ms")
         self._dead_letters(frame.sparkSession, rows.refused)
         stored = self._patiently(lambda: self._sink.store(fence, rows.lines, rows.touched()))
+        clock.lap("store_ms")
         self._publish(stored.candles)
+        clock.lap("publish_ms")
+        self.figures["phases"] = clock.laps
         return rows.count
 
     def _store_in_bulk(self, frame: DataFrame, fence: Fence) -> int:
@@ -289,8 +310,8 @@ def _reason(error: BaseException) -> str:
 
 
 def _collected(frame: DataFrame) -> pa.Table:
-    """The messages of a small batch, by one task."""
-    return frame.select(*MESSAGE_COLUMNS).coalesce(1).toArrow()
+    """The messages of a small batch: a task for each partition of each topic would cost more than what it reads."""
+    return frame.select(*MESSAGE_COLUMNS).coalesce(2).toArrow()
 
 
 def _headers(refused: Refused) -> list[tuple[str, bytes]]:
@@ -341,7 +362,7 @@ def write_partitions(
         stored: Stored = sink.store(replace(fence, part=_part(topic, partition)), rows.lines, rows.touched())
         answers.append({"kind": "count", "offset": rows.count})
         answers += [{"kind": "candle", "value": codec.encode(candle)} for candle in stored.candles]
-        answers += [{**vars(item.message), "kind": item.kind, "reason": item.reason} for item in rows.refused]
+        answers += [{**item.message._asdict(), "kind": item.kind, "reason": item.reason} for item in rows.refused]
     yield pa.RecordBatch.from_pylist(answers, schema=_ANSWERS)
 
 
