@@ -46,6 +46,10 @@ test: check ## Every check and test
 	@$(CRYPTOVIZ) install
 	@.venv/bin/pytest -q tests
 
+soak: $(READY) ## Ten minutes of load with faults and kill -9: what was sent must be what is stored
+	@$(CRYPTOVIZ) install
+	@.venv/bin/pytest -q -s tests/e2e/test_exactly_once.py --load-seconds 600 --load-rate 2000
+
 bench: $(READY) ## Every benchmark, each beside its baseline
 	@$(CRYPTOVIZ) install --bench
 	@$(PYTHON) -m benchmarks
@@ -59,4 +63,4 @@ lock: $(READY) ## Resolve the requirements anew, with hashes
 			--custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
 
-.PHONY: help demo up down restart status logs reset check test-fast test bench docs lock
+.PHONY: help demo up down restart status logs reset check test-fast test soak bench docs lock

@@ -323,9 +323,9 @@ class Exchange(ABC):
         sessions.discard(session)
         return known
 
-    def listeners(self, channel: str, pair: str) -> set[Session]:
-        """The sockets that subscribed."""
-        return self.subscribers[channel, pair]
+    def listeners(self, channel: str, pair: str) -> list[Session]:
+        """The sockets that subscribed and are open: what is not written to one was not sent."""
+        return [session for session in self.subscribers[channel, pair] if not session.transport.is_closing()]
 
     # Flow
 
@@ -349,7 +349,7 @@ class Exchange(ABC):
 
     def heard(self, pair: str) -> bool:
         """Whether anybody listens to what trades of a pair cause."""
-        return any(self.subscribers.get((channel, pair)) for channel in self.caused_by_trades)
+        return any(self.listeners(channel, pair) for channel in self.caused_by_trades)
 
     caused_by_trades: tuple[str, ...] = ("trade", "ticker")
 

@@ -240,7 +240,7 @@ class Kraken(Exchange):
         if sessions := self.listeners("ohlc", pair):
             self._send_candle(feed, "update", after, sessions)
 
-    def _send_ticker(self, feed: Feed, kind: str, now: int, sessions: set[Session], newest: Row | None = None) -> None:
+    def _send_ticker(self, feed: Feed, kind: str, now: int, sessions: list[Session], newest: Row | None = None) -> None:
         day = feed.statistics(now, newest)
         if day is None or (kind == "update" and day.last_time <= feed.counters.last_ticker):
             return
@@ -249,7 +249,7 @@ class Kraken(Exchange):
             session.write(frame)
         feed.counters.ticker(day.last_time)
 
-    def _send_candle(self, feed: Feed, kind: str, now: int, sessions: set[Session]) -> None:
+    def _send_candle(self, feed: Feed, kind: str, now: int, sessions: list[Session]) -> None:
         minute = (now - 1) // SECOND // MINUTE * MINUTE
         for bar in feed.series.bars(MINUTE, minute, minute + MINUTE, now):
             if bar.trades:
