@@ -208,9 +208,9 @@ class Kraken(Exchange):
         if result["channel"] == "trade":
             self._trade_snapshot(session, feed)
         elif result["channel"] == "ticker":
-            self._send_ticker(feed, "snapshot", feed.cursor, {session})
+            self._send_ticker(feed, "snapshot", feed.cursor, [session])
         else:
-            self._send_candle(feed, "snapshot", feed.cursor, {session})
+            self._send_candle(feed, "snapshot", feed.cursor, [session])
 
     def _trade_snapshot(self, session: Session, feed: Feed) -> None:
         # What the flow has not sent yet does not belong to the snapshot: it follows as an update.
