@@ -51,6 +51,7 @@ soak: $(READY) ## Ten minutes of load with faults and kill -9: what was sent mus
 	@.venv/bin/pytest -q -s tests/e2e/test_exactly_once.py --load-seconds 600 --load-rate 2000
 
 bench: $(READY) ## Every benchmark, each beside its baseline
+	@.venv/bin/uv pip install --quiet --python $(PYTHON) --require-hashes -r requirements/bench.txt
 	@$(CRYPTOVIZ) install --bench
 	@$(PYTHON) -m benchmarks
 
