@@ -12,7 +12,8 @@ from cryptoviz.bus import create_topics
 from cryptoviz.settings import Mode, Settings, load
 from cryptoviz.stack.jars import JarSet, install_jars
 from cryptoviz.stack.kafka import LocalKafka
-from tests.e2e.platform import Platform, free_port
+from tests.conftest import free_ports
+from tests.e2e.platform import Platform
 
 MakePlatform = Callable[..., Platform]
 
@@ -24,7 +25,8 @@ def make_platform(database: Settings, tmp_path: Path) -> Iterator[MakePlatform]:
     brokers: list[LocalKafka] = []
 
     def make(**changes: Any) -> Platform:
-        broker = LocalKafka(tmp_path / "kafka", free_port(), free_port(), heap_mb=384)
+        port, controller_port, simulator_port = free_ports(3)
+        broker = LocalKafka(tmp_path / "kafka", port, controller_port, heap_mb=384)
         broker.prepare()
         broker.start()
         brokers.append(broker)
@@ -33,7 +35,7 @@ def make_platform(database: Settings, tmp_path: Path) -> Iterator[MakePlatform]:
                 "mode": Mode.DEMO,
                 "state_dir": load().state,
                 "kafka_bootstrap_servers": broker.bootstrap_servers,
-                "simulator_port": free_port(),
+                "simulator_port": simulator_port,
                 "checkpoint_dir": str(tmp_path / "checkpoints"),
                 **changes,
             }

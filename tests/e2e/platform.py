@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,12 +23,6 @@ COMMANDS = {
     "collector_kraken": ["-m", "streaming", "run", "collector_kraken"],
     "collector_binance": ["-m", "streaming", "run", "collector_binance"],
 }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def environment(settings: Settings) -> dict[str, str]:

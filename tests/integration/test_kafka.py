@@ -1,6 +1,5 @@
 """The local broker: starts, forgets nothing when stopped or killed, and listens on loopback only."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,19 +8,15 @@ import pytest
 from cryptoviz.settings import Settings, load
 from cryptoviz.stack.kafka import LocalKafka
 from cryptoviz.stack.processes import _listening_inodes, _sockets
+from tests.conftest import free_ports
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[LocalKafka]:
-    kafka = LocalKafka(tmp_path / "kafka", free_port(), free_port(), heap_mb=256)
+    port, controller_port = free_ports(2)
+    kafka = LocalKafka(tmp_path / "kafka", port, controller_port, heap_mb=256)
     yield kafka
     kafka.kill()
 
