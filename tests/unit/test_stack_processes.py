@@ -15,6 +15,7 @@ from cryptoviz.stack.errors import StackError
 from cryptoviz.stack.ports import check_ports
 from cryptoviz.stack.processes import MARKER, Process, descendants, members, read_process, stop
 from cryptoviz.stack.start import exclusive
+from tests.conftest import free_ports
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
 STUBBORN = [
@@ -22,14 +23,6 @@ STUBBORN = [
     "-c",
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)",
 ]
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 @pytest.fixture
