@@ -1543,6 +1543,41 @@ COMMENT ON COLUMN public.market_data.rank IS 'Rank by market cap, from 1.';
 
 COMMENT ON COLUMN public.market_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
 
+CREATE TABLE public.platform_alerts (
+    kind text NOT NULL,
+    subject text NOT NULL,
+    opened_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    last_seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    closed_at timestamp with time zone,
+    occurrences bigint DEFAULT 1 NOT NULL,
+    severity text NOT NULL,
+    message text NOT NULL,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT platform_alerts_check CHECK (((last_seen_at >= opened_at) AND (closed_at >= opened_at))),
+    CONSTRAINT platform_alerts_occurrences_check CHECK ((occurrences >= 1)),
+    CONSTRAINT platform_alerts_severity_check CHECK ((severity = ANY (ARRAY['critical'::text, 'warning'::text, 'info'::text])))
+);
+
+COMMENT ON TABLE public.platform_alerts IS 'What needs somebody''s attention: at most one open row of a kind and subject. Kept 365 days.';
+
+COMMENT ON COLUMN public.platform_alerts.kind IS 'What kind of trouble, such as stream_down.';
+
+COMMENT ON COLUMN public.platform_alerts.subject IS 'Whose trouble, such as the name of a stream.';
+
+COMMENT ON COLUMN public.platform_alerts.opened_at IS 'When it began (UTC).';
+
+COMMENT ON COLUMN public.platform_alerts.last_seen_at IS 'When it was seen last (UTC).';
+
+COMMENT ON COLUMN public.platform_alerts.closed_at IS 'When it was over (UTC); empty while it lasts.';
+
+COMMENT ON COLUMN public.platform_alerts.occurrences IS 'How often it was seen while it lasted.';
+
+COMMENT ON COLUMN public.platform_alerts.severity IS 'critical, warning or info.';
+
+COMMENT ON COLUMN public.platform_alerts.message IS 'What is wrong, in words.';
+
+COMMENT ON COLUMN public.platform_alerts.detail IS 'Further facts.';
+
 CREATE TABLE public.prediction_data (
     "timestamp" timestamp with time zone NOT NULL,
     crypto_symbol text NOT NULL,
@@ -1759,6 +1794,30 @@ COMMENT ON COLUMN public.stream_control.generation IS 'Raised to make the stream
 
 COMMENT ON COLUMN public.stream_control.updated_at IS 'When the row was changed last (UTC).';
 
+CREATE TABLE public.stream_events (
+    name text NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    event text NOT NULL,
+    epoch bigint NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT stream_events_event_check CHECK ((event = ANY (ARRAY['started'::text, 'ready'::text, 'died'::text, 'hung'::text, 'killed'::text, 'stopped'::text, 'restart_requested'::text, 'taken_over'::text, 'recovered'::text])))
+);
+
+COMMENT ON TABLE public.stream_events IS 'What became of each stream''s workers: starts, ends, and what each end cost. Kept 365 days.';
+
+COMMENT ON COLUMN public.stream_events.name IS 'Name of the stream, such as ingestion.';
+
+COMMENT ON COLUMN public.stream_events.at IS 'When (UTC).';
+
+COMMENT ON COLUMN public.stream_events.event IS 'started, ready, died, hung, killed, stopped, restart_requested, taken_over or recovered.';
+
+COMMENT ON COLUMN public.stream_events.epoch IS 'Epoch of the worker that it is about.';
+
+COMMENT ON COLUMN public.stream_events.reason IS 'Why, in words.';
+
+COMMENT ON COLUMN public.stream_events.detail IS 'Figures: exit status, seconds since the start, seconds until rows flowed.';
+
 CREATE TABLE public.stream_status (
     name text NOT NULL,
     state text DEFAULT 'stopped'::text NOT NULL,
@@ -1772,14 +1831,25 @@ CREATE TABLE public.stream_status (
     batch_rows bigint,
     batch_ms double precision,
     detail jsonb DEFAULT '{}'::jsonb NOT NULL,
-    last_error text
+    last_error text,
+    runner_pid integer,
+    runner_heartbeat timestamp with time zone,
+    generation bigint,
+    restarts integer DEFAULT 0 NOT NULL,
+    next_start_at timestamp with time zone,
+    ready_at timestamp with time zone,
+    progressed_at timestamp with time zone,
+    rows_at timestamp with time zone,
+    lag_zero_at timestamp with time zone,
+    CONSTRAINT stream_status_restarts_check CHECK ((restarts >= 0)),
+    CONSTRAINT stream_status_state_check CHECK ((state = ANY (ARRAY['starting'::text, 'running'::text, 'stopping'::text, 'stopped'::text, 'restarting'::text, 'failed'::text])))
 );
 
 COMMENT ON TABLE public.stream_status IS 'What each long-running stream does, by its own word.';
 
 COMMENT ON COLUMN public.stream_status.name IS 'Name of the stream, such as ingestion.';
 
-COMMENT ON COLUMN public.stream_status.state IS 'What the stream says it is doing.';
+COMMENT ON COLUMN public.stream_status.state IS 'starting, running, stopping, stopped, restarting (waits for its delay) or failed.';
 
 COMMENT ON COLUMN public.stream_status.pid IS 'Process id of the worker.';
 
@@ -1802,6 +1872,24 @@ COMMENT ON COLUMN public.stream_status.batch_ms IS 'Duration of the last batch, 
 COMMENT ON COLUMN public.stream_status.detail IS 'Further facts.';
 
 COMMENT ON COLUMN public.stream_status.last_error IS 'The last error.';
+
+COMMENT ON COLUMN public.stream_status.runner_pid IS 'Process id of the runner that owns the stream.';
+
+COMMENT ON COLUMN public.stream_status.runner_heartbeat IS 'When the runner last said it is alive (UTC).';
+
+COMMENT ON COLUMN public.stream_status.generation IS 'The generation of stream_control that the worker was started for.';
+
+COMMENT ON COLUMN public.stream_status.restarts IS 'Unplanned ends of the worker since it last ran healthily for a while.';
+
+COMMENT ON COLUMN public.stream_status.next_start_at IS 'When the worker is started again (UTC); empty unless restarting.';
+
+COMMENT ON COLUMN public.stream_status.ready_at IS 'When the worker first moved its work (UTC); empty until then.';
+
+COMMENT ON COLUMN public.stream_status.progressed_at IS 'When the worker last moved its work, or knew what it waits for (UTC).';
+
+COMMENT ON COLUMN public.stream_status.rows_at IS 'When rows last came through (UTC).';
+
+COMMENT ON COLUMN public.stream_status.lag_zero_at IS 'When nothing was left to process (UTC), last.';
 
 CREATE TABLE public.ticker_data (
     "timestamp" timestamp with time zone NOT NULL,
@@ -2054,6 +2142,9 @@ ALTER TABLE ONLY public.instruments
 ALTER TABLE ONLY public.market_data
     ADD CONSTRAINT market_data_pkey PRIMARY KEY ("timestamp", source, symbol);
 
+ALTER TABLE ONLY public.platform_alerts
+    ADD CONSTRAINT platform_alerts_pkey PRIMARY KEY (kind, subject, opened_at);
+
 ALTER TABLE ONLY public.prediction_data
     ADD CONSTRAINT prediction_data_pkey PRIMARY KEY ("timestamp", crypto_symbol, model_name);
 
@@ -2074,6 +2165,9 @@ ALTER TABLE ONLY public.sink_fence
 
 ALTER TABLE ONLY public.stream_control
     ADD CONSTRAINT stream_control_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.stream_events
+    ADD CONSTRAINT stream_events_pkey PRIMARY KEY (name, at, event);
 
 ALTER TABLE ONLY public.stream_status
     ADD CONSTRAINT stream_status_pkey PRIMARY KEY (name);
@@ -2123,6 +2217,10 @@ CREATE INDEX exchange_candles_read ON public.exchange_candles USING btree (excha
 CREATE INDEX indicators_read ON public.indicators USING btree (exchange, symbol, timeframe, window_start DESC);
 
 CREATE INDEX market_data_read ON public.market_data USING btree (symbol, "timestamp" DESC);
+
+CREATE UNIQUE INDEX platform_alerts_open ON public.platform_alerts USING btree (kind, subject) WHERE (closed_at IS NULL);
+
+CREATE INDEX platform_alerts_read ON public.platform_alerts USING btree (opened_at DESC);
 
 CREATE INDEX prediction_data_read ON public.prediction_data USING btree (crypto_symbol, "timestamp" DESC);
 
