@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import dagster as dg
 
+from assets.streams import code
+from assets.tables import table_metadata
 from cryptoviz.instruments import Changes, ExchangeRefusedError, ExchangeUnavailableError, Listing, store
 from dagster_project.partitions import exchange_partitions
 from dagster_project.resources import Database, ExchangeRest
@@ -15,16 +17,8 @@ KEY: Final = dg.AssetKey("instruments")
 
 _RETRIES: Final = 4
 _PREVIEW_ROWS: Final = 20
-_COLUMNS: Final = (
-    dg.TableColumn("exchange", "text"),
-    dg.TableColumn("pair", "text", description="BASE/QUOTE, with BTC and DOGE"),
-    dg.TableColumn("status", "text", description="online, delisted, or the exchange's own word for what is between"),
-    dg.TableColumn("price_increment", "numeric", description="smallest step of the price"),
-    dg.TableColumn("volume_increment", "numeric", description="smallest step of the volume, in the base coin"),
-    dg.TableColumn("seen_from", "timestamptz", description="when the exchange first listed it to us"),
-    dg.TableColumn("seen_to", "timestamptz", description="when the exchange last listed it to us"),
-    dg.TableColumn("received_at", "timestamptz"),
-)
+_PREVIEWED: Final = ("pair", "status", "price_increment", "volume_increment")
+_FRESH: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=2), warn_window=timedelta(hours=26))
 
 
 def instruments_asset(exchanges: Sequence[str]) -> dg.AssetsDefinition:
@@ -38,9 +32,10 @@ def instruments_asset(exchanges: Sequence[str]) -> dg.AssetsDefinition:
         kinds={"python", "postgres"},
         owners=["team:market-data"],
         tags={"layer": "batch"},
+        freshness_policy=_FRESH,
         metadata={
-            "dagster/table_name": "cryptoviz.public.instruments",
-            "dagster/column_schema": dg.TableSchema(_COLUMNS),
+            **table_metadata("instruments"),
+            **code("assets/instruments.py", "cryptoviz/instruments.py", "docs/data-dictionary.md"),
         },
     )
     def instruments(
@@ -116,7 +111,7 @@ def _preview(listing: Listing) -> dg.TableMetadataValue:
             )
             for row in listing.instruments[:_PREVIEW_ROWS]
         ],
-        schema=dg.TableSchema(list(_COLUMNS[1:5])),
+        schema=dg.TableSchema([dg.TableColumn(name) for name in _PREVIEWED]),
     )
 
 

@@ -1,4 +1,4 @@
-"""The graph outside Dagster: exchanges, collectors, topics, the Spark job and the tables it writes.
+"""The streams outside Dagster: exchanges, collectors, topics and the Spark job; `tables` has what they write.
 
     exchange -> collector -> topic -> spark/ingestion -> table
 
@@ -19,17 +19,15 @@ from typing import Any, Final
 
 import dagster as dg
 
-from cryptoviz.records import Candle, Record
 from cryptoviz.settings import PROJECT_ROOT, Settings
+from cryptoviz.storage.catalogue import tables
 from cryptoviz.topics import INGESTED, TOPICS, Topic
 
 INGESTION: Final = dg.AssetKey(["spark", "ingestion"])
-CANDLES: Final = "candles"
-TRADE_GAPS: Final = "trade_gaps"
 
-_MARKET_OWNERS: Final = ("team:market-data",)
-_NEWS_OWNERS: Final = ("team:news",)
-_PLATFORM_OWNERS: Final = ("team:platform",)
+MARKET_OWNERS: Final = ("team:market-data",)
+NEWS_OWNERS: Final = ("team:news",)
+PLATFORM_OWNERS: Final = ("team:platform",)
 _NEWS_TOPICS: Final = frozenset({"rawarticle", "rawmarket", "rawmood"})
 _COLLECTED: Final[Mapping[str, tuple[str, ...]]] = {
     "kraken": ("rawticker", "rawtrade", "rawalert"),
@@ -37,49 +35,37 @@ _COLLECTED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The topics that each collector writes. Kraken's `ohlc` never says that a candle is closed: it is not collected."""
 
-_TABLE_DESCRIPTIONS: Final[Mapping[str, str]] = {
-    "ticker_data": "The state of each market: last price, best bid and ask, and the rolling last 24 hours.",
-    "trade_data": "Every trade, each exactly once, live or healed.",
-    "exchange_candles": "The exchanges' own live candles: an independent witness for `candles`.",
-    "alert_data": "Prices that moved more than the threshold within the window.",
-    "article_data": "News articles with the coins they mention and their sentiment, by revision.",
-    "market_data": "Coins in the market overviews of CoinGecko and CoinMarketCap.",
-    "fear_greed_data": "The fear and greed index of each UTC day: 0 is extreme fear, 100 extreme greed.",
+_TYPES: Final[Mapping[type, str]] = {
+    datetime: "string, RFC 3339",
+    Decimal: "string, exact decimal",
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
 }
-_TYPES: Final[Mapping[type, tuple[str, str]]] = {
-    datetime: ("timestamptz", "string, RFC 3339"),
-    Decimal: ("numeric", "string, exact decimal"),
-    str: ("text", "string"),
-    int: ("bigint", "integer"),
-    float: ("double precision", "number"),
-    bool: ("boolean", "boolean"),
-}
-_GAP_COLUMNS: Final = (
-    dg.TableColumn("exchange", "text"),
-    dg.TableColumn("pair", "text", description="BASE/QUOTE"),
-    dg.TableColumn("first_missing_id", "bigint", description="first trade id of the hole"),
-    dg.TableColumn("last_missing_id", "bigint", description="last trade id of the hole"),
-    dg.TableColumn("label", "text", description="no_trades, source_missing or lost_by_us"),
-    dg.TableColumn("status", "text", description="open, healing, healed, explained or failed"),
-    dg.TableColumn("attempts", "integer", description="how often healing was tried"),
-    dg.TableColumn("detected_at", "timestamptz"),
-    dg.TableColumn("healed_at", "timestamptz"),
-    dg.TableColumn("detail", "jsonb"),
-    dg.TableColumn("received_at", "timestamptz"),
+_DEADLETTER: Final = (
+    dg.TableColumn("key", "bytes", description="The key of the refused message."),
+    dg.TableColumn("value", "bytes", description="The refused message as it was."),
+    dg.TableColumn("topic", "header", description="Where it was, such as rawtrade, or ws:kraken for a frame."),
+    dg.TableColumn("partition", "header", description="Its partition there; empty for a frame."),
+    dg.TableColumn("offset", "header", description="Its offset there; empty for a frame."),
+    dg.TableColumn("error_class", "header", description="The kind of error."),
+    dg.TableColumn("error", "header", description="Why it was refused."),
 )
+LIVE: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=10), warn_window=timedelta(minutes=2))
+"""What a live market feeds: something new arrives within seconds, or something is wrong."""
+
+LIVE_TOPICS: Final = frozenset({"rawticker", "rawtrade", "rawcandle", "candle"})
 
 
-def external_assets(settings: Settings) -> list[dg.AssetSpec]:
-    """Every node of the graph that lives outside Dagster, for these settings."""
+def stream_assets(settings: Settings) -> list[dg.AssetSpec]:
+    """The exchanges, collectors and topics of these settings, and the Spark job."""
     exchanges = settings.exchanges
     return [
         *(_exchange(name, settings) for name in exchanges),
         *(_collector(name, settings) for name in exchanges),
         *(_topic(topic, exchanges, settings) for topic in TOPICS.values()),
         _ingestion(),
-        *(_table(topic, topic.table, topic.record) for topic in INGESTED if topic.table and topic.record),
-        _candles(),
-        _trade_gaps(exchanges),
     ]
 
 
@@ -100,12 +86,13 @@ def _exchange(name: str, settings: Settings) -> dg.AssetSpec:
         group_name="sources",
         description=f"The exchange {name}: its public WebSocket and REST interfaces, without a key.\n\nPairs: {pairs}.",
         kinds={"api", "websocket"},
-        owners=_MARKET_OWNERS,
+        owners=MARKET_OWNERS,
         tags={"layer": "speed", "mode": str(settings.mode)},
         metadata={
             "WebSocket": dg.MetadataValue.url(settings.ws_url(name)),
             "REST": dg.MetadataValue.url(settings.rest_url(name)),
             "pairs": len(settings.pairs(name)),
+            **code(f"cryptoviz/collectors/{name}.py"),
         },
     )
 
@@ -120,34 +107,34 @@ def _collector(exchange: str, settings: Settings) -> dg.AssetSpec:
             "for continuity; what is missing is fetched over REST."
         ),
         kinds={"python", "websocket"},
-        owners=_MARKET_OWNERS,
+        owners=MARKET_OWNERS,
         tags={"layer": "speed"},
         metadata={
             "pairs": len(settings.pairs(exchange)),
             "restart": dg.MetadataValue.md(f"`cryptoviz stream restart collector_{exchange}`"),
-            **_code(f"cryptoviz/collectors/{exchange}.py"),
+            **code(f"cryptoviz/collectors/{exchange}.py"),
         },
     )
 
 
 def _topic(topic: Topic, exchanges: Iterable[str], settings: Settings) -> dg.AssetSpec:
-    columns = _columns(topic.record, _fields(topic.record), wire=True) if topic.record else ()
     return dg.AssetSpec(
         topic_key(topic.name),
         deps=_writers(topic, exchanges),
         group_name="topics",
         description=topic.description,
         kinds={"kafka"},
-        owners=_owners(topic),
+        owners=owners(topic),
         tags={"layer": "speed"},
+        freshness_policy=LIVE if topic.name in LIVE_TOPICS else None,
         metadata={
             "dagster/uri": f"kafka://{settings.bootstrap_servers}/{topic.name}",
             "retention": _duration(topic.retention),
             "partitions": settings.kafka_partitions,
             "record": topic.record.__name__ if topic.record else "the original bytes",
             "tail": dg.MetadataValue.md(f"`cryptoviz topics tail {topic.name} -n 5`"),
-            **({"dagster/column_schema": dg.TableSchema(columns)} if columns else {}),
-            **_code("cryptoviz/topics.py"),
+            "dagster/column_schema": dg.TableSchema(_columns(topic)),
+            **code("cryptoviz/topics.py", "cryptoviz/records.py", "docs/data-dictionary.md"),
         },
     )
 
@@ -168,126 +155,62 @@ def _ingestion() -> dg.AssetSpec:
             "transaction, what is undecodable or impossible to `deadletter` with its reason."
         ),
         kinds={"spark", "kafka"},
-        owners=_PLATFORM_OWNERS,
+        owners=PLATFORM_OWNERS,
         tags={"layer": "speed"},
         metadata={
             "restart": dg.MetadataValue.md("`cryptoviz stream restart ingestion`"),
-            **_code("streaming/sink.py"),
+            **code("streaming/sink.py"),
         },
     )
 
 
-def _table(topic: Topic, table: str, record: type[Record]) -> dg.AssetSpec:
-    return _table_spec(
-        table,
-        description=_TABLE_DESCRIPTIONS[table],
-        columns=_columns(record, topic.columns(), wire=False),
-        owners=_owners(topic),
-    )
+def _columns(topic: Topic) -> Sequence[dg.TableColumn]:
+    if topic.record is None:
+        return _DEADLETTER
+    table = topic.table or "candles"
+    stored = {column.name: column.meaning for column in tables()[table].columns}
+    meanings = {field: stored.get(column, "") for column, field in topic.columns().items()} or stored
+    annotations = typing.get_type_hints(topic.record)
+    return [_column(name, annotations[name], meanings.get(name)) for name in topic.record.__struct_fields__]
 
 
-def _candles() -> dg.AssetSpec:
-    return _table_spec(
-        CANDLES,
-        description=(
-            "Candles of 1m, 5m, 15m, 1h and 1d, recomputed from `trade_data` in the transaction that stored the trades."
-        ),
-        columns=_columns(Candle, {name: name for name in Candle.__struct_fields__}, wire=False),
-        owners=_MARKET_OWNERS,
-    )
-
-
-def _table_spec(
-    name: str, *, description: str, columns: Sequence[dg.TableColumn], owners: Sequence[str]
-) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        name,
-        deps=[INGESTION],
-        group_name="tables",
-        description=f"{description}\n\nWritten by the Spark job `ingestion`.",
-        kinds={"timescaledb", "postgres"},
-        owners=owners,
-        tags={"layer": "speed"},
-        metadata={
-            "dagster/table_name": f"cryptoviz.public.{name}",
-            "dagster/column_schema": dg.TableSchema(columns),
-            "newest rows": dg.MetadataValue.md(f"```sql\nSELECT * FROM {name} ORDER BY 1 DESC LIMIT 10;\n```"),
-            **_code("sql/schema.sql"),
-        },
-    )
-
-
-def _trade_gaps(exchanges: Iterable[str]) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        TRADE_GAPS,
-        deps=[collector_key(name) for name in exchanges],
-        group_name="history",
-        description=(
-            "Holes in the trade ids of each pair, with the reason and whether they are healed.\n\n"
-            "Written by the collectors."
-        ),
-        kinds={"postgres"},
-        owners=_MARKET_OWNERS,
-        tags={"layer": "speed"},
-        metadata={
-            "dagster/table_name": f"cryptoviz.public.{TRADE_GAPS}",
-            "dagster/column_schema": dg.TableSchema(_GAP_COLUMNS),
-            "list": dg.MetadataValue.md("`cryptoviz gaps list`"),
-            **_code("sql/schema.sql"),
-        },
-    )
-
-
-def _fields(record: type[Record]) -> dict[str, str]:
-    return {name: name for name in record.__struct_fields__}
-
-
-def _columns(record: type[Record], columns: Mapping[str, str], *, wire: bool) -> list[dg.TableColumn]:
-    return [_column(name, _annotation(record, field.split(".")), wire=wire) for name, field in columns.items()]
-
-
-def _annotation(record: Any, path: Sequence[str]) -> Any:
-    annotation = typing.get_type_hints(record)[path[0]]
-    return _annotation(annotation, path[1:]) if path[1:] else annotation
-
-
-def _column(name: str, annotation: Any, *, wire: bool) -> dg.TableColumn:
+def _column(name: str, annotation: Any, meaning: str | None) -> dg.TableColumn:
     alternatives = list(typing.get_args(annotation)) if isinstance(annotation, types.UnionType) else [annotation]
-    nullable = type(None) in alternatives
     kept = next(kind for kind in alternatives if kind is not type(None))
     return dg.TableColumn(
         name,
-        type=_type(kept, wire=wire),
-        description=_words(kept),
-        constraints=dg.TableColumnConstraints(nullable=nullable),
+        type=_type(kept),
+        description=" ".join(part for part in (meaning, _words(kept)) if part) or None,
+        constraints=dg.TableColumnConstraints(nullable=type(None) in alternatives),
     )
 
 
-def _type(kind: Any, *, wire: bool) -> str:
+def _type(kind: Any) -> str:
     if typing.get_origin(kind) is tuple:
-        return "array of strings" if wire else "text[]"
+        return "array of strings"
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         kind = str
-    column, message = _TYPES.get(kind, ("jsonb", "object"))
-    return message if wire else column
+    return _TYPES.get(kind, "object")
 
 
 def _words(kind: Any) -> str | None:
-    return ", ".join(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else None
+    return f"One of {', '.join(kind)}." if isinstance(kind, type) and issubclass(kind, StrEnum) else None
 
 
-def _owners(topic: Topic) -> Sequence[str]:
+def owners(topic: Topic) -> Sequence[str]:
+    """Who answers for a topic and the table it ends in."""
     if topic.name == "deadletter":
-        return _PLATFORM_OWNERS
-    return _NEWS_OWNERS if topic.name in _NEWS_TOPICS else _MARKET_OWNERS
+        return PLATFORM_OWNERS
+    return NEWS_OWNERS if topic.name in _NEWS_TOPICS else MARKET_OWNERS
 
 
 def _duration(retention: timedelta) -> str:
     return f"{retention.days} days" if retention.days != 1 else "1 day"
 
 
-def _code(path: str) -> dict[str, Any]:
+def code(*paths: str) -> dict[str, Any]:
+    """Links to files of the project."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
-        reference = dg.LocalFileCodeReference(file_path=str(PROJECT_ROOT / path), label=path)
-        return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
+        references = [dg.LocalFileCodeReference(file_path=str(PROJECT_ROOT / path), label=path) for path in paths]
+        return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=list(references))}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.instruments import instruments_asset
-from assets.streams import external_assets
+from assets.streams import stream_assets
+from assets.tables import table_assets
 from cryptoviz.settings import Settings, settings
 from dagster_project.jobs import REFRESH_INSTRUMENTS
 from dagster_project.resources import Database, ExchangeRest
@@ -17,7 +18,7 @@ def build(settings: Settings) -> dg.Definitions:
     """Everything Dagster knows, for these settings."""
     exchanges = settings.exchanges
     return dg.Definitions(
-        assets=[*external_assets(settings), instruments_asset(exchanges)],
+        assets=[*stream_assets(settings), *table_assets(settings), instruments_asset(exchanges)],
         jobs=[REFRESH_INSTRUMENTS],
         schedules=[refresh_instruments_daily(exchanges)],
         sensors=[instruments_missing(exchanges)],
