@@ -218,6 +218,20 @@ class Settings(BaseSettings):
     # Dagster
     dagster_port: Port = Field(3000, description="Port of the Dagster web server.")
     dagster_code_port: Port = Field(4266, description="Port of the Dagster code server.")
+    dagster_keep_days: int = Field(
+        30, ge=1, le=3650, description="Days that runs and their events are kept; the newest of each asset stay longer."
+    )
+    dagster_keep_observation_days: int = Field(
+        7, ge=1, le=3650, description="Days that what sensors report of streams, topics and tables is kept."
+    )
+
+    # Supervision
+    supervisor_lag_messages: int = Field(
+        50_000, ge=1, description="A stream with more unprocessed messages than this counts as lagging."
+    )
+    supervisor_restarts_per_hour: int = Field(
+        5, ge=0, le=60, description="Most restarts of one stream by the supervisor within an hour; 0: it only alerts."
+    )
 
     # Simulators
     simulator_port: Port = Field(8100, description="Port of the simulated exchanges.")

@@ -86,7 +86,9 @@ class Collector:
         self._recorder = Recorder(directory, exchange.name) if directory is not None else None
         self._healer = Healer(exchange, bus, ledger, rest, self.continuity)
         self._heard: dict[str, float] = dict.fromkeys(exchange.pairs, time.monotonic())
+        self._quoted: dict[str, float] = dict.fromkeys(exchange.pairs, time.monotonic())
         self._asked: dict[str, float] = dict.fromkeys(exchange.pairs, time.monotonic())
+        self._deaf_since: dict[str, float] = {}
         self._deaf: Counter[str] = Counter()
         self._captured: dict[str, tuple[Position, int]] = {}
         self._seen_names: set[str] = set()
@@ -205,6 +207,7 @@ class Collector:
         if pair not in self.continuity:
             self._unknown(pair)
             return
+        self._quoted[pair] = time.monotonic()
         self._bus.send(_TOPIC_OF[type(record)], record)
 
     def _unknown(self, name: str) -> None:
@@ -307,8 +310,11 @@ class Collector:
         if not missed:
             self.counters["quiet"] += 1
             self._deaf[pair] = 0
+            self._deaf_since.pop(pair, None)
             return
         self._deaf[pair] += 1
+        if self._deaf_since.get(pair, 0) <= self._heard[pair]:
+            self._deaf_since[pair] = time.monotonic()
         self.counters["deaf"] += 1
         _log.warning("subscription_dead", exchange=self._exchange.name, pair=pair, times=self._deaf[pair])
         if self._deaf[pair] > 1:
@@ -410,7 +416,8 @@ class Collector:
             "database": not self._ledger.away,
             "rest_requests": self._rest.requests,
             "rest_failures": self._rest.failures,
-            "pairs": {pair: {"age": round(now - heard, 3)} for pair, heard in self._heard.items()},
+            "frame_age": round(now - connection.alive_at, 3) if connection is not None else None,
+            "pairs": {pair: self._pair_state(pair, now) for pair in self._heard},
             "refused_subscriptions": (
                 {f"{channel} {pair}": why for (channel, pair), why in connection.subscriptions.reasons.items()}
                 if connection is not None
@@ -419,3 +426,15 @@ class Collector:
             "instruments": {pair: status for pair, status in self._pair_status.items() if status != _ONLINE},
             "counters": dict(self.counters),
         }
+
+    def _pair_state(self, pair: str, now: float) -> dict[str, float]:
+        """Seconds since a trade, since a quote, since the watchdog asked REST, since it found the pair deaf."""
+        heard, deaf_since = self._heard[pair], self._deaf_since.get(pair, 0)
+        ages = {
+            "age": now - heard,
+            "quote_age": now - self._quoted[pair],
+            "asked_age": now - self._asked[pair],
+            # A trade since then proves that the subscription lives again.
+            **({"deaf_for": now - deaf_since} if deaf_since > heard else {}),
+        }
+        return {name: round(age, 3) for name, age in ages.items()}

@@ -1,0 +1,218 @@
+"""How streams are judged: tables of cases."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+
+import pytest
+
+from cryptoviz.settings import Settings
+from cryptoviz.supervision import (
+    Bounds,
+    Memory,
+    PairFacts,
+    PairState,
+    Stream,
+    StreamFacts,
+    Verdict,
+    behind,
+    decide,
+    dumped,
+    loaded,
+    may_restart,
+)
+
+NOW = 1_000_000.0
+BOUNDS = Bounds()
+RUNNING = StreamFacts(
+    "ingestion", state="running", locked=True, runner_age=0.5, heartbeat_age=0.5, uptime=900, progress_age=0.2, lag=0
+)
+COLLECTING = replace(
+    RUNNING,
+    name="collector_kraken",
+    detail={"connected": True, "broker": True, "frame_age": 0.4},
+    pairs=(PairFacts("BTC/USD", 0.5, 0.3, 0.2, 0.2, 200), PairFacts("DOGE/USD", 9, 7, 8, 7, 200)),
+)
+FIVE_MINUTES_QUIET = PairFacts("DOGE/USD", 400, 400, 400, 400, 90)
+
+
+def running(**changes: object) -> StreamFacts:
+    return replace(RUNNING, **changes)  # type: ignore[arg-type]
+
+
+def collecting(*pairs: PairFacts, **changes: object) -> StreamFacts:
+    return replace(COLLECTING, **({"pairs": pairs} if pairs else {}), **changes)  # type: ignore[arg-type]
+
+
+def said(**changes: object) -> dict[str, object]:
+    return {**COLLECTING.detail, **changes}
+
+
+CASES = {
+    "at work": (running(), Verdict.HEALTHY, False),
+    "collecting": (COLLECTING, Verdict.HEALTHY, False),
+    "a market without trades, the exchange's heartbeats arrive": (
+        collecting(replace(FIVE_MINUTES_QUIET, pair="BTC/USD"), FIVE_MINUTES_QUIET), Verdict.QUIET, False,
+    ),
+    "one pair quiet beside busy peers": (
+        collecting(COLLECTING.pairs[0], FIVE_MINUTES_QUIET), Verdict.HEALTHY, False,
+    ),
+    "connected, not even heartbeats": (collecting(detail=said(frame_age=75)), Verdict.SILENT, True),
+    "REST knows newer trades of one pair: the collector subscribes anew first": (
+        collecting(COLLECTING.pairs[0], replace(FIVE_MINUTES_QUIET, deaf_for=30)), Verdict.SILENT, False,
+    ),
+    "REST knows newer trades of one pair, and the collector could not help": (
+        collecting(COLLECTING.pairs[0], replace(FIVE_MINUTES_QUIET, deaf_for=700)), Verdict.SILENT, True,
+    ),
+    "one pair quiet and nobody asks REST any more": (
+        collecting(COLLECTING.pairs[0], PairFacts("DOGE/USD", 900, 900, 900, 900, 900)), Verdict.SILENT, True,
+    ),
+    "no progress while there is work": (running(progress_age=90, lag=12), Verdict.STUCK, True),
+    "no progress because there is nothing to do": (running(progress_age=900, lag=0), Verdict.HEALTHY, False),
+    "stuck, but the restart is on its way": (
+        running(progress_age=90, lag=12, asked_generation=4, generation=3), Verdict.STARTING, False,
+    ),
+    "just started": (running(uptime=20, progress_age=90, lag=12), Verdict.HEALTHY, False),
+    "the broker is away: a restart would lose the buffer": (
+        collecting(detail=said(broker=False), lag=90_000, progress_age=90), Verdict.WAITING, False,
+    ),
+    "no runner": (running(runner_age=31, locked=False), Verdict.DEAD, False),
+    "a runner that hangs with its lock": (running(runner_age=31), Verdict.DEAD, False),
+    "a runner that has just gone": (running(runner_age=6, locked=False), Verdict.DEAD, False),
+    "never started": (StreamFacts("ingestion"), Verdict.DEAD, False),
+    "asked to stand still": (running(desired="stopped", state="stopped", runner_age=5000), Verdict.STOPPED, False),
+    "starting": (running(state="starting"), Verdict.STARTING, False),
+    "a worker that dies at each start": (
+        running(state="restarting", restarts=4, next_start_in=16.0, last_error="no jar"), Verdict.DOWN, False,
+    ),
+    "a worker that died at each start, in between": (running(restarts=4, uptime=3), Verdict.DOWN, False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_verdicts(case: str) -> None:
+    facts, verdict, restart = CASES[case]
+    decision = decide(facts, Memory(), BOUNDS, NOW)
+    assert (decision.verdict, decision.restart) == (verdict, restart), decision.message
+    alerted = verdict not in {Verdict.HEALTHY, Verdict.QUIET, Verdict.STARTING, Verdict.STOPPED}
+    assert (decision.severity is not None) == alerted
+
+
+def test_a_start_that_never_ends_is_down() -> None:
+    memory = decide(running(state="starting"), Memory(), BOUNDS, NOW).memory
+    late = decide(running(state="starting"), memory, BOUNDS, NOW + BOUNDS.start_s + 1)
+    assert late.verdict is Verdict.DOWN
+    assert late.severity == "critical"
+
+
+def evaluate(lags: list[int]) -> list[tuple[Verdict, bool]]:
+    memory, found = Memory(), []
+    for number, lag in enumerate(lags):
+        decision = decide(running(lag=lag), memory, BOUNDS, NOW + 30 * number)
+        memory = decision.memory
+        found.append((decision.verdict, decision.restart))
+    return found
+
+
+def test_lag_counts_once_it_stays_or_grows() -> None:
+    assert [verdict for verdict, _ in evaluate([60_000] * 4)] == [Verdict.HEALTHY] * 2 + [Verdict.LAGGING] * 2
+    assert [verdict for verdict, _ in evaluate([6_000, 9_000, 12_000])][-1] is Verdict.LAGGING
+    assert {verdict for verdict, _ in evaluate([20_000, 15_000, 10_000, 2_000, 0])} == {Verdict.HEALTHY}
+    assert {verdict for verdict, _ in evaluate([10, 20, 30, 40, 50, 60])} == {Verdict.HEALTHY}
+
+
+def test_a_stream_that_lags_for_long_is_restarted_once_and_then_ever_later() -> None:
+    restarts = [number for number, (_, restart) in enumerate(evaluate([60_000] * 200)) if restart]
+    assert restarts[0] == BOUNDS.lag_restart_evaluations - 1
+    pauses = [later - earlier for earlier, later in itertools.pairwise(restarts)]
+    assert pauses[:4] == [2, 4, 8, 16]
+    assert max(sum(at <= other < at + 120 for other in restarts) for at in restarts) <= BOUNDS.restarts_an_hour
+
+
+def test_a_stream_that_catches_up_is_left_alone() -> None:
+    found = evaluate([900_000 - 4_000 * number for number in range(100)])
+    assert {verdict for verdict, _ in found[2:]} == {Verdict.LAGGING}
+    assert not any(restart for _, restart in found)
+
+
+def test_restarts_that_do_not_help_end_in_an_alert() -> None:
+    memory, stuck = Memory(), running(progress_age=90, lag=12)
+    decisions = []
+    for number in range(110):
+        decision = decide(stuck, memory, BOUNDS, NOW + 30 * number)
+        memory = decision.memory
+        decisions.append(decision)
+    assert sum(decision.restart for decision in decisions) == BOUNDS.restarts_an_hour
+    assert decisions[-1].exhausted
+    assert "not again for a while" in decisions[-1].message
+    assert decide(stuck, memory, BOUNDS, NOW + 30 * 110 + 3600).restart
+
+
+def test_no_restart_at_all_where_none_is_wanted() -> None:
+    assert not may_restart((), replace(BOUNDS, restarts_an_hour=0), NOW)
+
+
+def test_trades_that_were_heard_and_not_stored_are_noticed_at_the_second_look() -> None:
+    late = collecting(COLLECTING.pairs[0], PairFacts("DOGE/USD", 300, 1, 1, 1, 10))
+    first = decide(late, Memory(), BOUNDS, NOW)
+    second = decide(late, first.memory, BOUNDS, NOW + 30)
+    third = decide(late, second.memory, BOUNDS, NOW + 60)
+    states = [decision.memory.pairs["DOGE/USD"] for decision in (first, second, third)]
+    assert [state.state for state in states] == [PairState.LIVE, PairState.LAGGING, PairState.LAGGING]
+    assert states[2].since == NOW + 30
+    assert behind({"kraken": first.memory}) == []
+    assert behind({"kraken": third.memory}) == ["kraken:DOGE/USD"]
+    assert third.verdict is Verdict.HEALTHY, "the collector has done its part"
+    ingestion = decide(running(), Memory(), BOUNDS, NOW, behind=behind({"kraken": third.memory}))
+    assert (ingestion.verdict, ingestion.restart) == (Verdict.STUCK, True)
+
+
+def test_the_first_trade_after_a_pause_is_no_lag() -> None:
+    memory = decide(collecting(PairFacts("DOGE/USD", 300, 300, 0.1, 300, 10)), Memory(), BOUNDS, NOW).memory
+    after = decide(collecting(PairFacts("DOGE/USD", 30, 300, 30, 300, 10)), memory, BOUNDS, NOW + 30).memory
+    assert after.pairs["DOGE/USD"].state is PairState.LIVE
+
+
+def test_what_cannot_reach_the_broker_is_not_the_database_s_fault() -> None:
+    late = collecting(PairFacts("DOGE/USD", 300, 1, 1, 1, 10), detail=said(broker=False))
+    memory = decide(late, Memory(), BOUNDS, NOW).memory
+    memory = decide(late, memory, BOUNDS, NOW + 30).memory
+    assert behind({"kraken": memory}) == []
+
+
+def test_an_exchange_that_is_away_is_waited_for() -> None:
+    away = collecting(detail={"connected": False, "broker": True, "last_disconnect": "refused"})
+    first = decide(away, Memory(), BOUNDS, NOW)
+    second = decide(away, first.memory, BOUNDS, NOW + 30)
+    assert [first.verdict, second.verdict] == [Verdict.HEALTHY, Verdict.WAITING]
+    assert not second.restart
+    assert "refused" in second.reason
+
+
+def test_a_verdict_keeps_its_beginning() -> None:
+    stuck = running(progress_age=90, lag=12)
+    first = decide(stuck, Memory(), BOUNDS, NOW)
+    second = decide(stuck, first.memory, BOUNDS, NOW + 30)
+    well = decide(RUNNING, second.memory, BOUNDS, NOW + 60)
+    assert [found.memory.since for found in (first, second, well)] == [NOW, NOW, NOW + 60]
+
+
+def test_a_refused_subscription_is_shown_and_its_peers_go_on() -> None:
+    refused = collecting(COLLECTING.pairs[0], PairFacts("DOGE/USD", None, None, 900, 900, 100, refused="not supported"))
+    decision = decide(refused, Memory(), BOUNDS, NOW)
+    assert decision.memory.pairs["DOGE/USD"].state is PairState.REFUSED
+    assert decision.verdict is Verdict.HEALTHY
+
+
+def test_memory_survives_the_cursor_and_an_unknown_one_is_forgotten() -> None:
+    memory = decide(collecting(), Memory(restarts=(NOW - 5,)), BOUNDS, NOW).memory
+    text = json.dumps(dumped({"collector_kraken": memory}))
+    assert loaded(json.loads(text)) == {"collector_kraken": memory}
+    assert loaded({"old": {"something": "else"}, "older": {"pairs": {}, "verdict": "odd", "restarts": []}}) == {}
+
+
+def test_every_exchange_s_collector_has_a_name() -> None:
+    settings = Settings()
+    assert {f"collector_{name}" for name in settings.exchanges} | {"ingestion"} == set(Stream)
