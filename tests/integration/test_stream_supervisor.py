@@ -1,0 +1,209 @@
+"""The sensor `stream_supervisor` on an ephemeral instance and a real database."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from assets.streams import INGESTION, collector_key
+from cryptoviz.settings import Role, Settings
+from cryptoviz.storage.database import connect
+from dagster_project.resources import Database
+from sensors.streams import stream_supervisor
+
+pytestmark = pytest.mark.services
+
+PAIRS = ["BTC/USD", "DOGE/USD"]
+STATUS = """
+    INSERT INTO stream_status (name, state, pid, epoch, started_at, heartbeat, runner_heartbeat, progressed_at, rows_at,
+                               lag, rows_total, batch_ms, generation, detail)
+    VALUES (%(name)s, 'running', 1, 3, now() - interval '1 hour', now(), now(),
+            now() - make_interval(secs => %(stuck)s), now(), %(lag)s, 1234, 17.5, 2, %(detail)s)
+    ON CONFLICT (name) DO UPDATE
+        SET (progressed_at, lag, detail) = (excluded.progressed_at, excluded.lag, excluded.detail)
+"""
+
+
+class TestDatabase(Database):
+    """The database of one test; `away` makes it refuse."""
+
+    __test__ = False
+
+    @contextmanager
+    def writer(self) -> Iterator[Any]:
+        if AWAY:
+            raise psycopg.OperationalError("connection refused\nby nobody")
+        with connect(Role.WRITER, SETTINGS[-1], autocommit=True) as connection:
+            yield connection
+
+
+SETTINGS: list[Settings] = []
+AWAY: list[bool] = []
+
+
+@pytest.fixture
+def settings(database: Settings) -> Iterator[Settings]:
+    changed = database.model_copy(update={"exchanges": ["kraken"], "kraken_pairs": PAIRS})
+    SETTINGS.append(changed)
+    yield changed
+    SETTINGS.clear()
+    AWAY.clear()
+
+
+@pytest.fixture
+def writer(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
+    """A connection that stands for the runners: it holds the locks of the streams."""
+    with connect(Role.WRITER, settings, autocommit=True) as connection:
+        for name in ("ingestion", "collector_kraken"):
+            connection.execute("SELECT pg_advisory_lock(hashtextextended('cryptoviz.stream.' || %s, 0))", [name])
+            connection.execute("INSERT INTO stream_control (name, generation) VALUES (%s, 2)", [name])
+        yield connection
+
+
+def report(writer: psycopg.Connection[Any], name: str, *, stuck: float = 0, lag: int = 0, **detail: Any) -> None:
+    writer.execute(STATUS, {"name": name, "stuck": stuck, "lag": lag, "detail": Jsonb(detail)})
+
+
+def well(writer: psycopg.Connection[Any]) -> None:
+    report(writer, "ingestion", refused=7)
+    report(
+        writer, "collector_kraken", connected=True, broker=True, frame_age=0.2, refused=3,
+        pairs={"BTC/USD": {"age": 1}, "DOGE/USD": {"age": 400, "quote_age": 400, "asked_age": 90}},
+    )  # fmt: skip
+    writer.execute(
+        "INSERT INTO trade_data (timestamp, exchange, pair, trade_id, price, volume, side)"
+        " VALUES (now(), 'kraken', 'BTC/USD', 1, 1, 1, 'buy') ON CONFLICT DO NOTHING"
+    )
+
+
+def tick(settings: Settings, cursor: str | None = None) -> Any:
+    sensor = stream_supervisor(settings)
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance, cursor=cursor, resources={"database": TestDatabase()})
+        return sensor.evaluate_tick(context)
+
+
+def rows(writer: psycopg.Connection[Any], statement: str) -> list[tuple[Any, ...]]:
+    return writer.execute(statement).fetchall()  # type: ignore[arg-type]
+
+
+ALERTS = "SELECT kind, subject, severity, closed_at IS NULL, occurrences FROM platform_alerts ORDER BY opened_at"
+GENERATIONS = "SELECT name, generation FROM stream_control ORDER BY name"
+
+
+def figures(event: Any) -> dict[str, Any]:
+    return {name: value.value for name, value in event.metadata.items() if name != "pairs"}
+
+
+def test_healthy_streams_materialize_with_figures_and_pairs(
+    settings: Settings, writer: psycopg.Connection[Any]
+) -> None:
+    well(writer)
+    events = {event.asset_key: event for event in tick(settings).asset_events}
+    assert set(events) == {INGESTION, collector_key("kraken")}
+    assert all(isinstance(event, dg.AssetMaterialization) for event in events.values())
+    shown = figures(events[INGESTION])
+    assert {name: shown[name] for name in ("state", "lag", "rows", "batch ms", "rejected messages", "restarts")} == {
+        "state": "healthy", "lag": 0, "rows": 1234, "batch ms": 17.5, "rejected messages": 7, "restarts": 0,
+    }  # fmt: skip
+    assert {"seconds since last row", "heartbeat age"} <= shown.keys()
+    table = events[collector_key("kraken")].metadata["pairs"].value
+    assert [(record.data["pair"], record.data["state"]) for record in table.records] == [
+        ("BTC/USD", "live"), ("DOGE/USD", "quiet"),
+    ]  # fmt: skip
+    assert rows(writer, ALERTS) == []
+    assert rows(writer, GENERATIONS) == [("collector_kraken", 2), ("ingestion", 2)]
+
+
+def test_a_steady_stream_is_not_reported_at_every_look(settings: Settings, writer: psycopg.Connection[Any]) -> None:
+    well(writer)
+    first = tick(settings)
+    assert len(first.asset_events) == 2
+    assert not tick(settings, first.cursor).asset_events
+    earlier = json.loads(first.cursor)
+    for memory in earlier.values():
+        memory["reported_at"] -= 61
+    assert len(tick(settings, json.dumps(earlier)).asset_events) == 2
+
+
+def test_a_stuck_stream_is_restarted_once_with_one_alert_and_an_audit_row(
+    settings: Settings, writer: psycopg.Connection[Any]
+) -> None:
+    well(writer)
+    report(writer, "ingestion", stuck=90, lag=500)
+    cursor = None
+    for _ in range(4):
+        result = tick(settings, cursor)
+        cursor = result.cursor
+    assert rows(writer, GENERATIONS) == [("collector_kraken", 2), ("ingestion", 3)]
+    assert rows(writer, "SELECT actor, action, subject, detail ->> 'verdict' FROM action_log") == [
+        ("stream_supervisor", "restart_stream", "ingestion", "stuck")
+    ]
+    assert [row[:4] for row in rows(writer, ALERTS)] == [("stream_down", "ingestion", "critical", True)]
+    well(writer)
+    writer.execute("UPDATE stream_status SET generation = 3 WHERE name = 'ingestion'")
+    after = tick(settings, cursor)
+    assert [row[3] for row in rows(writer, ALERTS)] == [False]
+    [event] = [event for event in after.asset_events if event.asset_key == INGESTION]
+    assert isinstance(event, dg.AssetMaterialization)
+
+
+def test_what_is_wrong_is_observed_and_never_counts_as_fresh(
+    settings: Settings, writer: psycopg.Connection[Any]
+) -> None:
+    well(writer)
+    writer.execute("UPDATE stream_status SET runner_heartbeat = now() - interval '10 minutes' WHERE name = 'ingestion'")
+    [event] = [event for event in tick(settings).asset_events if event.asset_key == INGESTION]
+    assert isinstance(event, dg.AssetObservation)
+    assert figures(event)["state"] == "dead"
+    assert [row[:3] for row in rows(writer, ALERTS)] == [("stream_down", "ingestion", "critical")]
+    assert rows(writer, GENERATIONS) == [("collector_kraken", 2), ("ingestion", 2)], "there is nobody to restart it"
+
+
+def test_a_runner_that_lost_its_lock_is_noticed_before_its_heartbeat_is_old(
+    settings: Settings, writer: psycopg.Connection[Any]
+) -> None:
+    well(writer)
+    writer.execute("SELECT pg_advisory_unlock(hashtextextended('cryptoviz.stream.ingestion', 0))")
+    writer.execute("UPDATE stream_status SET runner_heartbeat = now() - interval '8 seconds'")
+    states = {event.asset_key: figures(event)["state"] for event in tick(settings).asset_events}
+    assert states == {INGESTION: "dead", collector_key("kraken"): "healthy"}
+
+
+def test_a_stream_asked_to_stop_is_left_alone(settings: Settings, writer: psycopg.Connection[Any]) -> None:
+    well(writer)
+    report(writer, "ingestion", stuck=90, lag=500)
+    writer.execute("UPDATE stream_control SET desired = 'stopped' WHERE name = 'ingestion'")
+    tick(settings)
+    assert rows(writer, ALERTS) == []
+    assert rows(writer, GENERATIONS) == [("collector_kraken", 2), ("ingestion", 2)]
+
+
+def test_a_database_that_is_away_is_a_reason_and_no_stack_trace(settings: Settings) -> None:
+    AWAY.append(True)
+    result = tick(settings, json.dumps({"ingestion": {"anything": 1}}))
+    assert result.skip_message == "the database does not answer: connection refused"
+    assert not result.asset_events
+
+
+def test_a_look_at_sixteen_pairs_costs_little(database: Settings) -> None:
+    SETTINGS.append(database)
+    sensor = stream_supervisor(database)
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance, resources={"database": TestDatabase()})
+        sensor.evaluate_tick(context)
+        used = []
+        for _ in range(5):
+            began = time.process_time()
+            sensor.evaluate_tick(context)
+            used.append(time.process_time() - began)
+    SETTINGS.clear()
+    assert min(used) < 0.1
