@@ -107,7 +107,8 @@ def measure(rows: int, runs: int) -> None:
             _PARTITIONS, "partition"
         ).write.parquet(str(source))
         messages = spark.read.parquet(str(source)).withColumn("key", F.lit(b"kraken"))
-        lines = copy_lines(messages).repartition(_PARTITIONS, "partition").cache()
+        # As from Kafka: one task for each partition of the topic.
+        lines = copy_lines(messages).repartitionByRange(_PARTITIONS, "partition").cache()
         typed = (
             messages.select(F.from_json(F.col("value").cast("string"), spark_schema(Trade)).alias("record"))
             .select("record.*")
@@ -153,7 +154,7 @@ def _print(rows: int, seconds: dict[str, list[float]]) -> None:
 def main() -> None:
     """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=600_000)
+    parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
     measure(arguments.rows, arguments.runs)

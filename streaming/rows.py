@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from itertools import starmap
-from operator import attrgetter
+from itertools import chain, groupby, starmap
+from operator import attrgetter, itemgetter
 from types import NoneType
 from typing import Any, Final, NamedTuple
 
@@ -98,17 +98,9 @@ class Rows:
     @classmethod
     def of(cls, table: pa.Table, now: datetime) -> Rows:
         """The rows of a frame of `streaming.transforms.copy_lines`, with the codec's word on what it left open."""
-        rows = cls(count=table.num_rows)
-        certain = table.filter(pc.is_valid(table["line"]))
-        topics = certain["topic"]
-        for name in topics.unique().to_pylist():
-            rows.lines[name] = _pieces(certain["line"].filter(pc.equal(topics, name)))
-        trades = certain.filter(pc.is_valid(certain["minute"]))
-        first = trades.group_by(["exchange", "pair", "minute"]).aggregate([("happened_at", "min")])
-        for row in first.to_pylist():
-            rows._touch(row["exchange"], row["pair"], row["happened_at_min"])
-        for message in messages(table.filter(pc.is_null(table["line"]))):
-            rows.judge(message, now)
+        rows = cls()
+        for part in by_partition(table.to_batches()):
+            rows.lines.setdefault(part.topic, []).extend(rows.lines_of(part, now))
         return rows
 
     @classmethod
@@ -120,16 +112,36 @@ class Rows:
             rows.judge(message, now)
         return rows
 
+    def lines_of(self, part: Part, now: datetime) -> Iterator[bytes | memoryview]:
+        """The lines of one partition of a topic, piece by piece, while its frames arrive; the rest is remembered."""
+        for batch in part.batches:
+            self.count += batch.num_rows
+            lines = batch["line"]
+            trades = batch.filter(pc.is_valid(batch["minute"]))
+            first = pa.table(trades).group_by(["exchange", "pair", "minute"]).aggregate([("happened_at", "min")])
+            for row in first.to_pylist():
+                self._touch(row["exchange"], row["pair"], row["happened_at_min"])
+            if lines.null_count < len(lines):
+                yield _data(lines.drop_null())
+            if lines.null_count:
+                judged = (self._line(message, now) for message in messages(batch.filter(pc.is_null(lines))))
+                yield b"".join(line for line in judged if line is not None)
+
     def judge(self, message: Message, now: datetime) -> None:
         """Take in one message that only the codec can judge."""
+        line = self._line(message, now)
+        if line is not None:
+            self.lines.setdefault(message.topic, []).append(line)
+
+    def _line(self, message: Message, now: datetime) -> bytes | None:
         try:
             record = judge(message, now)
         except RefusedError as error:
             self.refused.append(Refused(message, error.kind, error.reason))
-            return
-        self.lines.setdefault(message.topic, []).append(copy_line(TOPICS[message.topic], record))
+            return None
         if isinstance(record, Trade):
             self._touch(record.exchange, record.pair, record.timestamp)
+        return copy_line(TOPICS[message.topic], record)
 
     def touched(self) -> Touched:
         """The minutes of trades in these rows, each by its earliest trade here, in a fixed order."""
@@ -141,18 +153,47 @@ class Rows:
         self.first_trades[key] = min(instant, self.first_trades.get(key, instant))
 
 
-def messages(table: pa.Table) -> Iterator[Message]:
+@dataclass(frozen=True)
+class Part:
+    """What arrives of one partition of a topic: frames of `streaming.transforms.copy_lines`, one after the other."""
+
+    topic: str
+    partition: int
+    batches: Iterator[pa.RecordBatch]
+
+
+def by_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[Part]:
+    """Frames of any messages as one part for each partition of a topic.
+
+    A Spark task reads one partition of a topic after the other, so its frames are passed on as they arrive.
+
+    Raises:
+        ValueError: a partition comes back after another one has begun.
+    """
+    seen = set()
+    for key, pieces in groupby(chain.from_iterable(map(_pieces, batches)), key=itemgetter(0)):
+        if key in seen:
+            raise ValueError(f"the messages of partition {key[1]} of {key[0]} do not follow each other")
+        seen.add(key)
+        yield Part(key[0], key[1], map(itemgetter(1), pieces))
+
+
+def _pieces(batch: pa.RecordBatch) -> list[tuple[tuple[str, int], pa.RecordBatch]]:
+    keys = pa.table(batch.select(["topic", "partition"])).group_by(["topic", "partition"]).aggregate([]).to_pylist()
+    if len(keys) == 1:
+        return [((keys[0]["topic"], keys[0]["partition"]), batch)]
+    masks = [pc.and_(*(pc.equal(batch[name], key[name]) for name in ("topic", "partition"))) for key in keys]
+    return [((key["topic"], key["partition"]), batch.filter(mask)) for key, mask in zip(keys, masks, strict=True)]
+
+
+def messages(table: pa.Table | pa.RecordBatch) -> Iterator[Message]:
     """The messages in a frame that kept them."""
     columns = (table[name].to_pylist() for name in MESSAGE_COLUMNS)
     return starmap(Message, zip(*columns, strict=True))
 
 
-def _pieces(lines: pa.ChunkedArray) -> list[bytes | memoryview]:
+def _data(lines: pa.StringArray) -> memoryview:
     """The lines as COPY data. Every line ends with its newline, so the column's own buffer is it, uncopied."""
-    return [_data(chunk) for chunk in lines.chunks if len(chunk)]
-
-
-def _data(chunk: pa.StringArray) -> memoryview:
-    _validity, offsets, data = chunk.buffers()
+    _validity, offsets, data = lines.buffers()
     ends = memoryview(offsets).cast("i")
-    return memoryview(data)[ends[chunk.offset] : ends[chunk.offset + len(chunk)]]
+    return memoryview(data)[ends[lines.offset] : ends[lines.offset + len(lines)]]

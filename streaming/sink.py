@@ -11,7 +11,8 @@ tables' keys (whatever is read twice is stored once).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -28,8 +29,23 @@ from cryptoviz.topics import INGESTED, TOPICS
 
 _log = logger(__name__)
 
-Payload = Sequence[bytes | memoryview]
-"""COPY lines of one table, in pieces that each end with a newline."""
+Payload = Iterable[bytes | memoryview]
+"""COPY lines of one table, in pieces that each end with a newline. It can be gone through again."""
+
+
+class Arriving:
+    """Lines that are still on their way: passed on at once, and kept in case they have to be gone through again."""
+
+    def __init__(self, pieces: Iterator[bytes | memoryview]) -> None:
+        self._pieces = pieces
+        self._kept: list[bytes | memoryview] = []
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        """The pieces from the first on."""
+        yield from self._kept
+        for piece in self._pieces:
+            self._kept.append(piece)
+            yield piece
 
 
 class StaleEpochError(RuntimeError):
@@ -164,16 +180,22 @@ class Sink:
     _connection: psycopg.Connection[Any] | None = None
     _conflicting: set[str] = field(default_factory=set)
 
-    def store(self, fence: Fence, payloads: Mapping[str, Payload], touched: Touched) -> Stored:
-        """Store a batch in one transaction: the lines of each topic in its table, and the candles they touch."""
+    def store(self, fence: Fence, payloads: Mapping[str, Payload], touched: Callable[[], Touched]) -> Stored:
+        """Store a batch in one transaction: the lines of each topic in its table, and the candles they touch.
+
+        `touched` is asked after the last line.
+        """
         connection = self._open()
         try:
             with connection.transaction():
                 fresh = _advance(connection, fence)
-                if fresh:
-                    for topic, payload in payloads.items():
+                for topic, payload in payloads.items():
+                    if fresh:
                         self._write(connection, topic, payload)
-                return Stored(fresh, _candles(connection, "refresh_candles" if fresh else "touched_candles", touched))
+                    else:
+                        deque(payload, maxlen=0)
+                refreshed = "refresh_candles" if fresh else "touched_candles"
+                return Stored(fresh, _candles(connection, refreshed, touched()))
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise UnstorableError(str(error)) from error
 

@@ -36,9 +36,9 @@ from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.topics import INGESTED
 from streaming.checkpoints import Checkpoint
-from streaming.rows import MESSAGE_COLUMNS, Message, Refused, Rows, messages
+from streaming.rows import MESSAGE_COLUMNS, Message, Refused, Rows, by_partition, messages
 from streaming.session import session
-from streaming.sink import Fence, Sink, StaleEpochError, Stored, UnstorableError
+from streaming.sink import Arriving, Fence, Sink, StaleEpochError, Stored, UnstorableError
 from streaming.sources import kafka_options
 from streaming.sources import messages as stream_of_messages
 from streaming.transforms import copy_lines
@@ -216,7 +216,7 @@ class Ingestion:
         rows = Rows.judged(messages(collected), datetime.now(UTC))
         clock.lap("judge_ms")
         self._dead_letters(frame.sparkSession, rows.refused)
-        stored = self._patiently(lambda: self._sink.store(fence, rows.lines, rows.touched()))
+        stored = self._patiently(lambda: self._sink.store(fence, rows.lines, rows.touched))
         clock.lap("store_ms")
         self._publish(stored.candles)
         clock.lap("publish_ms")
@@ -257,7 +257,7 @@ class Ingestion:
             rows.lines[topic] = [line for index, line in enumerate(lines) if index not in bad]
             rows.refused += [Refused(origins[topic][index], "unstorable", reason) for index, reason in bad.items()]
         self._dead_letters(frame.sparkSession, rows.refused)
-        stored = self._patiently(lambda: self._sink.store(fence, rows.lines, rows.touched()))
+        stored = self._patiently(lambda: self._sink.store(fence, rows.lines, rows.touched))
         self._publish(stored.candles)
         return rows.count
 
@@ -352,14 +352,18 @@ _executor_sinks: dict[int, Sink] = {}
 def write_partitions(
     connect_writer: Callable[[], psycopg.Connection[Any]], fence: Fence, batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """On an executor: store a Spark partition (a partition of a topic), answer with candles and refused messages."""
+    """On an executor: store a Spark partition (a partition of a topic) while it arrives.
+
+    Answers with candles and refused messages.
+    """
     sink = _executor_sinks.setdefault(0, Sink(connect_writer))
-    received = list(batches)
     answers: list[dict[str, Any]] = []
-    for part in _by_partition(pa.Table.from_batches(received)) if received else ():
-        rows = Rows.of(part, datetime.now(UTC))
-        topic, partition = part["topic"][0].as_py(), part["partition"][0].as_py()
-        stored: Stored = sink.store(replace(fence, part=_part(topic, partition)), rows.lines, rows.touched())
+    for part in by_partition(batches):
+        rows = Rows()
+        lines = Arriving(rows.lines_of(part, datetime.now(UTC)))
+        stored: Stored = sink.store(
+            replace(fence, part=_part(part.topic, part.partition)), {part.topic: lines}, rows.touched
+        )
         answers.append({"kind": "count", "offset": rows.count})
         answers += [{"kind": "candle", "value": codec.encode(candle)} for candle in stored.candles]
         answers += [{**item.message._asdict(), "kind": item.kind, "reason": item.reason} for item in rows.refused]
@@ -377,16 +381,3 @@ _ANSWERS: Final = pa.schema(
         ("reason", pa.string()),
     ]
 )
-
-
-def _by_partition(table: pa.Table) -> Iterator[pa.Table]:
-    """The rows of each topic and partition; Spark hands over one at a time, but does not promise it."""
-    keys = table.group_by(["topic", "partition"]).aggregate([]).to_pylist()
-    if len(keys) == 1:
-        yield table
-        return
-    for key in keys:
-        mask = pa.compute.and_(
-            pa.compute.equal(table["topic"], key["topic"]), pa.compute.equal(table["partition"], key["partition"])
-        )
-        yield table.filter(mask)

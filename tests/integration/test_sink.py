@@ -20,7 +20,7 @@ from cryptoviz.storage.database import connect
 from cryptoviz.topics import INGESTED, TOPICS
 from streaming.rows import copy_line
 from streaming.runner import Ownership
-from streaming.sink import TABLES, Fence, Sink, StaleEpochError, Touched, UnstorableError
+from streaming.sink import TABLES, Arriving, Fence, Sink, StaleEpochError, Touched, UnstorableError
 
 pytestmark = pytest.mark.services
 
@@ -82,7 +82,7 @@ def test_every_rule_is_the_tables_own_key(database: Settings) -> None:
 
 
 def test_a_batch_is_rows_and_candles_of_every_timeframe(owner: Ownership, sink: Sink) -> None:
-    stored = sink.store(fence(owner, 0), payload("rawtrade", trade(1), trade(2, second=5, price="101.50")), touched())
+    stored = sink.store(fence(owner, 0), payload("rawtrade", trade(1), trade(2, second=5, price="101.50")), touched)
     assert stored.fresh
     assert {candle.timeframe for candle in stored.candles} == set(Timeframe)
     [minute] = [candle for candle in stored.candles if candle.timeframe is Timeframe.M1]
@@ -93,32 +93,32 @@ def test_a_batch_is_rows_and_candles_of_every_timeframe(owner: Ownership, sink: 
 
 
 def test_a_batch_that_comes_again_is_skipped_and_its_candles_are_told_again(owner: Ownership, sink: Sink) -> None:
-    first = sink.store(fence(owner, 4), payload("rawtrade", trade(1)), touched())
-    again = sink.store(fence(owner, 4), payload("rawtrade", trade(1), trade(2)), touched())
+    first = sink.store(fence(owner, 4), payload("rawtrade", trade(1)), touched)
+    again = sink.store(fence(owner, 4), payload("rawtrade", trade(1), trade(2)), touched)
     assert not again.fresh
     assert {candle.timeframe for candle in again.candles} == {candle.timeframe for candle in first.candles}
     assert count(owner.settings, "trade_data") == 1
 
 
 def test_a_new_query_that_counts_from_zero_again_neither_loses_nor_doubles(owner: Ownership, sink: Sink) -> None:
-    sink.store(fence(owner, 7), payload("rawtrade", trade(1), trade(2)), touched())
+    sink.store(fence(owner, 7), payload("rawtrade", trade(1), trade(2)), touched)
     before = rows(owner.settings, "SELECT window_start, timeframe, trade_count FROM candles ORDER BY 1, 2")
-    stored = sink.store(fence(owner, 0, query_id="another"), payload("rawtrade", trade(1), trade(2)), touched())
+    stored = sink.store(fence(owner, 0, query_id="another"), payload("rawtrade", trade(1), trade(2)), touched)
     assert stored.fresh
     assert count(owner.settings, "trade_data") == 2
     assert rows(owner.settings, "SELECT window_start, timeframe, trade_count FROM candles ORDER BY 1, 2") == before
 
 
 def test_duplicates_within_and_between_batches_are_stored_once(owner: Ownership, sink: Sink) -> None:
-    sink.store(fence(owner, 0), payload("rawtrade", trade(1), trade(2), trade(1)), touched())
-    sink.store(fence(owner, 1), payload("rawtrade", trade(2), trade(3), trade(3)), touched())
+    sink.store(fence(owner, 0), payload("rawtrade", trade(1), trade(2), trade(1)), touched)
+    sink.store(fence(owner, 1), payload("rawtrade", trade(2), trade(3), trade(3)), touched)
     assert rows(owner.settings, "SELECT trade_id FROM trade_data ORDER BY 1") == [(1,), (2,), (3,)]
     assert rows(owner.settings, "SELECT trade_count FROM candles WHERE timeframe = '1d'") == [(3,)]
 
 
 def test_trades_that_add_up_beyond_a_candles_bounds_do_not_stop_the_stream(owner: Ownership, sink: Sink) -> None:
     huge = [replace_volume(trade(number), Decimal(9 * 10**19)) for number in (1, 2)]
-    stored = sink.store(fence(owner, 0), payload("rawtrade", *huge), touched())
+    stored = sink.store(fence(owner, 0), payload("rawtrade", *huge), touched)
     assert (stored.fresh, list(stored.candles)) == (True, [])
     assert rows(owner.settings, "SELECT volume FROM candles WHERE timeframe = '1m'") == [(18 * 10**19,)]
 
@@ -129,9 +129,9 @@ def replace_volume(one: Trade, volume: Decimal) -> Trade:
 
 def test_a_trade_a_day_late_corrects_its_candles(owner: Ownership, sink: Sink) -> None:
     yesterday = MINUTE - timedelta(days=1)
-    sink.store(fence(owner, 0), payload("rawtrade", trade(2, second=30, minute=yesterday)), touched(yesterday))
+    sink.store(fence(owner, 0), payload("rawtrade", trade(2, second=30, minute=yesterday)), lambda: touched(yesterday))
     late = trade(1, second=3, price="90", minute=yesterday)
-    stored = sink.store(fence(owner, 1), payload("rawtrade", late), touched(yesterday))
+    stored = sink.store(fence(owner, 1), payload("rawtrade", late), lambda: touched(yesterday))
     [minute] = [candle for candle in stored.candles if candle.timeframe is Timeframe.M1]
     assert (minute.open, minute.low, minute.close, minute.trade_count) == (90, 90, 100, 2)
 
@@ -142,9 +142,9 @@ def test_a_stale_driver_cannot_write(owner: Ownership, sink: Sink) -> None:
     successor = Ownership("ingestion", owner.settings)
     assert successor.claim()
     with pytest.raises(StaleEpochError):
-        sink.store(stale, payload("rawtrade", trade(1)), touched())
+        sink.store(stale, payload("rawtrade", trade(1)), touched)
     assert count(owner.settings, "trade_data") == 0
-    assert sink.store(fence(successor, 0), payload("rawtrade", trade(1)), touched()).fresh
+    assert sink.store(fence(successor, 0), payload("rawtrade", trade(1)), touched).fresh
     successor.close()
 
 
@@ -178,13 +178,13 @@ def candle(close: str, received: int, *, closed: bool) -> Candle:
 def test_an_exchanges_candle_is_its_newest_word_and_closed_is_the_last(owner: Ownership, sink: Sink) -> None:
     settings, statement = owner.settings, "SELECT close, closed FROM exchange_candles"
     sink.store(
-        fence(owner, 0), payload("rawcandle", candle("2", 1, closed=False), candle("3", 2, closed=False)), Touched()
+        fence(owner, 0), payload("rawcandle", candle("2", 1, closed=False), candle("3", 2, closed=False)), Touched
     )
     assert rows(settings, statement) == [(3, False)]
-    sink.store(fence(owner, 1), payload("rawcandle", candle("2", 1, closed=False)), Touched())
+    sink.store(fence(owner, 1), payload("rawcandle", candle("2", 1, closed=False)), Touched)
     assert rows(settings, statement) == [(3, False)]
     sink.store(
-        fence(owner, 2), payload("rawcandle", candle("5", 4, closed=True), candle("4", 5, closed=False)), Touched()
+        fence(owner, 2), payload("rawcandle", candle("5", 4, closed=True), candle("4", 5, closed=False)), Touched
     )
     assert rows(settings, statement) == [(5, True)]
 
@@ -198,8 +198,8 @@ def article(revision: int, title: str) -> Article:
 
 
 def test_an_article_is_its_highest_revision_and_any_text_survives(owner: Ownership, sink: Sink) -> None:
-    sink.store(fence(owner, 0), payload("rawarticle", article(2, "two"), article(1, "one")), Touched())
-    sink.store(fence(owner, 1), payload("rawarticle", article(1, "one")), Touched())
+    sink.store(fence(owner, 0), payload("rawarticle", article(2, "two"), article(1, "one")), Touched)
+    sink.store(fence(owner, 1), payload("rawarticle", article(1, "one")), Touched)
     statement = "SELECT title, revision, summary, cryptocurrencies_mentioned FROM article_data"
     assert rows(owner.settings, statement) == [("two", 2, "a\tb\\c\nd", ["BTC", 'a"b\\'])]
 
@@ -207,23 +207,45 @@ def test_an_article_is_its_highest_revision_and_any_text_survives(owner: Ownersh
 def test_a_row_the_database_refuses_is_found_and_the_batch_is_not_stored(owner: Ownership, sink: Sink) -> None:
     good, bad = article(1, "fine"), article(2, "nul \x00 byte")
     with pytest.raises(UnstorableError):
-        sink.store(fence(owner, 0), payload("rawarticle", good, bad), Touched())
+        sink.store(fence(owner, 0), payload("rawarticle", good, bad), Touched)
     assert count(owner.settings, "article_data") == 0
     refused = sink.refused_lines("rawarticle", payload("rawarticle", good, bad, good)["rawarticle"])
     assert list(refused) == [1]
     assert "0x00" in refused[1]
     assert count(owner.settings, "article_data") == 0
-    assert sink.store(fence(owner, 0), payload("rawarticle", good), Touched()).fresh
+    assert sink.store(fence(owner, 0), payload("rawarticle", good), Touched).fresh
 
 
 def test_the_sink_goes_on_after_its_connection_was_cut(owner: Ownership, sink: Sink) -> None:
-    sink.store(fence(owner, 0), payload("rawtrade", trade(1)), touched())
+    sink.store(fence(owner, 0), payload("rawtrade", trade(1)), touched)
     with connect(Role.WRITER, owner.settings, autocommit=True, application_name="cutter") as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name = 'cryptoviz' AND datname = current_database()"
         )
     with pytest.raises(psycopg.OperationalError):
-        sink.store(fence(owner, 1), payload("rawtrade", trade(2)), touched())
-    assert sink.store(fence(owner, 1), payload("rawtrade", trade(2)), touched()).fresh
+        sink.store(fence(owner, 1), payload("rawtrade", trade(2)), touched)
+    assert sink.store(fence(owner, 1), payload("rawtrade", trade(2)), touched).fresh
     assert count(owner.settings, "trade_data") == 2
+
+
+def test_lines_that_still_arrive_are_stored_once_whatever_was_there(owner: Ownership, sink: Sink) -> None:
+    sink.store(fence(owner, 0), payload("rawtrade", trade(2)), touched)
+    pieces = [piece for number in (1, 2, 3) for piece in payload("rawtrade", trade(number))["rawtrade"]]
+    for batch in (1, 1, 2):
+        sink.store(fence(owner, batch), {"rawtrade": Arriving(iter(pieces))}, touched)
+    assert rows(owner.settings, "SELECT trade_id FROM trade_data ORDER BY 1") == [(1,), (2,), (3,)]
+
+
+def test_a_batch_stored_before_is_read_to_its_end_to_know_what_it_touched(owner: Ownership, sink: Sink) -> None:
+    first = sink.store(fence(owner, 0), payload("rawtrade", trade(1)), touched)
+    read: list[bytes] = []
+
+    def lines() -> Iterator[bytes]:
+        for piece in payload("rawtrade", trade(1))["rawtrade"]:
+            read.append(bytes(piece))
+            yield piece
+
+    again = sink.store(fence(owner, 0), {"rawtrade": Arriving(lines())}, lambda: touched() if read else Touched())
+    assert not again.fresh
+    assert {candle.timeframe for candle in again.candles} == {candle.timeframe for candle in first.candles}

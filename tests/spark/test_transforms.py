@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from cryptoviz.codec import RefusedError, encode
 from cryptoviz.records import Side, Ticker, Trade
 from cryptoviz.topics import TOPICS
-from streaming.rows import Message, Rows, copy_line, judge
+from streaming.rows import Message, Rows, by_partition, copy_line, judge
 from streaming.transforms import NATIVE, copy_lines
 from tests.spark.mutations import mutated, valid_records
 
@@ -132,6 +132,20 @@ def test_a_touched_minute_is_named_by_its_first_trade(spark: SparkSession) -> No
     natively = Rows.of(lines_of(spark, [("rawtrade", value) for value in values]), datetime.now(UTC)).touched()
     by_codec = Rows.judged((Message("rawtrade", 0, 0, None, value) for value in values), datetime.now(UTC)).touched()
     assert list(natively.minutes) == list(by_codec.minutes) == [times[1], times[2]]
+
+
+def test_partitions_follow_each_other_and_never_come_back() -> None:
+    def frame(*partitions: int) -> pa.RecordBatch:
+        topics = pa.array(["rawtrade"] * len(partitions))
+        return pa.record_batch({"topic": topics, "partition": pa.array(partitions, pa.int32())})
+
+    parts = [
+        (part.topic, part.partition, sum(batch.num_rows for batch in part.batches))
+        for part in by_partition([frame(0, 0), frame(0, 1), frame(1), frame(2)])
+    ]
+    assert parts == [("rawtrade", 0, 3), ("rawtrade", 1, 2), ("rawtrade", 2, 1)]
+    with pytest.raises(ValueError, match="partition 0 of rawtrade"):
+        list(by_partition([frame(0), frame(1), frame(0)]))
 
 
 def test_every_native_topic_is_ingested() -> None:
