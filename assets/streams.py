@@ -109,6 +109,7 @@ def _collector(exchange: str, settings: Settings) -> dg.AssetSpec:
         kinds={"python", "websocket"},
         owners=MARKET_OWNERS,
         tags={"layer": "speed"},
+        freshness_policy=LIVE,
         metadata={
             "pairs": len(settings.pairs(exchange)),
             "restart": dg.MetadataValue.md(f"`cryptoviz stream restart collector_{exchange}`"),
@@ -157,6 +158,7 @@ def _ingestion() -> dg.AssetSpec:
         kinds={"spark", "kafka"},
         owners=PLATFORM_OWNERS,
         tags={"layer": "speed"},
+        freshness_policy=LIVE,
         metadata={
             "restart": dg.MetadataValue.md("`cryptoviz stream restart ingestion`"),
             **code("streaming/sink.py"),

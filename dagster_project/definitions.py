@@ -9,9 +9,10 @@ from assets.streams import stream_assets
 from assets.tables import table_assets
 from cryptoviz.settings import Settings, settings
 from dagster_project.jobs import REFRESH_INSTRUMENTS
-from dagster_project.resources import Database, ExchangeRest
+from dagster_project.resources import Broker, Database, ExchangeRest
 from dagster_project.schedules import refresh_instruments_daily
 from sensors.instruments import instruments_missing
+from sensors.tables import observe_tables
 
 
 def build(settings: Settings) -> dg.Definitions:
@@ -21,8 +22,8 @@ def build(settings: Settings) -> dg.Definitions:
         assets=[*stream_assets(settings), *table_assets(settings), instruments_asset(exchanges)],
         jobs=[REFRESH_INSTRUMENTS],
         schedules=[refresh_instruments_daily(exchanges)],
-        sensors=[instruments_missing(exchanges)],
-        resources={"database": Database(), "exchange_rest": ExchangeRest()},
+        sensors=[instruments_missing(exchanges), observe_tables],
+        resources={"broker": Broker(), "database": Database(), "exchange_rest": ExchangeRest()},
         # A run of its own process already; a process per step would cost as much again.
         executor=dg.in_process_executor,
     )

@@ -1,4 +1,4 @@
-"""What assets and sensors may reach: the database and the exchanges' REST interfaces.
+"""What assets and sensors may reach: the database, the broker and the exchanges' REST interfaces.
 
 Resources hold no address and no secret (Dagster shows their fields to everybody): they read the settings when used.
 """
@@ -6,7 +6,7 @@ Resources hold no address and no secret (Dagster shows their fields to everybody
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,22 @@ class Database(dg.ConfigurableResource[Any]):
 
         with connect(Role.READER, settings(), autocommit=True, application_name="dagster") as connection:
             yield connection
+
+
+class Broker(dg.ConfigurableResource[Any]):
+    """The message broker."""
+
+    timeout_s: float = 5
+
+    def offsets(self, topics: Iterable[str]) -> dict[str, dict[int, range]]:
+        """Topic -> partition -> offsets held; topics that do not exist are left out.
+
+        Raises:
+            BusError: the broker cannot be reached.
+        """
+        from cryptoviz import bus  # noqa: PLC0415 - only who asks loads the client
+
+        return bus.offsets(settings(), topics, timeout_s=self.timeout_s)
 
 
 class ExchangeRest(dg.ConfigurableResource[Any]):

@@ -179,6 +179,7 @@ def test_what_a_live_market_feeds_must_be_fresh(specs: dict[str, dg.AssetSpec]) 
     }
     live = (timedelta(minutes=2), timedelta(minutes=10))
     market = {"ticker_data", "trade_data", "exchange_candles", "candles"}
+    market |= {"collector_kraken", "collector_binance", "spark/ingestion"}
     topics = {f"kafka/{name}" for name in ("rawticker", "rawtrade", "rawcandle", "candle")}
     assert windows == dict.fromkeys(market | topics, live) | {"instruments": (timedelta(hours=26), timedelta(days=2))}
 

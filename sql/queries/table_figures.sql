@@ -1,0 +1,62 @@
+-- What each table holds now: newest time, rows of the last minute, rows (estimated) and bytes of all its parts.
+-- `batch_ms`: how long the ingestion's last batch took, for the tables it writes.
+SELECT newest.name, newest.at, newest.rows_last_minute, sizes.rows_estimate, sizes.bytes,
+       CASE WHEN newest.ingested THEN
+           (SELECT batch_ms FROM stream_status WHERE name = 'ingestion' AND state = 'running')
+       END AS batch_ms
+FROM (
+    SELECT 'ticker_data' AS name, true AS ingested, (SELECT max("timestamp") FROM ticker_data) AS at,
+           (SELECT count(*) FROM ticker_data WHERE "timestamp" > now() - interval '1 minute') AS rows_last_minute
+    UNION ALL
+    SELECT 'trade_data', true, (SELECT max("timestamp") FROM trade_data),
+           (SELECT count(*) FROM trade_data WHERE "timestamp" > now() - interval '1 minute')
+    UNION ALL
+    SELECT 'candles', true, (SELECT max(window_start) FROM candles),
+           (SELECT count(*) FROM candles WHERE window_start > now() - interval '1 minute')
+    UNION ALL
+    SELECT 'exchange_candles', true, (SELECT max(window_start) FROM exchange_candles),
+           (SELECT count(*) FROM exchange_candles WHERE window_start > now() - interval '1 minute')
+    UNION ALL
+    SELECT 'alert_data', true, (SELECT max("timestamp") FROM alert_data),
+           (SELECT count(*) FROM alert_data WHERE "timestamp" > now() - interval '1 minute')
+    UNION ALL
+    SELECT 'article_data', true, (SELECT max("timestamp") FROM article_data),
+           (SELECT count(*) FROM article_data WHERE "timestamp" > now() - interval '1 minute')
+    UNION ALL
+    SELECT 'market_data', true, (SELECT max("timestamp") FROM market_data),
+           (SELECT count(*) FROM market_data WHERE "timestamp" > now() - interval '1 minute')
+    UNION ALL
+    SELECT 'fear_greed_data', true, (SELECT max("timestamp") FROM fear_greed_data),
+           (SELECT count(*) FROM fear_greed_data WHERE "timestamp" > now() - interval '1 minute')
+    UNION ALL
+    SELECT 'trade_gaps', false, max(detected_at), count(*) FILTER (WHERE detected_at > now() - interval '1 minute')
+    FROM trade_gaps
+    UNION ALL
+    SELECT 'collector_position', false, max(received_at),
+           count(*) FILTER (WHERE received_at > now() - interval '1 minute')
+    FROM collector_position
+    UNION ALL
+    SELECT 'stream_status', false, max(heartbeat), count(*) FILTER (WHERE heartbeat > now() - interval '1 minute')
+    FROM stream_status
+    UNION ALL
+    SELECT 'platform_alerts', false, (SELECT max(opened_at) FROM platform_alerts),
+           (SELECT count(*) FROM platform_alerts WHERE opened_at > now() - interval '1 minute')
+    UNION ALL
+    SELECT 'stream_control', false, max(updated_at), count(*) FILTER (WHERE updated_at > now() - interval '1 minute')
+    FROM stream_control
+    UNION ALL
+    SELECT 'sink_fence', false, max(updated_at), count(*) FILTER (WHERE updated_at > now() - interval '1 minute')
+    FROM sink_fence
+) AS newest
+JOIN LATERAL (
+    SELECT sum(CASE WHEN part.reltuples < 0 THEN pg_stat_get_live_tuples(part.oid) ELSE part.reltuples END)::bigint
+               AS rows_estimate,
+           sum(pg_total_relation_size(part.oid))::bigint AS bytes
+    FROM (
+        SELECT to_regclass('public.' || newest.name)::oid
+        UNION ALL
+        SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass('public.' || newest.name)
+    ) AS parts (oid)
+    JOIN pg_class AS part USING (oid)
+) AS sizes ON true
+ORDER BY newest.name
