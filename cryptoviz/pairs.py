@@ -11,6 +11,7 @@ import re
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
+from typing import Self
 
 _PAIR = re.compile(r"[A-Z0-9]{1,20}/[A-Z0-9]{1,20}")
 _TYPED_SPELLINGS = {"XBT": "BTC", "XDG": "DOGE"}
@@ -19,25 +20,23 @@ _TYPED_SPELLINGS = {"XBT": "BTC", "XDG": "DOGE"}
 class Timeframe(StrEnum):
     """Candle lengths, each built from the one before it."""
 
-    M1 = "1m"
-    M5 = "5m"
-    M15 = "15m"
-    H1 = "1h"
-    D1 = "1d"
+    length: timedelta
+    """How long one candle of this timeframe lasts; windows start at multiples of it since the epoch, in UTC."""
+    seconds: int
 
-    @property
-    def length(self) -> timedelta:
-        """How long one candle of this timeframe lasts; windows start at multiples of it since the epoch, in UTC."""
-        return _LENGTHS[self]
+    def __new__(cls, text: str, seconds: int) -> Self:
+        """The member written `text`."""
+        member = str.__new__(cls, text)
+        member._value_ = text
+        member.length = timedelta(seconds=seconds)
+        member.seconds = seconds
+        return member
 
-
-_LENGTHS = {
-    Timeframe.M1: timedelta(minutes=1),
-    Timeframe.M5: timedelta(minutes=5),
-    Timeframe.M15: timedelta(minutes=15),
-    Timeframe.H1: timedelta(hours=1),
-    Timeframe.D1: timedelta(days=1),
-}
+    M1 = "1m", 60
+    M5 = "5m", 5 * 60
+    M15 = "15m", 15 * 60
+    H1 = "1h", 60 * 60
+    D1 = "1d", 24 * 60 * 60
 
 
 @lru_cache(maxsize=4096)

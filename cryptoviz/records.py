@@ -200,19 +200,24 @@ class Candle(Record, frozen=True, kw_only=True, gc=False):
     source: CandleSource
 
     def __post_init__(self) -> None:
-        _pair("symbol", self.symbol)
-        _instant("window_start", self.window_start, self.received_at)
-        length = self.timeframe.length
-        if self.window_end - self.window_start != length:
-            raise ValueError(f"window is not {self.timeframe} long")
-        if (self.window_start - _EPOCH) % length:
-            raise ValueError(f"window does not start at a multiple of {self.timeframe}")
-        prices = (self.open, self.high, self.low, self.close)
-        if not _plain(*prices, self.volume):
-            for name, price in zip(_PRICES, prices, strict=True):
-                _decimal(name, price, zero=False)
+        # As in `Trade`: the usual case is decided here.
+        start, timeframe = self.window_start, self.timeframe
+        if not is_pair(self.symbol):
+            _pair("symbol", self.symbol)
+        if not EARLIEST <= start <= self.received_at:
+            _instant("window_start", start, self.received_at)
+        if self.window_end - start != timeframe.length:
+            raise ValueError(f"window is not {timeframe} long")
+        # Every timeframe divides the day: only the part of a day has to be looked at.
+        elapsed = start - _EPOCH
+        if elapsed.microseconds or elapsed.seconds % timeframe.seconds:
+            raise ValueError(f"window does not start at a multiple of {timeframe}")
+        low, high = self.low, self.high
+        if not _plain(low, high, self.open, self.close, self.volume):
+            for name in _PRICES:
+                _decimal(name, getattr(self, name), zero=False)
             _decimal("volume", self.volume, zero=True)
-        if min(prices) != self.low or max(prices) != self.high:
+        if not (low <= self.open <= high and low <= self.close <= high):
             raise ValueError("open and close do not lie between low and high")
 
 

@@ -52,10 +52,10 @@ class _WireTrade(msgspec.Struct, tag_field="e", tag="trade", gc=False):
 
 class _WireAggTrade(msgspec.Struct, tag_field="e", tag="aggTrade", gc=False):
     s: str
-    f: TradeId
-    l: TradeId  # noqa: E741 - the exchange's own field name
     p: Decimal
     q: Decimal
+    f: TradeId
+    l: TradeId  # noqa: E741 - the exchange's own field name
     T: int
     m: bool
 
@@ -74,9 +74,9 @@ class _WireKline(msgspec.Struct, gc=False):
     t: int
     i: str
     o: Decimal
+    c: Decimal
     h: Decimal
     l: Decimal  # noqa: E741 - the exchange's own field name
-    c: Decimal
     v: Decimal
     n: TradeId
     x: bool
@@ -150,20 +150,11 @@ class _Other(msgspec.Struct):
     error: dict[str, Any] = {}
 
 
-# One decoder per stream: the name at the head of a frame says what follows.
-_combined: Final[dict[bytes, msgspec.json.Decoder[Any]]] = {
-    b"trade": msgspec.json.Decoder(_CombinedTrade),
-    b"aggTrade": msgspec.json.Decoder(_CombinedAggTrade),
-    b"ticker": msgspec.json.Decoder(_CombinedTicker),
-    b"kline_1m": msgspec.json.Decoder(_CombinedKline),
-    b"depth": msgspec.json.Decoder(_CombinedDepth),
-    b"depth@100ms": msgspec.json.Decoder(_CombinedDepth),
-    b"bookTicker": msgspec.json.Decoder(_CombinedBookTicker),
-}
-_HEAD: Final = b'{"stream":"'
 _others: Final = msgspec.json.Decoder(_Other)
 _events: Final = msgspec.json.Decoder(_WireEvent)
 _book_tickers: Final = msgspec.json.Decoder(_WireBookTicker)
+_BAD: Final = (ValueError, OverflowError, OSError, *BROKEN)
+_NAME_AT: Final = len('{"stream":"')
 
 
 class _RestTrade(msgspec.Struct, rename={"is_buyer_maker": "isBuyerMaker"}):
@@ -181,9 +172,15 @@ class _RestProblem(msgspec.Struct):
 
 _rest_trades: Final = msgspec.json.Decoder(list[_RestTrade])
 _rest_problems: Final = msgspec.json.Decoder(_RestProblem)
+_Builder = Callable[[Any, str, datetime], list[Record] | Event]
 _MINUTE: Final = timedelta(minutes=1)
 _BOOK: Final = Ignored("update of the order book; only trades, tickers and candles are collected")
 _QUOTE: Final = Ignored("best bid and ask; the ticker is collected")
+# A member looked up in its class costs as much as the rest of a field.
+_BUY: Final = Side.BUY
+_SELL: Final = Side.SELL
+_M1: Final = Timeframe.M1
+_STREAM: Final = CandleSource.STREAM
 
 
 class Binance:
@@ -203,11 +200,10 @@ class Binance:
             channels=CHANNELS,
         )
         self._pair_of = {symbol(pair): pair for pair in pairs}
-        self._builders: dict[type, Callable[[Any, datetime], list[Record] | Event]] = {
-            _WireTrade: self._single,
-            _WireAggTrade: self._aggregate,
-            _WireTicker: self._ticker,
-            _WireKlineEvent: self._candle,
+        self._stream_of = {
+            f"{symbol(pair).lower()}@{channel}".encode(): (decoder.decode, build, symbol(pair), pair)
+            for pair in pairs
+            for channel, (decoder, build) in _STREAMS.items()
         }
         self._requests = 0
 
@@ -238,88 +234,28 @@ class Binance:
         Raises:
             FrameError: not JSON, or not what the exchange documents.
         """
-        if frame.startswith(_HEAD):
-            at = frame.find(b"@")
-            decoder = _combined.get(frame[at + 1 : frame.find(b'"', at)])
-            if decoder is not None:
-                try:
-                    return self._records(decoder.decode(frame).data, received_at)
-                except BROKEN:
-                    return self._parse_other(frame, received_at)  # which says what is wrong
+        # {"stream":"btcusdt@trade","data":{...}}: the name tells what follows, and of which pair.
+        stream = self._stream_of.get(frame[_NAME_AT : frame.find(b'"', _NAME_AT)])
+        if stream is not None:
+            decode, build, name, pair = stream
+            try:
+                event = decode(frame).data
+                if event.s == name:
+                    return build(event, pair, received_at)
+            except _BAD:
+                pass  # said with its reason below
         return self._parse_other(frame, received_at)
 
     def _records(self, event: _WireEvent | _WireBookTicker, received_at: datetime) -> list[Record] | Event:
-        kind = type(event)
-        if kind is _WireShutdown:
+        if isinstance(event, _WireShutdown):
             return ClosingSoon()
-        if event.s not in self._pair_of:  # type: ignore[union-attr] # the shutdown has gone its way above
-            return UnknownPair(event.s)  # type: ignore[union-attr]
-        build = self._builders.get(kind)
-        if build is None:
-            return _QUOTE if kind is _WireBookTicker else _BOOK
+        pair = self._pair_of.get(event.s)
+        if pair is None:
+            return UnknownPair(event.s)
         try:
-            return build(event, received_at)
+            return _BUILDERS[type(event)](event, pair, received_at)
         except (ValueError, OverflowError, OSError) as error:
             raise FrameError("invalid", str(error)) from None
-
-    def _single(self, wire: _WireTrade, received_at: datetime) -> list[Record] | Event:
-        return [self._trade(wire.s, wire.t, wire, received_at)]
-
-    def _aggregate(self, wire: _WireAggTrade, received_at: datetime) -> list[Record] | Event:
-        if wire.f != wire.l:
-            return Ignored("aggregate of several trades; single trades are collected")
-        return [self._trade(wire.s, wire.f, wire, received_at)]
-
-    def _trade(self, name: str, trade_id: int, wire: _WireTrade | _WireAggTrade, received_at: datetime) -> Trade:
-        return Trade(
-            received_at=received_at,
-            timestamp=instant(wire.T),
-            exchange="binance",
-            pair=self._pair_of[name],
-            price=wire.p,
-            volume=wire.q,
-            side=Side.SELL if wire.m else Side.BUY,
-            trade_id=trade_id,
-        )
-
-    def _ticker(self, wire: _WireTicker, received_at: datetime) -> list[Record] | Event:
-        return [
-            Ticker(
-                received_at=received_at,
-                timestamp=instant(wire.E),
-                exchange="binance",
-                pair=self._pair_of[wire.s],
-                last=wire.c,
-                bid=wire.b,
-                ask=wire.a,
-                volume_24h=wire.v,
-                pct_change=wire.P,
-            )
-        ]
-
-    def _candle(self, event: _WireKlineEvent, received_at: datetime) -> list[Record] | Event:
-        wire = event.k
-        if wire.i != Timeframe.M1:
-            return Ignored(f"candles of {wire.i} are not collected live")
-        start = instant(wire.t)
-        return [
-            Candle(
-                received_at=received_at,
-                window_start=start,
-                window_end=start + _MINUTE,
-                exchange="binance",
-                symbol=self._pair_of[event.s],
-                timeframe=Timeframe.M1,
-                open=wire.o,
-                high=wire.h,
-                low=wire.l,
-                close=wire.c,
-                volume=wire.v,
-                trade_count=wire.n,
-                closed=wire.x,
-                source=CandleSource.STREAM,
-            )
-        ]
 
     def _parse_other(self, frame: bytes, received_at: datetime) -> list[Record] | Event:
         try:
@@ -385,9 +321,110 @@ def _rest_trade(pair: str, row: _RestTrade, received_at: datetime) -> Trade:
         pair=pair,
         price=row.price,
         volume=row.qty,
-        side=Side.SELL if row.is_buyer_maker else Side.BUY,
+        side=_SELL if row.is_buyer_maker else _BUY,
         trade_id=row.id,
     )
+
+
+def _trade(wire: _WireTrade, pair: str, received_at: datetime) -> list[Record] | Event:
+    return [
+        Trade(
+            received_at=received_at,
+            timestamp=instant(wire.T),
+            exchange="binance",
+            pair=pair,
+            price=wire.p,
+            volume=wire.q,
+            side=_SELL if wire.m else _BUY,
+            trade_id=wire.t,
+        )
+    ]
+
+
+def _aggregate(wire: _WireAggTrade, pair: str, received_at: datetime) -> list[Record] | Event:
+    if wire.f != wire.l:
+        return Ignored("aggregate of several trades; single trades are collected")
+    return [
+        Trade(
+            received_at=received_at,
+            timestamp=instant(wire.T),
+            exchange="binance",
+            pair=pair,
+            price=wire.p,
+            volume=wire.q,
+            side=_SELL if wire.m else _BUY,
+            trade_id=wire.f,
+        )
+    ]
+
+
+def _ticker(wire: _WireTicker, pair: str, received_at: datetime) -> list[Record] | Event:
+    return [
+        Ticker(
+            received_at=received_at,
+            timestamp=instant(wire.E),
+            exchange="binance",
+            pair=pair,
+            last=wire.c,
+            bid=wire.b,
+            ask=wire.a,
+            volume_24h=wire.v,
+            pct_change=wire.P,
+        )
+    ]
+
+
+def _candle(event: _WireKlineEvent, pair: str, received_at: datetime) -> list[Record] | Event:
+    wire = event.k
+    if wire.i != _M1:
+        return Ignored(f"candles of {wire.i} are not collected live")
+    start, end = _minute_from(wire.t)
+    return [
+        Candle(
+            received_at=received_at,
+            window_start=start,
+            window_end=end,
+            exchange="binance",
+            symbol=pair,
+            timeframe=_M1,
+            open=wire.o,
+            high=wire.h,
+            low=wire.l,
+            close=wire.c,
+            volume=wire.v,
+            trade_count=wire.n,
+            closed=wire.x,
+            source=_STREAM,
+        )
+    ]
+
+
+def _depth(_wire: _WireDepth, _pair: str, _received_at: datetime) -> list[Record] | Event:
+    return _BOOK
+
+
+def _book_ticker(_wire: _WireBookTicker, _pair: str, _received_at: datetime) -> list[Record] | Event:
+    return _QUOTE
+
+
+# What the name of a stream promises, and what becomes of it.
+_STREAMS: Final[dict[str, tuple[msgspec.json.Decoder[Any], _Builder]]] = {
+    "trade": (msgspec.json.Decoder(_CombinedTrade), _trade),
+    "aggTrade": (msgspec.json.Decoder(_CombinedAggTrade), _aggregate),
+    "ticker": (msgspec.json.Decoder(_CombinedTicker), _ticker),
+    "kline_1m": (msgspec.json.Decoder(_CombinedKline), _candle),
+    "depth": (msgspec.json.Decoder(_CombinedDepth), _depth),
+    "depth@100ms": (msgspec.json.Decoder(_CombinedDepth), _depth),
+    "bookTicker": (msgspec.json.Decoder(_CombinedBookTicker), _book_ticker),
+}
+_BUILDERS: Final[dict[type, _Builder]] = {
+    _WireTrade: _trade,
+    _WireAggTrade: _aggregate,
+    _WireTicker: _ticker,
+    _WireKlineEvent: _candle,
+    _WireDepth: _depth,
+    _WireBookTicker: _book_ticker,
+}
 
 
 def symbol(pair: str) -> str:
@@ -402,6 +439,12 @@ def instant(value: int) -> datetime:
         return _start_of(second) + _MILLISECONDS[rest]
     second, rest = divmod(value, 1_000_000)
     return _start_of(second) + timedelta(microseconds=rest)
+
+
+@lru_cache(maxsize=256)
+def _minute_from(value: int) -> tuple[datetime, datetime]:
+    start = instant(value)
+    return start, start + _MINUTE
 
 
 @lru_cache(maxsize=256)

@@ -133,6 +133,11 @@ def test_binance_ticker_and_aggregates(binance: Binance) -> None:
     assert isinstance(binance.parse(combined("btcusdt@aggTrade", **several), NOW), Ignored)
 
 
+def test_the_symbol_in_a_binance_event_decides_not_the_name_of_its_stream() -> None:
+    (trade,) = Binance(["BTC/USDT", "ETH/USDT"]).parse(trade_frame(s="ETHUSDT"), NOW)
+    assert trade.pair == "ETH/USDT"
+
+
 @pytest.mark.parametrize(
     ("frame", "event"),
     [

@@ -1,5 +1,6 @@
 """Records are valid by construction and survive the wire exactly."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -256,6 +257,36 @@ def test_a_candle_keeps_its_bounds_and_its_grid() -> None:
     ]:
         with pytest.raises(codec.RefusedError, match=reason):
             codec.decode("rawcandle", msgspec.json.encode(candle | change))
+
+
+@pytest.mark.parametrize(("shorter", "longer"), list(itertools.pairwise(Timeframe)))
+def test_a_window_starts_at_a_multiple_of_its_own_timeframe(shorter: Timeframe, longer: Timeframe) -> None:
+    midnight = datetime(2026, 11, 20, tzinfo=UTC)
+
+    def candle(start: datetime, kind: Timeframe) -> Candle:
+        price = Decimal(1)
+        return Candle(
+            received_at=NOW,
+            window_start=start,
+            window_end=start + kind.length,
+            exchange="kraken",
+            symbol="BTC/USD",
+            timeframe=kind,
+            open=price,
+            high=price,
+            low=price,
+            close=price,
+            volume=price,
+            trade_count=1,
+            closed=True,
+            source=CandleSource.REST,
+        )
+
+    start = midnight + shorter.length
+    assert candle(start, shorter).window_start == start
+    for off in (start, midnight + timedelta(microseconds=1)):
+        with pytest.raises(ValueError, match=f"multiple of {longer}"):
+            candle(off, longer)
 
 
 def test_headers_name_source_type_exchange_symbol_and_schema() -> None:
