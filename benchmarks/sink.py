@@ -28,7 +28,7 @@ from cryptoviz.stack.jars import bench_jars
 from cryptoviz.storage.database import connect
 from cryptoviz.topics import TOPICS
 from streaming.jobs.ingestion import EXECUTOR_ROWS, write_partitions
-from streaming.runner import Ownership
+from streaming.ownership import Ownership
 from streaming.schemas import spark_schema
 from streaming.session import session
 from streaming.sink import Fence

@@ -215,6 +215,28 @@ class Settings(BaseSettings):
         "", description="Where streaming queries keep their checkpoints (path or s3a://...); default: in state_dir."
     )
 
+    # Streams
+    stream_hang_s: Seconds = Field(
+        10, description="Seconds without a sign of life after which a stream's worker counts as hung and is replaced."
+    )
+    stream_start_s: Seconds = Field(
+        120, description="Longest time between the start of a stream's worker and the beginning of its work."
+    )
+    stream_stall_s: Seconds = Field(
+        120,
+        description="Seconds without progress, though nothing it needs is away, after which a worker is replaced.",
+    )
+    stream_stop_s: Seconds = Field(
+        20, description="Time that a stream's worker has for finishing what it does before it is killed."
+    )
+    stream_restart_min_s: Seconds = Field(
+        0.5, description="First delay before a worker that ended is started again; it doubles, with jitter."
+    )
+    stream_restart_max_s: Seconds = Field(30, description="Longest delay before a worker is started again.")
+    stream_healthy_s: Seconds = Field(
+        60, description="Time that a worker must have worked for the delay to be short again."
+    )
+
     # Dagster
     dagster_port: Port = Field(3000, description="Port of the Dagster web server.")
     dagster_code_port: Port = Field(4266, description="Port of the Dagster code server.")
@@ -246,6 +268,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{PREFIX}COLLECTOR_RECONNECT_MIN_S exceeds {PREFIX}COLLECTOR_RECONNECT_MAX_S; make it smaller"
             )
+        if self.stream_restart_min_s > self.stream_restart_max_s:
+            raise ValueError(f"{PREFIX}STREAM_RESTART_MIN_S exceeds {PREFIX}STREAM_RESTART_MAX_S; make it smaller")
         ports: dict[int, str] = {}
         for name in (
             "postgres_port",

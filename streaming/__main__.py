@@ -1,28 +1,47 @@
-"""``python -m streaming run NAME``: run one stream in this process until SIGTERM."""
+"""``python -m streaming run NAME``: keep one stream running until SIGTERM. ``work`` is what its runner starts."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from datetime import datetime
 
 from cryptoviz.logs import configure
 from cryptoviz.settings import SettingsError, load
-from streaming.runner import run, stream_names
+from cryptoviz.topics import INGESTED
 
 
 def main() -> int:
-    """Run the stream that the command line names; returns the exit status."""
+    """Run what the command line names; returns the exit status."""
     try:
         settings = load()
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    from streaming import worker  # noqa: PLC0415 - settings that make no sense are told first
+
     parser = argparse.ArgumentParser(prog="streaming", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    runner = commands.add_parser("run", help="run one stream until SIGTERM")
-    runner.add_argument("name", choices=stream_names(settings))
+    names = worker.stream_names(settings)
+    commands.add_parser("run", help="keep one stream running until SIGTERM").add_argument("name", choices=names)
+    work = commands.add_parser("work", help="a runner's child: needs its line to the runner on standard input")
+    work.add_argument("name", choices=names)
+    work.add_argument("--epoch", type=int, required=True)
+    replay = commands.add_parser("replay", help="read a topic's messages of a range into its table once more")
+    replay.add_argument("topic", choices=[topic.name for topic in INGESTED])
+    replay.add_argument("--since", type=datetime.fromisoformat, required=True, help="an instant with its time zone")
+    replay.add_argument("--until", type=datetime.fromisoformat, required=True, help="an instant with its time zone")
     arguments = parser.parse_args()
     configure(settings.log_level, json=settings.log_json)
+    if arguments.command == "replay":
+        from streaming.replay import run as run_replay  # noqa: PLC0415 - the others do without
+
+        return run_replay(settings, arguments.topic, arguments.since, arguments.until)
+    if arguments.command == "work":
+        worker.work(arguments.name, arguments.epoch, settings)
+        return 0
+    from streaming.runner import run  # noqa: PLC0415 - the worker does without
+
     return run(arguments.name, settings)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,22 +17,26 @@ app = typer.Typer(help="The streams: list, start, stop, restart.", no_args_is_he
 gaps = typer.Typer(help="What is missing or was, and why.", no_args_is_help=True)
 
 _START: Final = "is the database up? `make status` says; `make demo` or `make up` starts it"
+_POLL_S: Final = 0.2
 _COLUMNS: Final = {
     "name": "stream",
     "state": "state",
     "desired": "desired",
     "pid": "pid",
     "epoch": "epoch",
+    "restarts": "restarts",
+    "next_start_s": "next start, s",
     "heartbeat_age": "age, s",
     "lag": "lag",
     "rows_total": "rows",
     "last_error": "last error",
 }
+Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait until the stream has done so.")]
 
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """List the streams as they report themselves."""
+    """List the streams as their runners report them."""
     from cryptoviz.stack.health import streams
 
     rows = list(streams(load()).values())
@@ -41,69 +47,112 @@ def list_(json: Json = False) -> None:
 
 
 @app.command()
-def start(name: str) -> None:
-    """Start a stream."""
-    _set(name, "running")
-    _supervisor_start(name)
-    say(f"{name} started")
+def start(name: str, wait: Wait = 60) -> None:
+    """Start a stream; one that runs goes on."""
+    settings, stream = load(), _stream(name)
+    _ask(settings, stream, "start_stream", "running")
+    _wake_runner(settings, stream)
+    _wait_for(settings, stream, lambda row: row["state"] == "running", "started", wait)
 
 
 @app.command()
-def stop(name: str) -> None:
+def stop(name: str, wait: Wait = 60) -> None:
     """Stop a stream and keep it stopped."""
-    _set(name, "stopped")
-    _supervisor_stop(name)
-    say(f"{name} stopped")
+    from cryptoviz.stack.health import runner_reports, streams
+
+    settings, stream = load(), _stream(name)
+    _ask(settings, stream, "stop_stream", "stopped")
+    if not runner_reports(streams(settings).get(stream)):
+        say(f"{name} has no runner now, and will not run when it has one")
+        return
+    _wait_for(settings, stream, lambda row: row["state"] == "stopped", "stopped", wait)
 
 
 @app.command()
-def restart(name: str) -> None:
-    """Stop a stream and start it anew."""
-    _set(name, "running")
-    _supervisor_stop(name)
-    _supervisor_start(name)
-    say(f"{name} restarted")
+def restart(name: str, wait: Wait = 60) -> None:
+    """Stop a stream and start it anew, at once."""
+    settings, stream = load(), _stream(name)
+    generation = _ask(settings, stream, "restart_stream", "running", again=True)
+    _wake_runner(settings, stream)
+
+    def restarted(row: Mapping[str, Any]) -> bool:
+        return bool(row["state"] == "running" and (row["generation"] or 0) >= generation)
+
+    _wait_for(settings, stream, restarted, "restarted", wait)
 
 
-def _program(settings: Settings, name: str) -> str:
-    from cryptoviz.stack.services import services
-
-    known = {service.stream: service.name for service in services(settings) if service.stream is not None}
-    stream = name.replace("-", "_")
+def _stream(name: str) -> str:
+    stream, known = name.replace("-", "_"), _programs(load())
     if stream not in known:
         raise StackError(f"there is no stream {name}", fix=f"known are: {', '.join(known)}")
-    return known[stream]
+    return stream
 
 
-def _set(name: str, desired: str) -> None:
+def _programs(settings: Settings) -> dict[str, str]:
+    from cryptoviz.stack.services import services
+
+    return {service.stream: service.name for service in services(settings) if service.stream is not None}
+
+
+def _ask(settings: Settings, stream: str, action: str, desired: str, *, again: bool = False) -> int:
+    """Write down what the stream should do, and who said so; the generation that is asked for."""
+    from getpass import getuser
+
     import psycopg
+    from psycopg.types.json import Jsonb
 
     from cryptoviz.storage.database import connect
     from cryptoviz.storage.queries import query
 
-    settings = load()
-    _program(settings, name)
     with (
         explained("the stream's state cannot be written", _START, psycopg.Error),
-        connect(Role.WRITER, settings, autocommit=True, application_name="cryptoviz stream") as connection,
+        connect(Role.WRITER, settings, application_name="cryptoviz stream") as connection,
     ):
-        connection.execute(query("stream_desire"), {"name": name.replace("-", "_"), "desired": desired})
+        asked = connection.execute(query("stream_desire"), {"name": stream, "desired": desired}).fetchone()
+        if again:
+            asked = connection.execute(query("stream_restart"), {"name": stream, "generation": None}).fetchone()
+        generation = int(asked[0]) if asked is not None else 0
+        entry = {"actor": getuser(), "action": action, "subject": stream}
+        connection.execute(
+            query("action_log_begin"), entry | {"detail": Jsonb({"by": "command line", "generation": generation})}
+        )
+    return generation
 
 
-def _supervisor_start(name: str) -> None:
+def _wake_runner(settings: Settings, stream: str) -> None:
+    """The local supervisor is needed only when the runner itself is not up."""
+    from cryptoviz.stack.health import runner_reports, streams
     from cryptoviz.stack.supervisor import Supervisor
 
-    settings = load()
+    if runner_reports(streams(settings).get(stream)):
+        return
     supervisor = Supervisor(settings)
-    if supervisor.pid() is not None:
-        supervisor.start(_program(settings, name))
+    if supervisor.pid() is None:
+        raise StackError(
+            f"{stream} will run, but it has no runner now",
+            fix=f"`make up` starts all; alone: python -m streaming run {stream}",
+        )
+    supervisor.start(_programs(settings)[stream])
 
 
-def _supervisor_stop(name: str) -> None:
-    from cryptoviz.stack.supervisor import Supervisor
+def _wait_for(
+    settings: Settings, stream: str, done: Callable[[Mapping[str, Any]], bool], word: str, within_s: float
+) -> None:
+    from cryptoviz.stack.health import stream_health, streams
 
-    settings = load()
-    Supervisor(settings).stop([_program(settings, name)])
+    deadline = time.monotonic() + within_s
+    while True:
+        row = streams(settings).get(stream)
+        if row is not None and row["state"] is not None and done(row):
+            say(f"{stream} {word}")
+            return
+        if time.monotonic() > deadline:
+            raise StackError(
+                f"{stream} was asked, but not {word} within {within_s:g} s",
+                detail=stream_health(row, None).detail,
+                fix="`cryptoviz stream list` shows it; the order stands",
+            )
+        time.sleep(_POLL_S)
 
 
 def replay(

@@ -20,8 +20,10 @@ from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
 
 HEARTBEAT_MAX_AGE_S: Final = 20.0
+RUNNER_MAX_AGE_S: Final = 10.0
 DAEMON_MAX_AGE_S: Final = 120.0
 RUNNING: Final = "running"
+STOPPED: Final = "stopped"
 _TIMEOUT_S: Final = 2.0
 
 
@@ -58,18 +60,52 @@ def streams(settings: Settings) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in rows}
 
 
+def runner_reports(row: Mapping[str, Any] | None) -> bool:
+    """Whether a stream's runner is there to do what it is asked."""
+    return row is not None and row["runner_age"] is not None and row["runner_age"] <= RUNNER_MAX_AGE_S
+
+
 def stream_health(row: Mapping[str, Any] | None, pid: int | None) -> Health:
-    """Judge a stream by its row. `pid` is the process that should own it, if known."""
+    """Judge a stream by its row. `pid` is the runner that should own it, if known.
+
+    A stream that was asked to stand still, and does, is healthy and says so.
+    """
     if row is None or row["state"] is None:
         return Health(False, "has not reported yet")
-    figures = {name: row[name] for name in ("lag", "rows_total", "batch_rows", "batch_ms", "epoch", "heartbeat_age")}
-    if pid is not None and row["pid"] != pid:
-        return Health(False, "has not reported yet", figures)
-    if row["state"] != RUNNING:
-        return Health(False, row["last_error"] or row["state"], figures)
-    if row["heartbeat_age"] > HEARTBEAT_MAX_AGE_S:
-        return Health(False, f"silent for {row['heartbeat_age']:.0f} s", figures)
-    return Health(True, "", figures)
+    figures = {name: row[name] for name in _FIGURES}
+    trouble = _runner_trouble(row, pid)
+    if trouble:
+        return Health(False, trouble)  # the figures are an earlier runner's
+    if row["desired"] == STOPPED and row["state"] == STOPPED:
+        return Health(True, "stopped on purpose", figures | {"stopped": True})
+    trouble = _worker_trouble(row)
+    return Health(not trouble, trouble, figures)
+
+
+_FIGURES: Final = ("lag", "rows_total", "batch_rows", "batch_ms", "epoch", "heartbeat_age", "restarts", "next_start_s")
+
+
+def _runner_trouble(row: Mapping[str, Any], pid: int | None) -> str:
+    if pid is not None and row["runner_pid"] != pid:
+        return "has not reported yet"
+    if row["runner_age"] is None:
+        return "has no runner"
+    return f"its runner is silent for {row['runner_age']:.0f} s" if row["runner_age"] > HEARTBEAT_MAX_AGE_S else ""
+
+
+def _worker_trouble(row: Mapping[str, Any]) -> str:
+    if row["state"] != RUNNING or row["heartbeat_age"] is None:
+        return _unready(row)
+    return f"silent for {row['heartbeat_age']:.0f} s" if row["heartbeat_age"] > HEARTBEAT_MAX_AGE_S else ""
+
+
+def _unready(row: Mapping[str, Any]) -> str:
+    words = [row["state"]]
+    if row["next_start_s"] is not None:
+        words.append(f"in {max(0, row['next_start_s']):.0f} s")
+    if row["restarts"]:
+        words.append(f"after {row['restarts']} unplanned ends")
+    return " ".join(words) + (f": {row['last_error']}" if row["last_error"] else "")
 
 
 def http_health(port: int, path: str) -> Health:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -46,13 +47,19 @@ def _dagster(name: str) -> Callable[[Settings], list[str]]:
     return lambda settings: [PYTHON, *dagster.commands(settings)[name][1:]]
 
 
-def _collector(exchange: str) -> Service:
+def _stop_wait_s(settings: Settings) -> int:
+    """A runner needs the time of its worker, and a moment of its own."""
+    return ceil(settings.stream_stop_s) + 10
+
+
+def _collector(exchange: str, settings: Settings) -> Service:
     return Service(
         f"collector-{exchange}",
         f"collects from {exchange}",
         _python("streaming", "run", f"collector_{exchange}"),
         after=("postgres", "kafka", "simulators"),
         stream=f"collector_{exchange}",
+        stop_wait_s=_stop_wait_s(settings),
     )
 
 
@@ -82,10 +89,10 @@ def services(settings: Settings) -> list[Service]:
             _python("streaming", "run", "ingestion"),
             after=("postgres", "kafka"),
             stream="ingestion",
-            stop_wait_s=30,
+            stop_wait_s=_stop_wait_s(settings),
             start_timeout_s=_FIRST_BATCH_S,
         ),
-        *(_collector(exchange) for exchange in settings.exchanges),
+        *(_collector(exchange, settings) for exchange in settings.exchanges),
         Service(
             "dagster-webserver",
             "Dagster's web pages",

@@ -159,7 +159,10 @@ class Stack:
     def _starter(self, service: Service) -> Callable[[threading.Event], str]:
         def start(cancelled: threading.Event) -> str:
             def healthy() -> bool:
-                return health.check(service, self.supervisor.states().get(service.name), self.settings).healthy
+                found = health.check(service, self.supervisor.states().get(service.name), self.settings)
+                if (found.figures.get("restarts") or 0) > _RESTARTS_ALLOWED:
+                    raise StackError(f"{service.name} keeps ending", detail=found.detail, fix="`make logs` says why")
+                return found.healthy
 
             self._start(service.name, healthy, cancelled, service.start_timeout_s)
             return service.summary
@@ -185,9 +188,14 @@ class Stack:
         raise StackError(f"{name} {problem}", detail=_end_of(log), fix=f"see {log}, then start again")
 
     def _flow_step(self, begun: datetime) -> Step:
-        names = tuple(service.name for service in services(self.settings) if service.stream is not None)
+        streams = [service for service in services(self.settings) if service.stream is not None]
+        names = tuple(service.name for service in streams)
+        collectors = {str(service.stream) for service in streams} - {"ingestion"}
 
         def wait(cancelled: threading.Event) -> str:
+            stopped = self._stopped_on_purpose()
+            if "ingestion" in stopped or collectors <= stopped:
+                return f"not waited for: {', '.join(sorted(stopped))} stopped on purpose"
             if wait_until(lambda: self._rows_since(begun), cancelled, _FLOW_TIMEOUT_S, poll_s=0.3):
                 return "trades arrive in the database"
             if cancelled.is_set():
@@ -200,6 +208,10 @@ class Stack:
             )
 
         return Step("data flow", wait, names)
+
+    def _stopped_on_purpose(self) -> set[str]:
+        rows = health.streams(self.settings).values()
+        return {row["name"] for row in rows if row["desired"] == health.STOPPED}
 
     def _rows_since(self, begun: datetime) -> bool:
         try:

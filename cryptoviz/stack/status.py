@@ -65,7 +65,7 @@ def _part(service: Service, process: ProgramState | None, found: Health) -> Part
     return Part(
         service.name,
         found.healthy,
-        _word(process),
+        "stopped" if found.figures.get("stopped") else _word(process),
         process.pid or None if process is not None else None,
         _uptime(process),
         found.detail,

@@ -51,6 +51,7 @@ _PARTITIONS_OF_A_TOPIC: Final = 10_000
 _LONGEST_WAIT_S: Final = 10
 _FLUSH_S: Final = 5
 _CLOSE_AFTER_S: Final = 1
+_REPORT_S: Final = 1
 EXECUTOR_ROWS: Final = "topic string, partition int, offset long, key binary, value binary, kind string, reason string"
 """The frame that `write_partitions` answers with: refused messages, candles to publish, row counts."""
 _DEAD_LETTERS: Final = "topic string, key binary, value binary, headers array<struct<key: string, value: binary>>"
@@ -136,10 +137,13 @@ class Ingestion:
             .start()
         )
         self.figures["last_error"] = None
+        ended = threading.Event()
+        threading.Thread(target=self._close_candles_until, args=(ended,), name="close candles", daemon=True).start()
         try:
-            while query.isActive and not self.stop.wait(0.2):
+            while self._fatal is None and query.isActive and not self.stop.wait(0.2):
                 self._report(query.lastProgress)
-                self._close_candles()
+            if self._fatal is not None:
+                raise self._fatal
             if self.stop.is_set():
                 return
             query.awaitTermination()
@@ -149,6 +153,7 @@ class Ingestion:
             self._explain(error, checkpoint)
             raise
         finally:
+            ended.set()
             # A batch in progress is allowed to finish: it would only have to be stored again.
             with self._between_batches:
                 query.stop()
@@ -166,8 +171,20 @@ class Ingestion:
 
     def _report(self, progress: StreamingQueryProgress | None) -> None:
         if progress is not None:
-            self.figures["lag"] = _lag(json.loads(progress.json)["sources"][0])
+            told = json.loads(progress.json)
+            self.figures["trigger"] = told["timestamp"]
+            self.figures["lag"] = _lag(told["sources"][0])
         self.report(dict(self.figures))
+
+    def _close_candles_until(self, ended: threading.Event) -> None:
+        """Beside the loop that reports: a database that hangs must not look like a query that does."""
+        try:
+            while not ended.wait(0.2):
+                self._close_candles()
+        except StoppingError:
+            return
+        except Exception as error:  # noqa: BLE001 - raised again by the loop
+            self._fatal = error
 
     def _close_candles(self) -> None:
         """Once a minute, shortly after its end, close the candles that no later trade will close."""
@@ -194,6 +211,7 @@ class Ingestion:
                 if not isinstance(error, PySparkException | StoppingError):
                     self._fatal = error
                 raise
+            self.figures["last_error"] = None
             self.figures["rows_total"] += count
             self.figures["batch_rows"] = count
             self.figures["batch_ms"] = round((time.perf_counter() - started) * 1000, 1)
@@ -272,13 +290,17 @@ class Ingestion:
         )(action)
 
     def _wait(self, seconds: float) -> None:
-        if self.stop.wait(seconds):
-            raise StoppingError
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.report(dict(self.figures))
+            if self.stop.wait(min(left, _REPORT_S)):
+                raise StoppingError
 
     def _complain(self, error: BaseException | None) -> None:
         reason = _reason(error) if error is not None else "unknown"
         _log.warning("waiting", reason=reason)
         self.figures["last_error"] = reason
+        self.figures["waits"] = self.figures.get("waits", 0) + 1
 
     def _dead_letters(self, spark: SparkSession, refused: Iterable[Refused]) -> None:
         letters = [("deadletter", item.message.key, item.message.value, _headers(item)) for item in refused]

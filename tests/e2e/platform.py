@@ -10,12 +10,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Settings
+from cryptoviz.stack.processes import descendants, read_process
 
 COMMANDS = {
     "simulators": ["-m", "cryptoviz.simulators"],
@@ -39,6 +41,15 @@ def environment(settings: Settings) -> dict[str, str]:
     return plain
 
 
+def kill_tree(pid: int) -> None:
+    """kill -9 of a process and then of all that it started."""
+    every = [read_process(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    family = descendants(pid, [process for process in every if process is not None])
+    for member in [pid, *sorted(family - {pid})]:
+        with suppress(ProcessLookupError):
+            os.kill(member, signal.SIGKILL)
+
+
 class Platform:
     """Processes of one platform. Whatever was started is killed by `close`, by its own id."""
 
@@ -60,9 +71,9 @@ class Platform:
                 )
 
     def kill(self, name: str) -> None:
-        """kill -9 of the process and of what it started (a Spark driver's JVM is its child)."""
+        """kill -9 of the process and of what it started: a runner's worker, a Spark driver's JVM."""
         process = self._running.pop(name)
-        os.killpg(process.pid, signal.SIGKILL)
+        kill_tree(process.pid)
         process.wait(30)
 
     def terminate(self, name: str, within: float = 60) -> int:

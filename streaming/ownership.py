@@ -1,0 +1,155 @@
+"""The right to run a stream, and its row in stream_status.
+
+    advisory lock (who may start a worker) -> epoch (who may write) -> a heartbeat each second, answered with what to do
+
+The lock lives as long as a connection. When that is cut the worker goes on: the row still names this runner, and only
+another runner that got the lock meanwhile changes that.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from cryptoviz.settings import Role, Settings
+from cryptoviz.storage.database import connect
+from cryptoviz.storage.queries import query
+
+_LOCK_SQL: Final = "SELECT pg_try_advisory_lock(hashtextextended('cryptoviz.stream.' || %(name)s, 0)) AS locked"
+# A worker that was stopped within its transaction holds the row: better to fail and come again than to wait for it.
+_PATIENCE_SQL: Final = "SET lock_timeout = '5s'"
+_COLUMNS: Final = ("lag", "rows_total", "batch_rows", "batch_ms", "last_error")
+_VITALS: Final = (
+    "pid", "restarts", "next_start_s", "heartbeat_age", "ready_age", "progressed_age", "rows_age", "lag_zero_age"
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a stream should do."""
+
+    desired: str = "running"
+    generation: int = 0
+
+
+@dataclass(frozen=True)
+class Before:
+    """How a stream was left: by its last runner, if there was one (`state`), and its worker (`pid` on `host`)."""
+
+    state: str | None
+    pid: int | None
+    host: str | None
+    runner_pid: int | None
+    epoch: int
+    restarts: int
+    silent_s: float | None
+    control: Control
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a worker, for stream_events."""
+
+    at: datetime
+    event: str
+    epoch: int
+    reason: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Ownership:
+    """One runner's claim to a stream. Every method may raise psycopg.Error: nothing happened, call again."""
+
+    name: str
+    settings: Settings
+    epoch: int = 0
+    _connection: psycopg.Connection[dict[str, Any]] | None = None
+    _locked: bool = False
+
+    def take(self) -> Before | None:
+        """Take the lock and sign the row; None when another process owns the stream."""
+        if not self._lock():
+            return None
+        row = self._one("stream_take", self._signature())
+        self.epoch = row["epoch"]
+        control = Control(row.pop("desired"), row.pop("generation"))
+        return Before(**row, control=control)
+
+    def claim(self, generation: int = 0) -> bool:
+        """Raise the epoch for a new worker; False while another process, or a dead connection, holds the lock."""
+        if not self._lock():
+            return False
+        self.epoch = self._one("claim_stream", {**self._signature(), "generation": generation})["epoch"]
+        return True
+
+    def beat(
+        self, state: str, vitals: Mapping[str, Any] | None = None, figures: Mapping[str, Any] | None = None
+    ) -> Control | None:
+        """Write a sign of life with the worker's figures; what has no column of its own becomes detail.
+
+        None when the stream has another owner by now.
+        """
+        self._lock()
+        vitals, figures = vitals or {}, figures or {}
+        values = {
+            **self._signature(),
+            "epoch": self.epoch,
+            "state": state,
+            "detail": Jsonb({name: value for name, value in figures.items() if name not in _COLUMNS}),
+            **{name: figures.get(name) for name in _COLUMNS},
+            **{name: vitals.get(name) for name in _VITALS},
+            "restarts": vitals.get("restarts", 0),
+        }
+        row = self._one("stream_heartbeat", values)
+        return Control(**row) if row is not None else None
+
+    def write(self, event: Event) -> None:
+        """Write an event down; telling it twice does no harm."""
+        values = {**vars(event), "name": self.name, "detail": Jsonb(dict(event.detail))}
+        self._open()
+        self._run(query("stream_event"), values)
+
+    def close(self) -> None:
+        """Give the stream up."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._locked = None, False
+
+    def _signature(self) -> dict[str, Any]:
+        return {"name": self.name, "runner_pid": os.getpid(), "host": socket.gethostname()}
+
+    def _lock(self) -> bool:
+        self._open()
+        if not self._locked:
+            self._locked = bool((self._run(_LOCK_SQL, {"name": self.name}).fetchone() or {}).get("locked"))
+        return self._locked
+
+    def _open(self) -> None:
+        if self._connection is None:
+            opened = connect(Role.WRITER, self.settings, autocommit=True, application_name=f"stream_{self.name}")
+            opened.execute(_PATIENCE_SQL)
+            opened.row_factory = dict_row  # type: ignore[assignment]
+            self._connection = opened  # type: ignore[assignment]
+
+    def _one(self, name: str, values: Mapping[str, Any]) -> Any:
+        return self._run(query(name), values).fetchone()
+
+    def _run(self, statement: Any, values: Mapping[str, Any]) -> psycopg.Cursor[dict[str, Any]]:
+        if self._connection is None:
+            raise psycopg.OperationalError("not connected")
+        try:
+            return self._connection.execute(statement, values)
+        except psycopg.errors.LockNotAvailable:
+            raise
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            self.close()
+            raise

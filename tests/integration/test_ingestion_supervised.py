@@ -1,0 +1,66 @@
+"""The real Spark job under its runner: a JVM that is stopped is noticed, and a stopped driver cannot do harm later."""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cryptoviz.stack.processes import descendants, read_process
+from tests.integration.test_ingestion import Job, job, send, trade
+
+__all__ = ["job"]
+pytestmark = [pytest.mark.services, pytest.mark.slow]
+
+_QUICK = {"CRYPTOVIZ_STREAM_HANG_S": "5", "CRYPTOVIZ_STREAM_STALL_S": "15"}
+
+
+def worker(job: Job) -> int:
+    return int(job.rows("SELECT pid FROM stream_status WHERE name = 'ingestion'")[0][0])
+
+
+def jvm(pid: int) -> int:
+    every = [read_process(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    processes = [process for process in every if process is not None]
+    family = descendants(pid, processes)
+    [java] = [process.pid for process in processes if process.pid in family and "/java " in process.command]
+    return java
+
+
+def events(job: Job) -> list[str]:
+    return [row[0] for row in job.rows("SELECT event FROM stream_events WHERE name = 'ingestion' ORDER BY at")]
+
+
+def seen(job: Job, triggers: set[str]) -> set[str]:
+    """Add when the last trigger was, by the job's own word."""
+    triggers |= {row[0] for row in job.rows("SELECT detail->>'trigger' FROM stream_status WHERE name = 'ingestion'")}
+    return triggers
+
+
+def stored(job: Job, numbers: range) -> None:
+    now = datetime.now(UTC)
+    send(job.settings, (trade("kraken", number, now) for number in numbers))
+    job.wait(lambda: job.count("kraken") == numbers.stop, f"{numbers.stop} trades")
+
+
+def test_a_stopped_jvm_is_noticed_and_an_idle_one_is_left_alone(job: Job) -> None:
+    job.environment |= _QUICK
+    job.start()
+    job.wait(job.idle, "the first batch")
+    stored(job, range(100))
+    first, java = worker(job), jvm(worker(job))
+    # Triggers that find nothing are progress too, else an idle stream would count as standing still.
+    triggers: set[str] = set()
+    job.wait(lambda: len(seen(job, triggers)) >= 4, "triggers without messages")
+    assert events(job) == ["started", "ready"]
+    os.kill(java, signal.SIGSTOP)
+    job.wait(lambda: "recovered" in events(job), "the next driver")
+    assert events(job) == ["started", "ready", "hung", "killed", "started", "ready", "recovered"]
+    assert read_process(java) is None
+    assert read_process(first) is None
+    stored(job, range(100, 200))
+    assert job.end(signal.SIGTERM) == 0
+    assert job.rows("SELECT state, epoch FROM stream_status WHERE name = 'ingestion'") == [("stopped", 2)]

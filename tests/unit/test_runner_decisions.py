@@ -1,0 +1,200 @@
+"""When a worker counts as hung, how long its runner waits, what its lines tell, and how a stream's row is judged."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cryptoviz.settings import Settings
+from cryptoviz.stack.health import stream_health
+from streaming.runner import Life, delay, hung
+from streaming.worker import PROGRESS, BrokerWatch, Channel
+
+RUNNER = 7
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(state_dir=tmp_path, stream_hang_s=10, stream_start_s=100, stream_stall_s=50)
+
+
+@pytest.fixture
+def life() -> Life:
+    return Life(epoch=1, generation=0, started=0.0)
+
+
+def figures(**values: Any) -> dict[str, Any]:
+    return {"rows_total": 1, "lag": 0, PROGRESS: 1, **values}
+
+
+def test_delays_double_up_to_the_longest(settings: Settings) -> None:
+    delays = [delay(ends, settings) for ends in range(1, 12)]
+    assert delays[:4] == [0.5, 1, 2, 4]
+    assert delays[-1] == 30
+    assert all(later >= earlier for earlier, later in itertools.pairwise(delays))
+
+
+@pytest.mark.parametrize("ends", [1, 3, 50, 10_000])
+def test_jitter_spreads_a_delay_and_never_exceeds_the_longest(settings: Settings, ends: int) -> None:
+    assert delay(ends, settings, -1) < delay(ends, settings) <= delay(ends, settings, 1) <= 30
+
+
+def test_a_worker_that_starts_has_longer_than_one_that_works(life: Life, settings: Settings) -> None:
+    assert hung(life, settings, 99) is None
+    assert hung(life, settings, 101) is not None
+    life.hear(figures(), 5)
+    assert hung(life, settings, 14) is None
+    assert "no sign of life" in (hung(life, settings, 16) or "")
+
+
+def test_a_process_that_beats_without_ever_beginning_is_hung(life: Life, settings: Settings) -> None:
+    for second in range(101):
+        life.hear(None, second)
+    assert hung(life, settings, 100) is None
+    assert "begin" in (hung(life, settings, 100.5) or "")
+
+
+def test_reports_without_progress_are_a_standstill(life: Life, settings: Settings) -> None:
+    for second in range(60):
+        life.hear(figures(), second)
+    assert "stood still" in (hung(life, settings, 59) or "")
+    life.hear(figures(**{PROGRESS: 2}), 59)
+    assert hung(life, settings, 60) is None
+
+
+def test_a_job_that_never_had_anything_to_do_does_not_stand_still(life: Life, settings: Settings) -> None:
+    for second in range(1000):
+        life.hear({"rows_total": 0}, second)
+    assert hung(life, settings, 1000) is None
+    assert life.ready is None
+
+
+@pytest.mark.parametrize(("lag", "rows", "zero"), [(0, 0, True), (99, 100, True), (100, 100, False), (None, 5, False)])
+def test_lag_is_zero_when_less_is_left_than_came_in_a_second(
+    life: Life, lag: int | None, rows: int, *, zero: bool
+) -> None:
+    life.hear(figures(lag=lag, rows_total=rows), 1)
+    assert (life.lag_zero == 1) is zero
+
+
+class Line:
+    """Both ends of a worker's line to its runner."""
+
+    def __init__(self, patience_s: float = 60) -> None:
+        self.runner, worker = socket.socketpair()
+        self.runner.settimeout(20)
+        self.stop = threading.Event()
+        self.channel = Channel(worker, self.stop, patience_s)
+        self.lines = self.runner.makefile("rb")
+
+    def read(self) -> Any:
+        return json.loads(self.lines.readline())
+
+
+def test_a_worker_beats_before_its_job_has_begun_and_then_only_when_it_reports() -> None:
+    line = Line()
+    line.channel.start()
+    assert [line.read(), line.read()] == [None, None]
+    line.channel.report({"rows_total": 1})
+    while (heard := line.read()) is None:
+        pass
+    assert heard == {"rows_total": 1}
+    line.runner.settimeout(2.5)
+    with pytest.raises(TimeoutError):
+        line.runner.recv(1)
+    line.channel.last_word()
+
+
+def test_the_last_word_says_why() -> None:
+    line = Line()
+    line.channel.report({"rows_total": 3})
+    line.channel.start()
+    assert line.read() == {"rows_total": 3}
+    line.channel.last_word("ValueError: no")
+    assert line.read() == {"rows_total": 3, "last_error": "ValueError: no"}
+
+
+def test_a_worker_is_told_to_stop_by_the_end_of_its_runner() -> None:
+    line = Line()
+    line.channel.start()
+    line.lines.close()
+    line.runner.close()
+    assert line.stop.wait(20)
+    line.channel.last_word()
+
+
+def test_a_runner_that_does_not_read_holds_up_nobody() -> None:
+    line = Line()
+    line.channel.start()
+    big = {"text": "x" * 500_000}
+    for _ in range(1000):
+        line.channel.report(big)
+    assert line.read() in (None, big)
+    line.channel.last_word()
+
+
+def test_a_query_that_stands_still_while_the_broker_is_away_waits(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        server = f"127.0.0.1:{free.getsockname()[1]}"
+    assert _progress_of_a_standstill(settings, server, monkeypatch)
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        assert not _progress_of_a_standstill(settings, f"127.0.0.1:{broker.getsockname()[1]}", monkeypatch)
+
+
+def _progress_of_a_standstill(settings: Settings, server: str, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether reports of the same trigger count as progress after a while."""
+    heard: list[dict[str, Any]] = []
+    now = [0.0]
+    monkeypatch.setattr("streaming.worker.time.monotonic", lambda: now[0])
+    watch = BrokerWatch(settings.model_copy(update={"kafka_bootstrap_servers": server}), heard.append)
+    for now[0] in (0, 1, 6.5):
+        watch({"trigger": "2026-01-01T00:00:00Z", "rows_total": 1})
+    assert heard[0][PROGRESS] == heard[1][PROGRESS]
+    return bool(heard[1][PROGRESS] != heard[2][PROGRESS])
+
+
+def row(**values: Any) -> dict[str, Any]:
+    healthy = {
+        "state": "running", "desired": "running", "runner_pid": RUNNER, "runner_age": 0.5, "heartbeat_age": 0.5,
+        "lag": 0, "rows_total": 1, "batch_rows": 1, "batch_ms": 1.0, "epoch": 1, "restarts": 0, "next_start_s": None,
+        "last_error": None,
+    }  # fmt: skip
+    return healthy | values
+
+
+@pytest.mark.parametrize(
+    ("values", "healthy", "detail"),
+    [
+        ({}, True, ""),
+        ({"state": "stopped", "desired": "stopped"}, True, "stopped on purpose"),
+        ({"state": "stopping", "desired": "stopped"}, False, "stopping"),
+        ({"state": "stopped"}, False, "stopped"),
+        ({"state": "starting"}, False, "starting"),
+        (
+            {"state": "restarting", "restarts": 3, "next_start_s": 2.2, "last_error": "exit status 1"},
+            False,
+            "restarting in 2 s after 3 unplanned ends: exit status 1",
+        ),
+        ({"heartbeat_age": 21.0}, False, "silent for 21 s"),
+        ({"runner_age": 30.0}, False, "its runner is silent for 30 s"),
+        ({"runner_age": None}, False, "has no runner"),
+        ({"runner_pid": 8}, False, "has not reported yet"),
+        ({"state": None}, False, "has not reported yet"),
+    ],
+)
+def test_a_stream_is_judged_by_its_row(values: dict[str, Any], detail: str, *, healthy: bool) -> None:
+    found = stream_health(row(**values), RUNNER)
+    assert (found.healthy, found.detail) == (healthy, detail)
+
+
+def test_a_stream_that_never_reported_is_not_healthy() -> None:
+    assert not stream_health(None, None).healthy
