@@ -18,8 +18,8 @@ from cryptoviz.records import Article, Candle, CandleSource, Record, Sentiment, 
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.topics import INGESTED, TOPICS
+from streaming.ownership import Ownership
 from streaming.rows import copy_line
-from streaming.runner import Ownership
 from streaming.sink import TABLES, Arriving, Fence, Sink, StaleEpochError, Touched, UnstorableError
 
 pytestmark = pytest.mark.services
