@@ -36,6 +36,7 @@ def generate(rate: int, seconds: float, ticker_share: float) -> None:
     producer = Producer(load())
     producer.start()
     while not producer.connected:
+        producer.poll()
         time.sleep(0.01)
     started = time.monotonic()
     sent, trade_id = 0, int(time.time() * 1000) * 1000

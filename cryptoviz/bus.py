@@ -1,30 +1,30 @@
 """The message bus: the only module that speaks to Kafka.
 
-    record -> Producer.send -> (bounded buffer) -> broker -> acknowledged, or `on_lost` says which and why
+    record -> Producer.send -> (librdkafka's bounded queue) -> broker -> acknowledged, or `on_lost` says which and why
     topics -> create_topics, offsets, lag, tail
 
-kafka-python has no bound on what waits for the broker, and its constructor and first `send` block while the broker is
-away. `Producer` adds both: it connects in the background and refuses, loudly, what exceeds its bound, so that the
-caller can write down a gap and heal it later.
+librdkafka connects, buffers, batches and retries in threads of its own; what it has to say waits until `poll`. What
+exceeds the bound is refused, loudly, so that the caller can write down a gap and heal it later.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Protocol
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError, TopicAlreadyExistsError
-from kafka.partitioner.default import murmur2
+import confluent_kafka
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
-from cryptoviz.codec import encode, headers
+from cryptoviz.codec import decode, encode, headers
 from cryptoviz.logs import logger
 from cryptoviz.records import Record
 from cryptoviz.settings import Settings
@@ -35,11 +35,29 @@ OnLost = Callable[[str, str, Any, str], None]
 """Called with topic, key, the record (or raw bytes) and the reason when a message will not reach the broker."""
 
 DEADLETTER: Final = "deadletter"
-_LINGER_MS: Final = 3
-_BATCH_BYTES: Final = 131_072
-_MAX_REQUEST_BYTES: Final = 4_194_304
-_DELIVERY_TIMEOUT_MS: Final = 3_600_000
-_RECONNECT_S: Final = (0.2, 5.0)
+_MAX_MESSAGE_BYTES: Final = 4_194_304
+_PURGE_S: Final = 5
+_REOPEN_S: Final = 2
+_QUIET_S: Final = 30
+_NOT_YET: Final = frozenset(
+    {KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART}
+)
+"""How librdkafka fails messages for topics that a broker denies, as one does that has just started."""
+
+_PRODUCER: Final[Mapping[str, Any]] = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "compression.type": "lz4",
+    "linger.ms": 3,
+    "partitioner": "murmur2_random",  # the Java client's: a key stays on its partition whoever sends it
+    "message.max.bytes": _MAX_MESSAGE_BYTES,
+    "delivery.timeout.ms": 3_600_000,
+    "allow.auto.create.topics": False,
+    # More would keep a topic unknown for as long after a broker that had just started denied it once.
+    "topic.metadata.propagation.max.ms": 0,
+    "topic.metadata.refresh.interval.ms": 5000,
+    "statistics.interval.ms": 1000,
+}
 
 _log = logger(__name__)
 
@@ -48,19 +66,37 @@ class BusError(Exception):
     """The broker did not answer or refused; the message says what was asked of it."""
 
 
+class _LogLines:
+    """librdkafka's own log lines as events of ours; while the broker is away it says so at every attempt."""
+
+    def __init__(self) -> None:
+        self._quiet_until: dict[str, float] = {}
+
+    def log(self, level: int, _format: str, facility: str, _client: str, line: str) -> None:
+        """Called by librdkafka's binding, from within `poll`, as a `logging.Logger` would be."""
+        now = time.monotonic()
+        if now >= self._quiet_until.get(facility, 0):
+            self._quiet_until[facility] = now + _QUIET_S
+            _log.log(level, "librdkafka", facility=facility, line=line)
+
+
 def _connection(settings: Settings) -> dict[str, Any]:
     """How to reach the cluster: secrets inside, never to be logged."""
     config: dict[str, Any] = {
-        "bootstrap_servers": [server.strip() for server in settings.bootstrap_servers.split(",")],
-        "security_protocol": settings.kafka_security_protocol,
-        "client_id": "cryptoviz",
+        "bootstrap.servers": settings.bootstrap_servers,
+        "security.protocol": settings.kafka_security_protocol,
+        "client.id": "cryptoviz",
+        "logger": _LogLines(),
+        # A broker that comes back is found within seconds.
+        "reconnect.backoff.max.ms": 2000,
+        "socket.connection.setup.timeout.ms": 5000,
     }
     if settings.kafka_ca_file is not None:
-        config["ssl_cafile"] = str(settings.kafka_ca_file)
+        config["ssl.ca.location"] = str(settings.kafka_ca_file)
     if settings.kafka_security_protocol.startswith("SASL"):
-        config["sasl_mechanism"] = settings.kafka_sasl_mechanism
-        config["sasl_plain_username"] = settings.kafka_username
-        config["sasl_plain_password"] = settings.kafka_password.get_secret_value()
+        config["sasl.mechanism"] = settings.kafka_sasl_mechanism
+        config["sasl.username"] = settings.kafka_username
+        config["sasl.password"] = settings.kafka_password.get_secret_value()
     return config
 
 
@@ -84,7 +120,7 @@ class Bus(Protocol):
         """How many messages of this topic and key were accepted so far."""
 
     def settled(self, topic: str, key: str, mark: int) -> bool:
-        """Whether all messages up to `mark` are acknowledged or reported lost."""
+        """Whether all messages up to `mark` are acknowledged or were reported lost."""
 
     @property
     def pending(self) -> int:
@@ -110,235 +146,192 @@ class Bus(Protocol):
 class _Lane:
     """The messages of one topic and key, which the broker keeps in order."""
 
-    __slots__ = ("done", "headers", "key", "name", "partition", "sent", "topic", "waiting")
+    __slots__ = ("accepted", "done", "headers", "key", "name", "on_delivery", "topic")
 
     def __init__(self, topic: str, name: str, fixed_headers: list[Header]) -> None:
         self.topic = topic
         self.name = name
         self.key = name.encode()
         self.headers = fixed_headers
-        self.partition: int | None = None
-        self.sent = 0
+        self.accepted = 0
         self.done = 0
-        self.waiting: deque[tuple[Any, Any]] = deque()
+        self.on_delivery: Callable[[KafkaError | None, Any], None]
 
 
-class Producer:
+class Producer(Bus):
     """Sends records: idempotent, acknowledged by all replicas, lz4, in order per key, bounded.
 
     `on_lost` is called, in the caller's own thread, for every message that will not reach the broker: the bound of
-    `limit` unacknowledged messages was exceeded, the broker refused it for good, or the producer was closed first.
-    Not thread-safe: one thread sends and polls.
+    `limit` unacknowledged messages was exceeded, the message was refused for good, librdkafka gave up for good (a
+    successor takes over), or the producer was closed first. Not thread-safe: one thread sends and polls.
     """
 
     def __init__(self, settings: Settings, *, on_lost: OnLost | None = None, limit: int | None = None) -> None:
         self.sent = 0
         self.acked = 0
         self.lost = 0
-        self._settings = settings
         self.on_lost = on_lost or _ignore
+        self._settings = settings
         self._limit = limit or settings.collector_buffer_messages
         self._lanes: dict[tuple[str, str], _Lane] = {}
-        self._backlog: deque[tuple[_Lane, bytes, list[Header], Any]] = deque()
-        self._in_flight = 0
-        self._kafka: Any = None
-        self._arrived: Any = None
-        self._connector: threading.Thread | None = None
-        self._closing = threading.Event()
+        self._held: deque[tuple[_Lane, bytes, list[Header]]] = deque()
+        self._kafka: confluent_kafka.Producer | None = None
+        self._opened = 0.0
+        self._fatal: KafkaError | None = None
+        self._connected = False
 
     def start(self) -> None:
-        """Connect in the background, for as long as it takes; messages wait in the buffer meanwhile."""
-        if self._connector is None:
-            self._connector = threading.Thread(target=self._connect, name="kafka-connect", daemon=True)
-            self._connector.start()
+        """Connect in the background, for as long as it takes; messages wait in the queue meanwhile."""
+        if self._kafka is not None:
+            return
+        self._opened = time.monotonic()
+        self._kafka = confluent_kafka.Producer(
+            {
+                **_connection(self._settings),
+                **_PRODUCER,
+                "queue.buffering.max.messages": self._limit,
+                "stats_cb": self._on_statistics,
+            }
+        )
 
     @property
     def pending(self) -> int:
-        """Messages accepted but neither acknowledged nor lost."""
-        return self._in_flight + len(self._backlog)
+        return self.sent - self.acked - self.lost
 
     def crowded(self, share: float) -> bool:
-        """Whether more than this share of the buffer is in use."""
         return self.pending > self._limit * share
 
     @property
     def connected(self) -> bool:
-        """Whether the broker has been reached since the start (it may be away at this moment)."""
-        return self._kafka is not None or self._arrived is not None
+        """Whether the broker was connected when `poll` last learned of it, about once a second."""
+        return self._connected
 
     def send(self, topic: str, record: Record) -> None:
         """Send a record to its topic under its key."""
         definition = TOPICS[topic]
         name = definition.key(record) if definition.key is not None else ""
-        lane = self._lanes.get((topic, name))
-        if lane is None:
-            lane = self._lane(topic, name, headers(definition, record))
-        self._submit(lane, encode(record), lane.headers, record)
+        lane = self._lanes.get((topic, name)) or self._lane(topic, name, headers(definition, record))
+        self._submit(lane, encode(record), lane.headers)
 
     def dead_letter(self, value: bytes, key: str, *, origin: str, error_class: str, error: str) -> None:
         """Send `value` to ``deadletter``, saying where it comes from and why it was refused."""
         lane = self._lanes.get((DEADLETTER, key)) or self._lane(DEADLETTER, key, [])
-        self._submit(lane, value, dead_letter_headers(origin, error_class, error), value)
+        self._submit(lane, value, dead_letter_headers(origin, error_class, error))
 
     def mark(self, topic: str, key: str) -> int:
-        """How many messages of this topic and key were accepted so far."""
         lane = self._lanes.get((topic, key))
-        return lane.sent if lane is not None else 0
+        return lane.accepted if lane is not None else 0
 
     def settled(self, topic: str, key: str, mark: int) -> bool:
-        """Whether all messages up to `mark` are acknowledged or were reported lost."""
         lane = self._lanes.get((topic, key))
         return mark == 0 or (lane is not None and lane.done >= mark)
 
     def poll(self) -> None:
-        """Learn what the broker acknowledged since the last call, report losses, send what waited for a connection."""
-        if self._kafka is None:
-            self._adopt()
-        if self._in_flight:
-            for lane in self._lanes.values():
-                if lane.waiting:
-                    self._sweep(lane)
+        if self._kafka is not None:
+            self._serve(self._kafka.poll, 0)
+            self._retry()
 
     def flush(self, timeout: float) -> bool:
-        """Wait until nothing is pending; False when `timeout` seconds were not enough."""
         deadline = time.monotonic() + timeout
-        while True:
-            self.poll()
-            if not self.pending:
-                return True
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(0.002)
+        self.poll()
+        while self.pending and self._kafka is not None and (left := deadline - time.monotonic()) > 0:
+            self._serve(self._kafka.flush, min(left, 0.1))
+            self._retry()
+            if self._held:
+                time.sleep(0.01)
+        return not self.pending
 
     def close(self, timeout: float = 10) -> None:
-        """Flush for at most `timeout` seconds, then disconnect; what is still pending is reported lost."""
         self.flush(timeout)
-        self._closing.set()
-        if self._connector is not None:
-            self._connector.join(timeout=1)
-        kafka, self._kafka = self._kafka or self._arrived, None
+        self._abandon()
+        while self._held:
+            lane, value, _headers = self._held.popleft()
+            self._lose(lane, value, "the producer was closed first")
+
+    def _serve(self, call: Callable[[float], int], wait_s: float) -> None:
+        try:
+            call(wait_s)
+        except KafkaException as error:  # raised only when librdkafka gives up for good
+            self._fatal = error.args[0]
+        # The pause keeps an error that comes back at once, like a missing permission, from being a busy loop.
+        if self._fatal is not None and time.monotonic() > self._opened + _REOPEN_S:
+            _log.error("producer_replaced", error=self._fatal.name(), reason=self._fatal.str(), pending=self.pending)
+            self._abandon()
+            self.start()
+
+    def _abandon(self) -> None:
+        """Disconnect; what librdkafka has not delivered is reported lost."""
+        kafka, self._kafka, self._fatal, self._connected = self._kafka, None, None, False
         if kafka is not None:
-            _quietly(partial(kafka.close, timeout=0 if self.pending else 5))
-        for lane in self._lanes.values():
-            self._sweep(lane)
-            while lane.waiting:
-                self._finish(lane, lane.waiting.popleft()[1], "the producer was closed before the broker answered")
-        while self._backlog:
-            lane, _value, _headers, record = self._backlog.popleft()
-            self._drop(lane, record, "the broker was never reached")
+            kafka.purge()
+            with suppress(KafkaException):
+                kafka.flush(_PURGE_S)
+            kafka.close()
 
     def _lane(self, topic: str, name: str, fixed_headers: list[Header]) -> _Lane:
         lane = self._lanes[topic, name] = _Lane(topic, name, fixed_headers)
+        lane.on_delivery = partial(self._on_delivery, lane, fixed_headers)
         return lane
 
-    def _submit(self, lane: _Lane, value: bytes, message_headers: list[Header], record: Any) -> None:
-        lane.sent += 1
+    def _submit(self, lane: _Lane, value: bytes, message_headers: list[Header]) -> None:
         self.sent += 1
-        if self.pending >= self._limit:
-            self.poll()
-            if self.pending >= self._limit:
-                self._drop(lane, record, f"{self._limit} messages already wait for the broker")
-                return
-        if self._kafka is None or self._backlog:
-            self._backlog.append((lane, value, message_headers, record))
-            self._adopt()
-        else:
-            self._hand_over(lane, value, message_headers, record)
+        if not self._held and self._produce(lane, value, message_headers):
+            lane.accepted += 1
+            return
+        self.poll()  # makes room, and what was held before goes first
+        if self.pending > self._limit:
+            self._report(lane, value, f"{self._limit} messages already wait for the broker")
+            return
+        lane.accepted += 1
+        self._held.append((lane, value, message_headers))
+        self._retry()
 
-    def _hand_over(self, lane: _Lane, value: bytes, message_headers: list[Header], record: Any) -> None:
+    def _retry(self) -> None:
+        while self._held and self._produce(*self._held[0]):
+            self._held.popleft()
+
+    def _produce(self, lane: _Lane, value: bytes, message_headers: Any) -> bool:
+        """Hand a message over, or report it lost if it is refused for good; False when it is to be tried again."""
+        if self._kafka is None:
+            return False
+        shared = message_headers is lane.headers
+        on_delivery = lane.on_delivery if shared else partial(self._on_delivery, lane, message_headers)
         try:
-            if lane.partition is None:
-                lane.partition = self._partition(lane)
-            future = self._kafka.send(
-                lane.topic, value=value, key=lane.key, headers=message_headers, partition=lane.partition
-            )
-        except (KafkaError, ValueError) as error:
-            lane.partition = None
-            self._drop(lane, record, f"{type(error).__name__}: {error}")
-            return
-        self._in_flight += 1
-        lane.waiting.append((future, record))
+            self._kafka.produce(lane.topic, value, lane.key, -1, on_delivery, None, 0, message_headers)
+        except BufferError:
+            return False
+        except KafkaException as refusal:
+            error: KafkaError = refusal.args[0]
+            if error.code() in _NOT_YET or error.code() == KafkaError._FATAL:
+                return False
+            self._lose(lane, value, error.str())
+        return True
 
-    def _partition(self, lane: _Lane) -> int:
-        # Kafka's own hash, taken once per key: in pure Python it would cost more than the rest of the message.
-        partitions = sorted(self._kafka.partitions_for(lane.topic))
-        return int(partitions[(murmur2(lane.key) & 0x7FFFFFFF) % len(partitions)])
+    def _on_delivery(self, lane: _Lane, sent_headers: list[Header], error: KafkaError | None, message: Any) -> None:
+        if error is None:
+            self.acked += 1
+            lane.done += 1
+        elif error.code() in _NOT_YET:
+            self._held.append((lane, message.value(), sent_headers))
+        else:
+            self._lose(lane, message.value(), error.str())
 
-    def _sweep(self, lane: _Lane) -> None:
-        waiting = lane.waiting
-        while waiting and waiting[0][0].is_done:
-            future, record = waiting.popleft()
-            error = future.exception
-            self._finish(lane, record, "" if error is None else f"{type(error).__name__}: {error}")
-
-    def _finish(self, lane: _Lane, record: Any, failure: str) -> None:
-        self._in_flight -= 1
-        if failure:
-            self._drop(lane, record, failure)
-            return
-        lane.done += 1
-        self.acked += 1
-
-    def _drop(self, lane: _Lane, record: Any, reason: str) -> None:
-        self.lost += 1
+    def _lose(self, lane: _Lane, value: bytes, reason: str) -> None:
         # Reported before it counts as settled: whoever waits for `settled` must already know of the loss.
-        self.on_lost(lane.topic, lane.name, record, reason)
+        self._report(lane, value, reason)
         lane.done += 1
 
-    def _adopt(self) -> None:
-        if self._arrived is None or self._kafka is not None:
-            return
-        self._kafka, self._arrived = self._arrived, None
-        while self._backlog:
-            self._hand_over(*self._backlog.popleft())
+    def _report(self, lane: _Lane, value: bytes, reason: str) -> None:
+        self.lost += 1
+        self.on_lost(lane.topic, lane.name, value if lane.topic == DEADLETTER else decode(lane.topic, value), reason)
 
-    def _connect(self) -> None:
-        delay, longest = _RECONNECT_S
-        while not self._closing.is_set():
-            try:
-                self._arrived = _kafka_producer(self._settings)
-            except KafkaError as error:
-                _log.warning("broker_away", error=type(error).__name__, retry_s=delay)
-            else:
-                return
-            self._closing.wait(delay)
-            delay = min(delay * 2, longest)
+    def _on_statistics(self, statistics: str) -> None:
+        brokers = msgspec.json.decode(statistics)["brokers"].values()
+        self._connected = any(broker["state"] == "UP" for broker in brokers)
 
 
 def _ignore(_topic: str, _key: str, _record: Any, _reason: str) -> None:
     return
-
-
-def _quietly(close: Callable[[], None]) -> None:
-    try:
-        close()
-    except KafkaError as error:
-        _log.warning("close_failed", error=type(error).__name__)
-
-
-def _kafka_producer(settings: Settings) -> Any:
-    kafka = KafkaProducer(
-        **_connection(settings),
-        enable_idempotence=True,
-        acks="all",
-        compression_type="lz4",
-        linger_ms=_LINGER_MS,
-        batch_size=_BATCH_BYTES,
-        max_request_size=_MAX_REQUEST_BYTES,
-        delivery_timeout_ms=_DELIVERY_TIMEOUT_MS,
-        max_block_ms=2_000,
-        bootstrap_timeout_ms=5_000,
-        reconnect_backoff_max_ms=2_000,
-        allow_auto_create_topics=False,
-        metrics_enabled=False,
-    )
-    try:
-        for topic in TOPICS:
-            kafka.partitions_for(topic)
-    except KafkaError:
-        kafka.close(timeout=0)
-        raise
-    return kafka
 
 
 def dead_letter_headers(origin: str, error_class: str, error: str) -> list[Header]:
@@ -348,10 +341,10 @@ def dead_letter_headers(origin: str, error_class: str, error: str) -> list[Heade
 
 
 @dataclass
-class MemoryProducer:
+class MemoryProducer(Bus):
     """The twin of `Producer` for tests: keeps what was sent in memory.
 
-    `online` False: nothing is acknowledged and the bound applies. `drop_pending` plays a crash of the broker's client.
+    `online` False: nothing is acknowledged and the bound applies. `fail_pending` plays a client that gives up.
     """
 
     on_lost: OnLost = _ignore
@@ -371,11 +364,9 @@ class MemoryProducer:
 
     @property
     def pending(self) -> int:
-        """Messages accepted but neither acknowledged nor lost."""
         return len(self._waiting)
 
     def crowded(self, share: float) -> bool:
-        """Whether more than this share of the bound is in use."""
         return len(self._waiting) > self.limit * share
 
     @property
@@ -401,10 +392,11 @@ class MemoryProducer:
 
     def _accept(self, topic: str, key: str, record: Any) -> None:
         self.sent += 1
-        self._marks[topic, key] = self._marks.get((topic, key), 0) + 1
         if len(self._waiting) >= self.limit:
-            self._lose(topic, key, record, "full")
+            self.lost += 1
+            self.on_lost(topic, key, record, "full")
             return
+        self._marks[topic, key] = self._marks.get((topic, key), 0) + 1
         self._waiting.append((topic, key, record))
 
     def _lose(self, topic: str, key: str, record: Any, reason: str) -> None:
@@ -413,11 +405,9 @@ class MemoryProducer:
         self._done[topic, key] = self._done.get((topic, key), 0) + 1
 
     def mark(self, topic: str, key: str) -> int:
-        """How many messages of this topic and key were accepted so far."""
         return self._marks.get((topic, key), 0)
 
     def settled(self, topic: str, key: str, mark: int) -> bool:
-        """Whether all messages up to `mark` are acknowledged or were reported lost."""
         return self._done.get((topic, key), 0) >= mark
 
     def poll(self) -> None:
@@ -465,47 +455,64 @@ def create_topics(settings: Settings, *, timeout_s: float = 30) -> list[str]:
     Raises:
         BusError: the broker cannot be reached or refuses.
     """
-    with _Admin(settings, timeout_s) as admin:
-        existing = {topic["name"]: topic for topic in admin.describe_topics()}
+    deadline = time.monotonic() + timeout_s
+    with _admin(settings) as admin:
+        existing = _partitions(admin, timeout_s)
         missing = [topic for topic in TOPICS.values() if topic.name not in existing]
-        for topic in missing:
-            _create(admin, settings, topic)
-        grow = {
-            name: settings.kafka_partitions
-            for name in TOPICS
-            if name in existing and len(existing[name]["partitions"]) < settings.kafka_partitions
-        }
-        if grow:
-            admin.create_partitions(grow)
-        admin.wait_for_topics(list(TOPICS), timeout_ms=int(timeout_s * 1000))
-        return [topic.name for topic in missing] + sorted(grow)
+        if missing:
+            created = admin.create_topics([_new(settings, topic) for topic in missing], request_timeout=timeout_s)
+            _unless(KafkaError.TOPIC_ALREADY_EXISTS, created)
+        small = [name for name in TOPICS if existing.get(name, settings.kafka_partitions) < settings.kafka_partitions]
+        if small:
+            more = [NewPartitions(name, settings.kafka_partitions) for name in small]
+            _unless(KafkaError.INVALID_PARTITIONS, admin.create_partitions(more, request_timeout=timeout_s))
+        while any(_partitions(admin, timeout_s).get(name, 0) < settings.kafka_partitions for name in TOPICS):
+            if time.monotonic() > deadline:
+                raise BusError(f"Kafka at {settings.bootstrap_servers}: the topics did not appear in {timeout_s:g} s")
+            time.sleep(0.05)
+        return [topic.name for topic in missing] + sorted(small)
 
 
-def _create(admin: Any, settings: Settings, topic: Topic) -> None:
-    configs = {
-        "retention.ms": str(int(topic.retention.total_seconds() * 1000)),
-        "min.insync.replicas": str(max(1, settings.kafka_replication - 1)),
-        "max.message.bytes": str(_MAX_REQUEST_BYTES),
+def _new(settings: Settings, topic: Topic) -> NewTopic:
+    return NewTopic(
+        topic.name,
+        num_partitions=settings.kafka_partitions,
+        replication_factor=settings.kafka_replication,
+        config={
+            "retention.ms": str(int(topic.retention.total_seconds() * 1000)),
+            "min.insync.replicas": str(max(1, settings.kafka_replication - 1)),
+            "max.message.bytes": str(_MAX_MESSAGE_BYTES),
+        },
+    )
+
+
+def _unless(faster: int, results: Mapping[str, Future[None]]) -> None:
+    """Wait for the results; an error of the code `faster` means that somebody else did the same just before."""
+    for result in results.values():
+        try:
+            result.result()
+        except KafkaException as error:
+            if error.args[0].code() != faster:
+                raise
+
+
+def _partitions(admin: AdminClient, timeout_s: float) -> dict[str, int]:
+    """Topic -> partitions that have a leader, of every topic of the cluster."""
+    return {
+        name: sum(partition.leader >= 0 for partition in topic.partitions.values())
+        for name, topic in admin.list_topics(timeout=timeout_s).topics.items()
     }
-    options = {
-        "num_partitions": settings.kafka_partitions,
-        "replication_factor": settings.kafka_replication,
-        "configs": configs,
-    }
-    try:
-        admin.create_topics({topic.name: options})
-    except TopicAlreadyExistsError:
-        return  # somebody else was faster
 
 
 def list_topics(settings: Settings, *, timeout_s: float = 10) -> dict[str, int]:
-    """Topic name -> number of partitions, for the topics of the platform that exist.
+    """Topic -> number of partitions, of those of our topics that exist.
 
     Raises:
         BusError: the broker cannot be reached.
     """
-    with _Admin(settings, timeout_s) as admin:
-        return {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics() if topic["name"] in TOPICS}
+    with _admin(settings) as admin:
+        found = admin.list_topics(timeout=timeout_s).topics
+        return {name: len(topic.partitions) for name, topic in found.items() if name in TOPICS}
 
 
 def offsets(settings: Settings, topics: Iterable[str], *, timeout_s: float = 10) -> dict[str, dict[int, range]]:
@@ -514,16 +521,20 @@ def offsets(settings: Settings, topics: Iterable[str], *, timeout_s: float = 10)
     Raises:
         BusError: the broker cannot be reached.
     """
-    with _Consumer(settings, timeout_s) as consumer:
-        partitions = [
-            TopicPartition(topic, number) for topic in topics for number in consumer.partitions_for_topic(topic) or ()
-        ]
-        first = consumer.beginning_offsets(partitions) if partitions else {}
-        after = consumer.end_offsets(partitions) if partitions else {}
-        held: dict[str, dict[int, range]] = {}
-        for partition in sorted(partitions):
-            held.setdefault(partition.topic, {})[partition.partition] = range(first[partition], after[partition])
-        return held
+    with _consumer(settings) as consumer:
+        return _offsets(consumer, topics, timeout_s)
+
+
+def _offsets(consumer: Consumer, topics: Iterable[str], timeout_s: float) -> dict[str, dict[int, range]]:
+    found = consumer.list_topics(timeout=timeout_s).topics
+    return {
+        topic: {
+            number: range(*consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=timeout_s))
+            for number in sorted(found[topic].partitions)
+        }
+        for topic in topics
+        if topic in found
+    }
 
 
 def lag(
@@ -560,84 +571,79 @@ def tail(
     Raises:
         BusError: the broker cannot be reached, or the topic does not exist.
     """
-    with _Consumer(settings, timeout_s) as consumer:
-        numbers = consumer.partitions_for_topic(topic)
-        if not numbers:
+    with _consumer(settings) as consumer:
+        held = _offsets(consumer, [topic], timeout_s).get(topic)
+        if held is None:
             raise BusError(f"topic {topic} does not exist; `cryptoviz topics list` shows those that do")
-        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
-        first, after = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
-        consumer.assign(partitions)
-        for partition in partitions:
-            start = first[partition] if count is None else max(first[partition], after[partition] - count)
-            consumer.seek(partition, start)
-        held = sorted(_until(consumer, partitions, after, timeout_s), key=lambda message: message.timestamp)
-        yield from held if count is None else held[len(held) - min(count, len(held)) :]
+        wanted = {number: kept if count is None else kept[-count:] for number, kept in held.items()}
+        consumer.assign([TopicPartition(topic, number, kept.start) for number, kept in wanted.items()])
+        old, new = _read(consumer, wanted, timeout_s)
+        old.sort(key=lambda message: message.timestamp)
+        yield from old if count is None else old[-count:]
+        yield from new
         while follow and not stop():
-            for messages in consumer.poll(timeout_ms=200).values():
-                yield from map(_message, messages)
+            yield from _consume(consumer)
 
 
-def _until(consumer: Any, partitions: list[Any], ends: Mapping[Any, int], timeout_s: float) -> Iterator[Message]:
+def _read(consumer: Consumer, wanted: Mapping[int, range], timeout_s: float) -> tuple[list[Message], list[Message]]:
+    """The messages of these offsets, and those beyond that came with them."""
+    old: list[Message] = []
+    new: list[Message] = []
+    unread = {number for number, kept in wanted.items() if kept}
     deadline = time.monotonic() + timeout_s
-    while any(consumer.position(partition) < ends[partition] for partition in partitions):
-        if time.monotonic() > deadline:
-            raise BusError(f"the broker sent nothing more for {timeout_s:g} s")
-        for partition, messages in consumer.poll(timeout_ms=200).items():
+    while unread:
+        messages = _consume(consumer)
+        if messages:
             deadline = time.monotonic() + timeout_s
-            yield from (_message(message) for message in messages if message.offset < ends[partition])
+        elif time.monotonic() > deadline:
+            raise BusError(f"the broker sent nothing more for {timeout_s:g} s")
+        for message in messages:
+            stop = wanted[message.partition].stop
+            (old if message.offset < stop else new).append(message)
+            if message.offset >= stop - 1:
+                unread.discard(message.partition)
+    return old, new
+
+
+def _consume(consumer: Consumer) -> list[Message]:
+    messages = consumer.consume(1000, timeout=0.2)
+    for message in messages:
+        if (error := message.error()) is not None:
+            raise KafkaException(error)
+    return [_message(message) for message in messages]
 
 
 def _message(message: Any) -> Message:
     return Message(
-        topic=message.topic,
-        partition=message.partition,
-        offset=message.offset,
-        timestamp=datetime.fromtimestamp(message.timestamp / 1000, UTC),
-        key=message.key,
-        value=message.value if message.value is not None else b"",
-        headers=dict(message.headers),
+        topic=message.topic(),
+        partition=message.partition(),
+        offset=message.offset(),
+        timestamp=datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC),
+        key=message.key(),
+        value=message.value() or b"",
+        headers=dict(message.headers() or ()),
     )
 
 
-class _Client:
-    """Opens a Kafka client for one block and turns its errors into `BusError`."""
-
-    def __init__(self, settings: Settings, timeout_s: float) -> None:
-        self._settings = settings
-        self._timeout_s = timeout_s
-        self._client: Any = None
-
-    def _open(self) -> Any:
-        raise NotImplementedError
-
-    def __enter__(self) -> Any:
-        try:
-            self._client = self._open()
-        except KafkaError as error:
-            raise BusError(self._explain(error)) from error
-        return self._client
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if self._client is not None:
-            _quietly(self._client.close)
-        if isinstance(error, KafkaError):
-            raise BusError(self._explain(error)) from error
-
-    def _explain(self, error: KafkaError) -> str:
-        return f"Kafka at {self._settings.bootstrap_servers}: {type(error).__name__}: {error}"
+@contextmanager
+def _consumer(settings: Settings) -> Iterator[Consumer]:
+    """A reader of assigned partitions: no group is joined and no position kept."""
+    how = {"group.id": "cryptoviz", "enable.auto.commit": False, "auto.offset.reset": "earliest"}
+    with _explained(settings), Consumer({**_connection(settings), **how}) as consumer:
+        yield consumer
 
 
-class _Admin(_Client):
-    def _open(self) -> Any:
-        return KafkaAdminClient(**_connection(self._settings), bootstrap_timeout_ms=int(self._timeout_s * 1000))
+@contextmanager
+def _admin(settings: Settings) -> Iterator[AdminClient]:
+    with _explained(settings), AdminClient(_connection(settings)) as admin:
+        yield admin
 
 
-class _Consumer(_Client):
-    def _open(self) -> Any:
-        return KafkaConsumer(
-            **_connection(self._settings),
-            bootstrap_timeout_ms=int(self._timeout_s * 1000),
-            enable_auto_commit=False,
-            group_id=None,
-            metrics_enabled=False,
-        )
+@contextmanager
+def _explained(settings: Settings) -> Iterator[None]:
+    """Turn Kafka's errors into `BusError`."""
+    try:
+        yield
+    except KafkaException as error:
+        kafka: KafkaError = error.args[0]
+        raise BusError(f"Kafka at {settings.bootstrap_servers}: {kafka.name()}: {kafka.str()}") from error

@@ -55,10 +55,8 @@ def configure(level: str = "info", *, json: bool = True) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for noisy in ("kafka", "httpx", "httpcore", "websockets", "py4j"):
+    for noisy in ("httpx", "httpcore", "websockets", "py4j"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # kafka-python warns of every pause of its own loop; on a busy machine that is several times a minute.
-    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from kafka import KafkaProducer
+from confluent_kafka import Producer as KafkaProducer
 
 from cryptoviz import bus
 from cryptoviz.codec import RefusedError
@@ -178,12 +178,11 @@ def test_every_trade_is_stored_once_through_kills_duplicates_and_a_lost_checkpoi
 
 
 def test_ten_thousand_spoilt_messages_are_each_in_their_table_or_in_deadletter(job: Job) -> None:
-    producer = KafkaProducer(bootstrap_servers=job.settings.bootstrap_servers, acks="all")
+    producer = KafkaProducer({"bootstrap.servers": job.settings.bootstrap_servers})
     job.start()
     for number, (topic, value) in enumerate(islice(mutated(21, datetime.now(UTC)), 10_000)):
-        producer.send(topic, value=value, key=str(number).encode())
-    producer.flush(60)
-    producer.close()
+        producer.produce(topic, value, str(number))
+    assert producer.flush(60) == 0
     job.wait(lambda: (job.alive() and bool(job.rows("SELECT FROM fear_greed_data LIMIT 1"))) and job.idle(), "no lag")
     process = job.process
     assert process is not None

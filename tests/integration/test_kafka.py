@@ -1,10 +1,23 @@
-"""The local broker: starts, forgets nothing when stopped or killed, and listens on loopback only."""
+"""The local broker: starts, forgets nothing when stopped or killed, and listens on loopback only.
 
-from collections.abc import Iterator
+And the producer against it: what was sent while the broker was away arrives once and in order.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
+from cryptoviz.bus import Producer, create_topics, list_topics, offsets, tail
+from cryptoviz.codec import decode
+from cryptoviz.records import Side, Trade
 from cryptoviz.settings import Settings, load
 from cryptoviz.stack.kafka import LocalKafka
 from cryptoviz.stack.processes import _listening_inodes, _sockets
@@ -26,8 +39,6 @@ def of(kafka: LocalKafka, tmp_path: Path) -> Settings:
 
 
 def test_topics_survive_a_stop_and_a_kill(broker: LocalKafka, tmp_path: Path) -> None:
-    from cryptoviz.bus import create_topics, list_topics  # noqa: PLC0415 - slow to import
-
     assert not broker.ready()
     broker.start(timeout_s=180)
     assert broker.ready()
@@ -66,3 +77,129 @@ def test_storage_that_was_half_formatted_is_formatted_anew(broker: LocalKafka) -
     assert (broker.data / "meta.properties").read_text() == formatted
     assert not (broker.folder / "data.new").exists()
     assert list(broker.data.iterdir())
+
+
+PARTITIONS = {"BTC/USD": 2, "ETH/USD": 0, "SOL/USD": 2, "LTC/USD": 0, "BTC/USDT": 1}
+"""Where Java's partitioner puts these pairs (of kraken, and of binance where quoted in USDT) of three partitions."""
+
+
+def trade(number: int) -> Trade:
+    now = datetime.now(UTC)
+    pair = list(PARTITIONS)[number % len(PARTITIONS)]
+    return Trade(
+        received_at=now, timestamp=now, exchange="binance" if pair.endswith("USDT") else "kraken", pair=pair,
+        price=Decimal(number + 1), volume=Decimal("0.5"), side=Side.BUY, trade_id=number,
+    )  # fmt: skip
+
+
+def until(producer: Producer, done: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline, what
+        producer.poll()
+        time.sleep(0.005)
+
+
+def test_nothing_is_lost_doubled_or_disordered_by_a_broker_that_is_away_or_killed(
+    broker: LocalKafka, tmp_path: Path
+) -> None:
+    settings = of(broker, tmp_path)
+    lost: list[Any] = []
+    producer = Producer(settings, on_lost=lambda *what: lost.append(what))
+    producer.start()
+    sent = iter(range(1_000_000))
+
+    def send(count: int) -> None:
+        for _ in range(count):
+            producer.send("rawtrade", trade(next(sent)))
+        producer.poll()
+
+    send(500)
+    producer.dead_letter(b"?", "kraken", origin="ws:kraken", error_class="undecodable", error="no JSON")
+    assert not producer.connected
+    broker.start(timeout_s=180)
+    until(producer, lambda: producer.connected, "connected")
+    until(producer, lambda: bool(producer._held), "the topics are not there yet")  # the case that librdkafka gives up
+    send(100)
+    create_topics(settings)
+    until(producer, lambda: not producer.pending, "sent once the topics are there")
+
+    for _ in range(200):
+        send(20)
+    broker.kill()
+    until(producer, lambda: not producer.connected, "noticed")
+    send(2000)
+    broker.start(timeout_s=180)
+    acked = producer.acked
+    until(producer, lambda: producer.acked > acked, "reached again")
+    for _ in range(200):
+        send(20)
+    assert producer.flush(60)
+    producer.close()
+
+    assert (lost, producer.lost, producer.pending) == ([], 0, 0)
+    found: dict[str, list[int]] = {pair: [] for pair in PARTITIONS}
+    messages = sorted(tail(settings, "rawtrade", None), key=lambda message: (message.partition, message.offset))
+    for message in messages:
+        record = decode("rawtrade", message.value)
+        assert message.partition == PARTITIONS[record.pair]
+        found[record.pair].append(record.trade_id)
+    count = next(sent)
+    assert found == {pair: list(range(start, count, len(PARTITIONS))) for start, pair in enumerate(PARTITIONS)}
+    held = offsets(settings, ["rawtrade", "unheard of"])
+    assert held.keys() == {"rawtrade"}
+    assert sum(map(len, held["rawtrade"].values())) == count
+    assert sorted(message.offset for message in tail(settings, "rawtrade", 7)) == sorted(
+        message.offset for message in sorted(messages, key=lambda message: message.timestamp)[-7:]
+    )
+    [letter] = tail(settings, "deadletter", None)
+    assert letter.headers["topic"] == b"ws:kraken"
+
+
+def test_what_is_refused_for_good_is_lost_and_what_follows_is_not(kafka_broker: LocalKafka, tmp_path: Path) -> None:
+    settings = of(kafka_broker, tmp_path)
+    create_topics(settings)
+    lost: list[Any] = []
+    producer = Producer(settings, on_lost=lambda *what: lost.append(what))
+    producer.start()
+    huge = os.urandom(4_194_304)
+    producer.dead_letter(huge, "x", origin="o", error_class="e", error="e")
+    producer.send("rawtrade", trade(0))
+    assert producer.flush(60)
+    assert (producer.acked, producer.lost) == (1, 1)
+    [(topic, key, value, reason)] = lost
+    assert (topic, key, value == huge) == ("deadletter", "x", True)
+    assert "too large" in reason
+
+    def give_up(_wait_s: float) -> int:
+        raise KafkaException(KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "out of order", fatal=True))
+
+    lost.clear()
+    producer.send("rawtrade", trade(1))
+    producer._serve(give_up, 0)
+    producer.send("rawtrade", trade(2))
+    assert producer.flush(60)
+    until(producer, lambda: producer._fatal is None, "replaced")
+    producer.send("rawtrade", trade(3))
+    assert producer.flush(60)
+    assert producer.acked + producer.lost == producer.sent == 5
+    assert [record.trade_id for _, _, record, _ in lost] in ([], [1], [1, 2], [2])
+    producer.close()
+
+
+def test_follow_goes_on_where_the_held_messages_end(kafka_broker: LocalKafka, tmp_path: Path) -> None:
+    settings = of(kafka_broker, tmp_path)
+    create_topics(settings)
+    producer = Producer(settings)
+    producer.start()
+    ids = range(10_000, 10_050, len(PARTITIONS))  # of one pair: across partitions the order is that of milliseconds
+    for number in ids[:5]:
+        producer.send("rawtrade", trade(number))
+    assert producer.flush(60)
+    with closing(tail(settings, "rawtrade", 1, follow=True)) as messages:
+        assert decode("rawtrade", next(messages).value).trade_id == ids[4]
+        for number in ids[5:]:
+            producer.send("rawtrade", trade(number))
+        assert producer.flush(60)
+        assert [decode("rawtrade", next(messages).value).trade_id for _ in ids[5:]] == list(ids[5:])
+    producer.close()
