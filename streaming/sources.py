@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 from pyspark.sql import DataFrame, SparkSession
@@ -62,3 +63,24 @@ def messages(spark: SparkSession, settings: Settings, topics: Iterable[str]) -> 
         .option("maxOffsetsPerTrigger", settings.spark_max_offsets_per_trigger)
         .load()
     )
+
+
+def messages_between(
+    spark: SparkSession, settings: Settings, topic: str, since: datetime, until: datetime
+) -> DataFrame:
+    """The messages that `topic` got from `since` until before `until`, as far as the broker still has them."""
+    return (
+        spark.read.format("kafka")
+        .options(**kafka_options(settings))
+        .option("subscribe", topic)
+        .option("startingTimestamp", _milliseconds(since))
+        .option("endingTimestamp", _milliseconds(until))
+        # No message since then is an empty range, not an error.
+        .option("startingOffsetsByTimestampStrategy", "latest")
+        .option("kafka.fetch.max.wait.ms", str(_FETCH_WAIT_MS))
+        .load()
+    )
+
+
+def _milliseconds(instant: datetime) -> str:
+    return str(round(instant.timestamp() * 1000))
