@@ -137,6 +137,11 @@ class StreamFacts:
     detail: Mapping[str, Any] = field(default_factory=dict)
     pairs: Sequence[PairFacts] = ()
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any], pairs: Sequence[PairFacts] = ()) -> StreamFacts:
+        """The facts in a row of the query `stream_facts`."""
+        return cls(**{name: value for name, value in row.items() if name in cls.__dataclass_fields__}, pairs=pairs)
+
     @property
     def restart_pending(self) -> bool:
         """A restart was asked for and the runner has not begun it."""

@@ -8,10 +8,12 @@ from assets.instruments import instruments_asset
 from assets.streams import stream_assets
 from assets.tables import table_assets
 from cryptoviz.settings import Settings, settings
-from dagster_project.jobs import REFRESH_INSTRUMENTS
+from dagster_project.jobs import JOBS
 from dagster_project.resources import Broker, Database, ExchangeRest
-from dagster_project.schedules import refresh_instruments_daily
+from dagster_project.schedules import purge_dagster_history_nightly, refresh_instruments_daily
+from sensors.failures import run_failures
 from sensors.instruments import instruments_missing
+from sensors.streams import stream_supervisor
 from sensors.tables import observe_tables
 
 
@@ -20,9 +22,9 @@ def build(settings: Settings) -> dg.Definitions:
     exchanges = settings.exchanges
     return dg.Definitions(
         assets=[*stream_assets(settings), *table_assets(settings), instruments_asset(exchanges)],
-        jobs=[REFRESH_INSTRUMENTS],
-        schedules=[refresh_instruments_daily(exchanges)],
-        sensors=[instruments_missing(exchanges), observe_tables],
+        jobs=JOBS,
+        schedules=[refresh_instruments_daily(exchanges), purge_dagster_history_nightly],
+        sensors=[instruments_missing(exchanges), observe_tables, stream_supervisor(settings), run_failures(settings)],
         resources={"broker": Broker(), "database": Database(), "exchange_rest": ExchangeRest()},
         # A run of its own process already; a process per step would cost as much again.
         executor=dg.in_process_executor,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from dagster_project.jobs import REFRESH_INSTRUMENTS
+from dagster_project.jobs import PURGE_HISTORY, REFRESH_INSTRUMENTS
 
 
 def refresh_instruments_daily(exchanges: Sequence[str]) -> dg.ScheduleDefinition:
@@ -23,3 +23,13 @@ def refresh_instruments_daily(exchanges: Sequence[str]) -> dg.ScheduleDefinition
             yield dg.RunRequest(run_key=f"{exchange}:{day}", partition_key=exchange)
 
     return refresh_instruments_daily
+
+
+purge_dagster_history_nightly = dg.ScheduleDefinition(
+    name="purge_dagster_history_nightly",
+    job=PURGE_HISTORY,
+    cron_schedule="41 2 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Delete what is old from Dagster's own database, at a quiet time.",
+)

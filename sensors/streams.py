@@ -124,8 +124,7 @@ def _decide(
 
 
 def _facts(row: Mapping[str, Any]) -> StreamFacts:
-    known = {name: value for name, value in row.items() if name in StreamFacts.__dataclass_fields__}
-    return StreamFacts(**known, pairs=[_pair(stored, row["detail"]) for stored in row.get("stored", ())])
+    return StreamFacts.of(row, [_pair(stored, row["detail"]) for stored in row.get("stored", ())])
 
 
 def _pair(stored: Mapping[str, Any], detail: Mapping[str, Any]) -> PairFacts:

@@ -1,4 +1,4 @@
-"""What can be started by name."""
+"""The table `instruments` from the exchanges."""
 
 from __future__ import annotations
 

@@ -1,0 +1,72 @@
+"""Keep Dagster's own database within bounds."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import dagster as dg
+
+from cryptoviz.audit import recorded
+from cryptoviz.housekeeping import purge, size
+from cryptoviz.settings import settings
+from dagster_project.jobs.actions import HEAVY_SQL, actor
+from dagster_project.resources import Database
+
+
+@dg.op(
+    name="purge",
+    pool=HEAVY_SQL,
+    description=(
+        "Deletes old runs with their events and logs, old reports of sensors and old executions of checks. The newest "
+        "event of each asset, partition and check stays, whatever its age."
+    ),
+)
+def _purge(context: dg.OpExecutionContext, database: Database) -> int:
+    """Returns the number of bytes that Dagster's database has on disk afterwards."""
+    from psycopg import connect  # noqa: PLC0415 - only who connects loads the driver
+
+    ours, now = settings(), datetime.now(UTC)
+    ages = {"keep days": ours.dagster_keep_days, "keep reports days": ours.dagster_keep_observation_days}
+    counts: Counter[str] = Counter()
+    with (
+        recorded(
+            database.writer,
+            actor=actor(context),
+            action="purge_history",
+            subject="dagster",
+            detail={**ages, "run": context.run_id},
+        ) as found,
+        connect(
+            ours.dagster_database(), autocommit=True, application_name="purge_history", options="-c timezone=UTC"
+        ) as connection,
+    ):
+        before = size(connection)
+        for batch in purge(
+            connection,
+            lambda run: _delete(context.instance, run),
+            runs_before=now - timedelta(days=ours.dagster_keep_days),
+            reports_before=now - timedelta(days=ours.dagster_keep_observation_days),
+        ):
+            counts[batch.what] += batch.count
+            found.update(counts)
+            context.log.info("%d %s deleted", batch.count, batch.what)
+        after = size(connection)
+    context.add_output_metadata({**ages, **counts, "bytes before": before, "bytes after": after})
+    return after
+
+
+def _delete(instance: dg.DagsterInstance, run: str) -> None:
+    instance.compute_log_manager.delete_logs(prefix=[run])
+    instance.delete_run(run)
+
+
+@dg.job(
+    name="purge_dagster_history",
+    description="Delete what is old from Dagster's own database; nightly by schedule. Assets keep their state.",
+    tags={"dagster/max_runtime": "3600", "kind": "housekeeping"},
+)
+def _purge_dagster_history() -> None:
+    _purge()
+
+
+PURGE_HISTORY: Final = _purge_dagster_history

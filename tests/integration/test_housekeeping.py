@@ -1,0 +1,184 @@
+"""The nightly purge on a Dagster instance of its own: what is old goes, what the pages show of an asset stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dagster as dg
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+import dagster_project.jobs.housekeeping
+from cryptoviz.settings import Role, Settings
+from cryptoviz.storage.database import connect
+from dagster_project.jobs import PURGE_HISTORY
+from dagster_project.resources import Database
+from tests.conftest import Cluster
+
+pytestmark = [pytest.mark.services, pytest.mark.slow]
+
+OLD = timedelta(days=40)
+SETTINGS: list[Settings] = []
+
+
+class OneDatabase(Database):
+    """The database of one test."""
+
+    @contextmanager
+    def writer(self) -> Iterator[Any]:
+        with connect(Role.WRITER, SETTINGS[-1], autocommit=True) as connection:
+            yield connection
+
+
+@pytest.fixture
+def instance(
+    database: Settings, postgres_cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    own = postgres_cluster.empty_database(postgres_cluster.editions[-1])
+    url = own.database(Role.OWNER)
+    SETTINGS[:] = [database.model_copy(update={"dagster_database_url": SecretStr(url)})]
+    monkeypatch.setattr(dagster_project.jobs.housekeeping, "settings", lambda: SETTINGS[-1])
+    address = urlsplit(url)
+    (tmp_path / "dagster.yaml").write_text(f"""
+storage:
+  postgres:
+    postgres_db:
+      scheme: postgresql+psycopg2
+      username: {address.username}
+      password: {address.password}
+      hostname: {address.hostname}
+      port: {address.port}
+      db_name: {address.path[1:]}
+telemetry: {{enabled: false}}
+""")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as made:
+        yield made
+    postgres_cluster.drop(own)
+
+
+@contextmanager
+def storage() -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(SETTINGS[-1].dagster_database(), autocommit=True) as connection:
+        yield connection
+
+
+def age(since: int) -> None:
+    """Make what was written after event `since` forty days old."""
+    with storage() as connection:
+        connection.execute("UPDATE event_logs SET timestamp = timestamp - %s WHERE id > %s", [OLD, since])
+        connection.execute("UPDATE runs SET update_timestamp = update_timestamp - %s", [OLD])
+        connection.execute("UPDATE asset_check_executions SET create_timestamp = create_timestamp - %s", [OLD])
+
+
+def count(table: str) -> int:
+    with storage() as connection:
+        row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # type: ignore[arg-type]
+    assert row is not None
+    return int(row[0])
+
+
+days = dg.StaticPartitionsDefinition(["monday", "tuesday"])
+
+
+@dg.asset(partitions_def=days)
+def daily() -> None:
+    """A partition each."""
+
+
+@dg.asset_check(asset=daily)
+def sound() -> dg.AssetCheckResult:
+    """Holds."""
+    return dg.AssetCheckResult(passed=True)
+
+
+@dg.op
+def nothing() -> None:
+    """Does nothing."""
+
+
+@dg.job
+def idle() -> None:
+    """Leaves only logs."""
+    nothing()
+
+
+def materialize(instance: dg.DagsterInstance, partition: str) -> str:
+    return dg.materialize([daily, sound], partition_key=partition, instance=instance).run_id
+
+
+def report(instance: dg.DagsterInstance, lag: int) -> None:
+    instance.report_runless_asset_event(dg.AssetMaterialization("stream", metadata={"lag": lag}))
+
+
+def purge(instance: dg.DagsterInstance) -> dict[str, Any]:
+    result = PURGE_HISTORY.execute_in_process(instance=instance, resources={"database": OneDatabase()})
+    assert result.success
+    with connect(Role.READER, SETTINGS[-1]) as connection:
+        row = connection.execute("SELECT detail FROM action_log ORDER BY id DESC LIMIT 1").fetchone()
+    assert row is not None
+    return dict(row[0])
+
+
+def test_old_history_goes_and_the_state_of_every_asset_stays(instance: dg.DagsterInstance) -> None:
+    first = materialize(instance, "monday")
+    superseded = materialize(instance, "tuesday")
+    newest = materialize(instance, "tuesday")
+    logs = idle.execute_in_process(instance=instance).run_id
+    for lag in range(5):
+        report(instance, lag)
+    age(0)
+    young = idle.execute_in_process(instance=instance).run_id
+    events = count("event_logs")
+    checks = count("asset_check_executions")
+
+    told = purge(instance)
+
+    assert told["result"] == "done"
+    kept = {record.run_id for record in instance.get_runs()}
+    assert {first, newest, young} <= kept
+    assert superseded not in kept
+    assert logs not in kept
+    assert count("event_logs") < events
+    assert instance.get_materialized_partitions(dg.AssetKey("daily")) == {"monday", "tuesday"}
+    latest = instance.get_latest_materialization_event(dg.AssetKey("stream"))
+    assert latest is not None
+    assert latest.asset_materialization is not None
+    assert latest.asset_materialization.metadata["lag"].value == 4
+    assert len(instance.fetch_materializations(dg.AssetKey("stream"), limit=10).records) == 1
+    assert 0 < count("asset_check_executions") < checks
+    latest_check = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        [dg.AssetCheckKey(dg.AssetKey("daily"), "sound")]
+    )
+    assert len(latest_check) == 1
+    before = count("event_logs"), count("runs") - 1
+    again = purge(instance)
+    assert not {"runs", "events", "reports", "check executions"} & again.keys()
+    assert count("runs") - 2 == before[1], "only the run of the purge itself was added"
+
+
+def test_young_history_is_left_alone(instance: dg.DagsterInstance) -> None:
+    materialize(instance, "monday")
+    materialize(instance, "monday")
+    report(instance, 1)
+    report(instance, 2)
+    runs = count("runs")
+    told = purge(instance)
+    assert not {"runs", "events", "reports", "check executions"} & told.keys()
+    assert count("runs") == runs + 1
+    assert len(instance.fetch_materializations(dg.AssetKey("stream"), limit=10).records) == 2
+
+
+def test_purging_in_small_batches_comes_to_the_same(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dagster_project.jobs.housekeeping.purge, "__kwdefaults__", {"batch": 2})
+    for lag in range(7):
+        report(instance, lag)
+    age(0)
+    assert purge(instance)["reports"] == 6
