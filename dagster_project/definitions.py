@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import dagster as dg
 
+from assets.candles import candles_daily_rebuild
+from assets.gates import table_checks
 from assets.instruments import instruments_asset
 from assets.streams import stream_assets
 from assets.tables import table_assets
 from cryptoviz.settings import Settings, settings
 from dagster_project.jobs import JOBS
-from dagster_project.resources import Broker, Database, ExchangeRest
-from dagster_project.schedules import purge_dagster_history_nightly, refresh_instruments_daily
+from dagster_project.resources import RESOURCES
+from dagster_project.schedules import schedules
+from sensors.automation import AUTOMATION
 from sensors.failures import run_failures
 from sensors.instruments import instruments_missing
 from sensors.streams import stream_supervisor
@@ -21,11 +26,23 @@ def build(settings: Settings) -> dg.Definitions:
     """Everything Dagster knows, for these settings."""
     exchanges = settings.exchanges
     return dg.Definitions(
-        assets=[*stream_assets(settings), *table_assets(settings), instruments_asset(exchanges)],
+        assets=[
+            *stream_assets(settings),
+            *table_assets(settings),
+            instruments_asset(exchanges),
+            candles_daily_rebuild(settings, datetime.now(UTC).date()),
+        ],
+        asset_checks=[table_checks(settings)],
         jobs=JOBS,
-        schedules=[refresh_instruments_daily(exchanges), purge_dagster_history_nightly],
-        sensors=[instruments_missing(exchanges), observe_tables, stream_supervisor(settings), run_failures(settings)],
-        resources={"broker": Broker(), "database": Database(), "exchange_rest": ExchangeRest()},
+        schedules=schedules(exchanges),
+        sensors=[
+            instruments_missing(exchanges),
+            observe_tables,
+            AUTOMATION,
+            stream_supervisor(settings),
+            run_failures(settings),
+        ],
+        resources=RESOURCES,
         # A run of its own process already; a process per step would cost as much again.
         executor=dg.in_process_executor,
     )

@@ -5,10 +5,12 @@ Resources hold no address and no secret (Dagster shows their fields to everybody
 
 from __future__ import annotations
 
+import json
 import random
+import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
@@ -55,6 +57,32 @@ class Broker(dg.ConfigurableResource[Any]):
         return bus.offsets(settings(), topics, timeout_s=self.timeout_s)
 
 
+class Sources(dg.ConfigurableResource[Any]):
+    """What the sources themselves say of what they sent: the simulators count, real exchanges do not."""
+
+    timeout_s: float = 5
+
+    def sent(self) -> dict[tuple[str, str], int]:
+        """(exchange, pair) -> id of the last trade it sent.
+
+        Empty where the sources do not count, or do not answer: whether they are silent is asked elsewhere.
+        """
+        if settings().mode is not Mode.DEMO:
+            return {}
+        url = f"http://127.0.0.1:{settings().simulator_port}/control/counters"
+        try:
+            with urllib.request.urlopen(url, timeout=self.timeout_s) as answer:
+                counted = json.load(answer)
+        except OSError:
+            return {}
+        return {
+            (exchange, pair): said["last_id"]
+            for exchange, pairs in counted.items()
+            for pair, said in pairs.items()
+            if said["last_id"] is not None
+        }
+
+
 class ExchangeRest(dg.ConfigurableResource[Any]):
     """The exchanges' REST interfaces through ccxt."""
 
@@ -77,3 +105,12 @@ class ExchangeRest(dg.ConfigurableResource[Any]):
         """Seconds to wait before retry number `attempt` (from 1): growing, capped, jittered."""
         longest = min(self.longest_delay_s, self.first_delay_s * 2.0 ** (attempt - 1))
         return longest * random.uniform(0.5, 1)  # noqa: S311 - spreads load, guards nothing
+
+
+RESOURCES: Final = {
+    "broker": Broker(),
+    "database": Database(),
+    "exchange_rest": ExchangeRest(),
+    "sources": Sources(),
+}
+"""What assets and sensors ask for by these names."""

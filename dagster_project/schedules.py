@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from dagster_project.jobs import PURGE_HISTORY, REFRESH_INSTRUMENTS
+from dagster_project.jobs import CHECK_TABLES, PURGE_HISTORY, REFRESH_INSTRUMENTS
 
 
 def refresh_instruments_daily(exchanges: Sequence[str]) -> dg.ScheduleDefinition:
@@ -33,3 +33,21 @@ purge_dagster_history_nightly = dg.ScheduleDefinition(
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Delete what is old from Dagster's own database, at a quiet time.",
 )
+
+check_tables_every_five_minutes = dg.ScheduleDefinition(
+    name="check_tables_every_five_minutes",
+    job=CHECK_TABLES,
+    cron_schedule="*/5 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Judge the recent rows of every table that streams fill, all in one run.",
+)
+
+
+def schedules(exchanges: Sequence[str]) -> list[dg.ScheduleDefinition]:
+    """Every schedule, for the configured exchanges."""
+    return [
+        refresh_instruments_daily(exchanges),
+        check_tables_every_five_minutes,
+        purge_dagster_history_nightly,
+    ]

@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,17 @@ from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster_shared.serdes import serialize_value
 
+from assets.candles import UNCHANGED
+from assets.gates import gates
 from assets.streams import stream_assets
 from cryptoviz.settings import PROJECT_ROOT, Mode, Settings
 from cryptoviz.stack.dagster import HOST, commands, environment, prepare
 from cryptoviz.storage.catalogue import tables
+from cryptoviz.storage.queries import query
 from cryptoviz.topics import INGESTED, TOPICS
 from dagster_project.definitions import build
+from dagster_project.jobs.checks import CHECKED
+from dagster_project.partitions import daily_by_exchange
 
 SETTINGS = Settings(mode=Mode.DEMO, dagster_database_url="postgresql://us%40er:pa%2Fss%20@db:5555/dag?sslmode=require")
 GROUPS = {"sources", "streams", "topics", "tables", "history", "supervision"}
@@ -102,7 +107,27 @@ def test_lineage_runs_from_the_exchange_to_the_table(specs: dict[str, dg.AssetSp
 
 def test_only_what_dagster_writes_can_be_materialized(repository: dg.RepositoryDefinition) -> None:
     written = {key.to_user_string() for key in repository.asset_graph.materializable_asset_keys}
-    assert written == {"instruments"}
+    assert written == {"instruments", "candles_daily_rebuild"}
+
+
+def test_every_check_names_a_table_of_the_graph_and_a_statement(repository: dg.RepositoryDefinition) -> None:
+    declared = gates(SETTINGS, dict)
+    assert {gate.table for gate in declared} == set(CHECKED)
+    assert len({gate.key for gate in declared}) == len(declared)
+    for gate in declared:
+        assert repository.asset_graph.has(dg.AssetKey(gate.table))
+        assert query(gate.statement).startswith("-- ")
+    keys = {gate.key for gate in declared} | {dg.AssetCheckKey(dg.AssetKey("candles_daily_rebuild"), UNCHANGED)}
+    assert repository.asset_graph.asset_check_keys == keys
+
+
+def test_days_can_be_rerun_for_as_long_as_their_trades_are_stored() -> None:
+    for today in (date(2026, 11, 21), date(2026, 12, 1), date(2027, 3, 1)):
+        days = daily_by_exchange(["kraken"], today).get_partitions_def_for_dimension("date")
+        assert isinstance(days, dg.TimeWindowPartitionsDefinition)
+        first = days.start.date()
+        assert timedelta(days=30) < today - first <= timedelta(days=62)
+        assert first.day == 1
 
 
 def test_every_node_says_what_it_is_and_whose(specs: dict[str, dg.AssetSpec]) -> None:

@@ -1,0 +1,169 @@
+"""Candles of a whole day, made anew from the stored trades: the answer to "rerun yesterday".
+
+trade_data --day, exchange--> candles that differ -> rebuild -> candles that still differ
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import dagster as dg
+
+from assets.streams import MARKET_OWNERS, code
+from assets.tables import TRADES
+from cryptoviz.quality import Row, Verdict, equal
+from cryptoviz.rebuild import TradesRemovedError, rebuild
+from cryptoviz.settings import Settings
+from cryptoviz.storage.queries import query
+from dagster_project.partitions import DATE, EXCHANGE, daily_by_exchange
+from dagster_project.resources import Database
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+KEY: Final = dg.AssetKey("candles_daily_rebuild")
+UNCHANGED: Final = "nothing_left_to_differ"
+
+_DAY: Final = timedelta(days=1)
+_COLUMNS: Final = ("pair", "minute", "stored_trades", "trades", "stored_close", "close")
+
+
+class NothingToRebuildError(ValueError):
+    """There are no trades of that day to make candles from; nothing was changed."""
+
+
+@dataclass
+class Rebuilt:
+    """What a day came to: the comparison before and after, and the candles that were changed, by timeframe."""
+
+    before: Verdict
+    after: Verdict
+    changed: Counter[str] = field(default_factory=Counter)
+    kept: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
+def rebuild_day(connection: "Connection[Any]", exchange: str, pairs: Sequence[str], day: datetime) -> Rebuilt:
+    """Make the candles of a UTC day of an exchange anew from its trades, hour by hour; what REST said stays.
+
+    Raises:
+        NothingToRebuildError: no trade of that day is stored; the message says from when on they are.
+        TradesRemovedError: part of that day's trades is no longer stored.
+    """
+    bounds = {"exchange": exchange, "since": day, "until": day + _DAY}
+    before = _compared(connection, bounds)
+    if not before.numbers["trades"]:
+        raise NothingToRebuildError(_nothing(connection, exchange, day))
+    changed: Counter[str] = Counter()
+    for step in rebuild(connection, exchange, pairs, day, day + _DAY):
+        changed.update(step.changed)
+    kept = {(frame, source): count for frame, source, count in connection.execute(query("candles_kept"), bounds)}
+    return Rebuilt(before, _compared(connection, bounds), changed, kept)
+
+
+def candles_daily_rebuild(settings: Settings, today: date) -> dg.AssetsDefinition:
+    """The asset for these settings. `today` bounds the partitions: trades are kept for about a month."""
+
+    @dg.asset(
+        key=KEY,
+        deps=[TRADES],
+        partitions_def=daily_by_exchange(settings.exchanges, today),
+        group_name="history",
+        kinds={"python", "postgres"},
+        owners=MARKET_OWNERS,
+        tags={"layer": "batch"},
+        # Not eager: trades arrive all the time, a day is made anew once, when it is over and its trades are sound.
+        automation_condition=(
+            dg.AutomationCondition.on_missing() & dg.AutomationCondition.all_deps_blocking_checks_passed()
+        ),
+        check_specs=[
+            dg.AssetCheckSpec(
+                UNCHANGED,
+                asset=KEY,
+                description="After the rebuild every 1m candle of the day equals its trades.",
+            )
+        ],
+        metadata=code("assets/candles.py", "cryptoviz/rebuild.py", "sql/functions/candles.sql"),
+    )
+    def candles_daily_rebuild(
+        context: dg.AssetExecutionContext, database: Database
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        """The candles of one UTC day and exchange, made anew in the table `candles` from the trades in `trade_data`.
+
+        Materialize a partition to rerun that day; choose a range to backfill. Safe to repeat: what has not changed is
+        not written, candles that came over REST stay. It also runs by itself for each day that has ended, once the
+        blocking checks of `trade_data` pass. A day whose trades are no longer stored (they are kept 30 days) is
+        refused and keeps its candles.
+        """
+        chosen = _chosen(context.partition_key)
+        began, day = time.monotonic(), datetime.fromisoformat(chosen[DATE]).replace(tzinfo=UTC)
+        exchange = chosen[EXCHANGE]
+        try:
+            with database.writer() as connection:
+                done = rebuild_day(connection, exchange, settings.pairs(exchange), day)
+        except (NothingToRebuildError, TradesRemovedError) as error:
+            raise dg.Failure(f"{exchange}, {chosen[DATE]}: {error}", allow_retries=False) from error
+        yield dg.MaterializeResult(
+            metadata=_metadata(done, time.monotonic() - began),
+            check_results=[
+                dg.AssetCheckResult(
+                    passed=done.after.passed,
+                    check_name=UNCHANGED,
+                    severity=dg.AssetCheckSeverity.ERROR,
+                    description=done.after.words,
+                    metadata=dict(done.after.numbers),
+                )
+            ],
+        )
+
+    return candles_daily_rebuild
+
+
+def _chosen(partition_key: str) -> Mapping[str, str]:
+    if not isinstance(partition_key, dg.MultiPartitionKey):
+        raise TypeError(f"{partition_key} names no day and exchange")
+    return partition_key.keys_by_dimension
+
+
+def _compared(connection: "Connection[Any]", bounds: Mapping[str, Any]) -> Verdict:
+    from psycopg.rows import dict_row  # noqa: PLC0415 - loading the code location needs no driver
+
+    cursor = connection.cursor(row_factory=dict_row)
+    return equal(cursor.execute(query("candles_differing"), bounds).fetchall())
+
+
+def _nothing(connection: "Connection[Any]", exchange: str, day: datetime) -> str:
+    row = connection.execute(query("oldest_trade"), {"exchange": exchange}).fetchone()
+    oldest = row[0] if row else None
+    if oldest is None:
+        return "no trade is stored at all. Start the collector first."
+    if oldest > day:
+        return (
+            f"its trades are not stored (the oldest is of {oldest:%Y-%m-%d %H:%M} UTC). Its candles stay as they are."
+        )
+    return "no trade of that day is stored. Its candles stay as they are."
+
+
+def _metadata(done: Rebuilt, seconds: float) -> dict[str, Any]:
+    return {
+        "trades": done.before.numbers["trades"],
+        "dagster/row_count": sum(done.kept.values()),
+        "differences found": done.before.numbers["differing"],
+        "differences left": done.after.numbers["differing"],
+        "candles changed": sum(done.changed.values()),
+        **{f"changed {frame}": count for frame, count in sorted(done.changed.items())},
+        "candles over REST, left alone": sum(
+            count for (_frame, source), count in done.kept.items() if source == "rest"
+        ),
+        "seconds": round(seconds, 2),
+        **({"first differences": _preview(done.before.rows)} if done.before.rows else {}),
+    }
+
+
+def _preview(rows: Sequence[Row]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [dg.TableRecord({name: None if row[name] is None else str(row[name]) for name in _COLUMNS}) for row in rows],
+        schema=dg.TableSchema([dg.TableColumn(name) for name in _COLUMNS]),
+    )

@@ -1,0 +1,199 @@
+"""The checks of the tables that streams fill: a statement over the recent window, and a judgement of its rows.
+
+    sql/queries/check_*.sql -> cryptoviz.quality -> AssetCheckResult with numbers
+
+All run in one run every five minutes, and each alone on demand. Those that block also hold back what Dagster computes
+from the table.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import dagster as dg
+
+from assets.tables import CANDLES, TRADE_GAPS, TRADES
+from cryptoviz import quality
+from cryptoviz.quality import Row, Verdict
+from cryptoviz.settings import Settings
+from cryptoviz.storage.queries import query
+from dagster_project.resources import Database, Sources
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+_LONGEST_STATEMENT: Final = "set statement_timeout = '60s'"
+_RECOMPUTED: Final = (timedelta(minutes=11), timedelta(minutes=1))
+"""The closed minutes that are compared with their trades: from and to so long ago."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One check. `blocking`: a failure with severity ERROR holds back what Dagster computes from the table."""
+
+    table: str
+    name: str
+    statement: str
+    judge: Callable[[Sequence[Row]], Verdict]
+    description: str
+    blocking: bool = False
+    parameters: Callable[[datetime], Mapping[str, Any]] = field(default=lambda _now: {})
+
+    @property
+    def key(self) -> dg.AssetCheckKey:
+        """What Dagster calls it."""
+        return dg.AssetCheckKey(dg.AssetKey(self.table), self.name)
+
+
+def gates(settings: Settings, sent: Callable[[], Mapping[tuple[str, str], int]]) -> list[Gate]:
+    """Every check, for these settings; `sent` asks the sources that count what they sent."""
+    series = [(exchange, pair) for exchange in settings.exchanges for pair in settings.pairs(exchange)]
+    asked = {"exchanges": [exchange for exchange, _ in series], "pairs": [pair for _, pair in series]}
+    return [
+        *(
+            Gate(
+                table,
+                "fresh",
+                "pair_freshness",
+                partial(quality.fresh, age=age),
+                "Every exchange has new rows. The table shows each pair, the latest last heard of first.",
+                parameters=lambda _now: asked,
+            )
+            for table, age in ((TRADES, "trade_age"), ("ticker_data", "ticker_age"))
+        ),
+        Gate(
+            TRADES,
+            "unique",
+            "check_duplicate_trades",
+            quality.unique,
+            "No trade of the last hour is stored twice, not even under another timestamp.",
+            blocking=True,
+        ),
+        Gate(
+            TRADES,
+            "sent_equals_stored",
+            "check_stored_trades",
+            lambda rows: quality.complete(rows, sent()),
+            "The ids of the last hour have no hole that is not known, and what the simulators count as sent is stored.",
+            blocking=True,
+        ),
+        Gate(TRADE_GAPS, "healed", "check_open_gaps", quality.healed, "No gap in the trades stays open for long."),
+        *(
+            Gate(
+                table,
+                "possible",
+                "check_candle_bounds",
+                quality.bounds,
+                "In every candle of the last day open and close lie between low and high, and the window fits.",
+                blocking=True,
+                parameters=lambda _now, table=table: {"relation": table},  # type: ignore[misc]
+            )
+            for table in (CANDLES, "exchange_candles")
+        ),
+        Gate(
+            CANDLES,
+            "no_jumps",
+            "check_price_jumps",
+            quality.jumps,
+            f"No close of the last hour is more than {quality.JUMP_PERCENT:.0f} % away from the one before.",
+        ),
+        Gate(
+            CANDLES,
+            "closed",
+            "check_closed_candles",
+            quality.closed,
+            "Every minute of the last hour that has trades has its closed 1m candle.",
+            blocking=True,
+        ),
+        Gate(
+            CANDLES,
+            "wholes_equal_parts",
+            "check_candle_parts",
+            quality.parts,
+            "The closed 5m, 15m and 1h candles of the last two hours are what their 1m candles come to.",
+            blocking=True,
+        ),
+        Gate(
+            CANDLES,
+            "equal_trades",
+            "candles_differing",
+            quality.equal,
+            "The 1m candles of the last ten closed minutes are what their trades come to.",
+            blocking=True,
+            parameters=_last_minutes,
+        ),
+    ]
+
+
+def table_checks(settings: Settings) -> dg.AssetChecksDefinition:
+    """The checks of the tables, for these settings."""
+
+    def declared() -> dict[dg.AssetCheckKey, Gate]:
+        return {gate.key: gate for gate in gates(settings, dict)}
+
+    @dg.multi_asset_check(
+        name="judge_tables",
+        specs=[
+            dg.AssetCheckSpec(
+                gate.name,
+                asset=gate.table,
+                description=gate.description,
+                blocking=gate.blocking,
+                metadata={"statement": f"sql/queries/{gate.statement}.sql"},
+            )
+            for gate in declared().values()
+        ],
+        can_subset=True,
+        description="Judges the recent rows of the tables that streams fill.",
+    )
+    def judge_tables(
+        context: dg.AssetCheckExecutionContext, database: Database, sources: Sources
+    ) -> Iterator[dg.AssetCheckResult]:
+        with database.reader() as connection:
+            connection.execute(_LONGEST_STATEMENT)
+            for gate in gates(settings, sources.sent):
+                if gate.key in context.selected_asset_check_keys:
+                    verdict = evaluate(gate, connection, datetime.now(UTC))
+                    if not verdict.passed:
+                        context.log.warning("%s %s: %s", gate.table, gate.name, verdict.words)
+                    yield result(gate, verdict)
+
+    return judge_tables
+
+
+def evaluate(gate: Gate, connection: "Connection[Any]", now: datetime) -> Verdict:
+    """Run the statement of a check and judge its rows."""
+    from psycopg.rows import dict_row  # noqa: PLC0415 - loading the code location needs no driver
+
+    cursor = connection.cursor(row_factory=dict_row)
+    return gate.judge(cursor.execute(query(gate.statement), gate.parameters(now)).fetchall())
+
+
+def result(gate: Gate, verdict: Verdict) -> dg.AssetCheckResult:
+    """A verdict in Dagster's words."""
+    return dg.AssetCheckResult(
+        passed=verdict.passed,
+        check_name=gate.name,
+        asset_key=gate.table,
+        severity=dg.AssetCheckSeverity.ERROR if verdict.severe else dg.AssetCheckSeverity.WARN,
+        description=verdict.words,
+        metadata={**verdict.numbers, **({"rows": _table(verdict.rows)} if verdict.rows else {})},
+    )
+
+
+def _table(rows: Sequence[Row]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [dg.TableRecord({name: _plain(value) for name, value in row.items()}) for row in rows],
+        schema=dg.TableSchema([dg.TableColumn(name) for name in rows[0]]),
+    )
+
+
+def _plain(value: object) -> str | int | float | None:
+    return value if isinstance(value, str | int | float) or value is None else str(value)
+
+
+def _last_minutes(now: datetime) -> Mapping[str, Any]:
+    minute = now.replace(second=0, microsecond=0)
+    return {"exchange": None, "since": minute - _RECOMPUTED[0], "until": minute - _RECOMPUTED[1]}

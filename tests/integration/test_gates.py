@@ -1,0 +1,353 @@
+"""Every check of the tables passes on sound rows and fails on rows planted to violate it, in a real database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.candles import KEY, candles_daily_rebuild
+from assets.gates import evaluate, gates, table_checks
+from cryptoviz.quality import Verdict
+from cryptoviz.settings import Role, Settings
+from cryptoviz.storage.database import connect
+from dagster_project.jobs.checks import CHECKED
+from dagster_project.resources import Database, Sources
+
+pytestmark = pytest.mark.services
+
+PAIRS = {"kraken": ["BTC/USD"], "binance": ["BTC/USDT"]}
+TRADES = """insert into trade_data (timestamp, exchange, pair, trade_id, price, volume, side)
+select %(until)s::timestamptz - id * interval '15 seconds', exchange, pair, 100000 - id, 100 + id %% 5, 1, 'buy'
+from generate_series(0, %(count)s - 1) id,
+     (values ('kraken', 'BTC/USD'), ('binance', 'BTC/USDT')) given (exchange, pair)"""
+TICKERS = """insert into ticker_data (timestamp, exchange, pair, last)
+select distinct on (exchange, pair) timestamp, exchange, pair, price from trade_data order by 2, 3, 1 desc"""
+CANDLES = """select refresh_candles(array_agg(exchange), array_agg(pair), array_agg(minute))
+from (
+    select distinct exchange, pair, date_trunc('minute', timestamp) from trade_data
+) touched (exchange, pair, minute)"""
+COPY = "insert into {0} select * from candles where timeframe = '1m'"
+NEWEST_HOUR = "window_start > now() - interval '40 minutes' and window_end < now() - interval '10 minutes'"
+CLOSED = (
+    "timeframe = '1m' and window_end < now() - interval '3 minutes' and window_start > now() - interval '8 minutes'"
+)
+
+
+class OurDatabase(Database):
+    """The database of the test."""
+
+    @contextmanager
+    def reader(self) -> Iterator[Any]:
+        with connect(Role.READER, SETTINGS[-1], autocommit=True) as connection:
+            yield connection
+
+    @contextmanager
+    def writer(self) -> Iterator[Any]:
+        with connect(Role.WRITER, SETTINGS[-1], autocommit=True) as connection:
+            yield connection
+
+
+class SilentSources(Sources):
+    """Sources that do not count."""
+
+    def sent(self) -> dict[tuple[str, str], int]:
+        return {}
+
+
+SETTINGS: list[Settings] = []
+"""The settings of the test under way, for the resource above: Dagster makes its own copy of it."""
+
+
+def configured(database: Settings) -> Settings:
+    return database.model_copy(update={f"{name}_pairs": pairs for name, pairs in PAIRS.items()})
+
+
+@pytest.fixture
+def sound(database: Settings) -> Iterator[Settings]:
+    """Three hours of trades every 15 seconds up to now, with their candles."""
+    settings = configured(database)
+    with connect(Role.OWNER, settings, autocommit=True) as owner:
+        owner.execute(TRADES, {"until": datetime.now(UTC), "count": 3 * 240})
+        owner.execute(TICKERS)
+        owner.execute(CANDLES)
+        owner.execute(COPY.format("exchange_candles"))  # type: ignore[arg-type]
+    SETTINGS.append(settings)
+    yield settings
+    SETTINGS.pop()
+
+
+def verdicts(settings: Settings, sent: Mapping[tuple[str, str], int] | None = None) -> dict[str, Verdict]:
+    with connect(Role.READER, settings, autocommit=True) as reader:
+        return {
+            f"{gate.table}.{gate.name}": evaluate(gate, reader, datetime.now(UTC))
+            for gate in gates(settings, lambda: sent or {})
+        }
+
+
+def failed(found: Mapping[str, Verdict]) -> dict[str, bool]:
+    """The checks that failed -> whether as an error."""
+    return {name: verdict.severe for name, verdict in found.items() if not verdict.passed}
+
+
+def plant(settings: Settings, *statements: str) -> None:
+    with connect(Role.OWNER, settings, autocommit=True) as owner:
+        for statement in statements:
+            assert owner.execute(statement).rowcount, f"nothing planted by {statement}"  # type: ignore[arg-type]
+
+
+def test_sound_rows_pass_every_check_and_were_looked_at(sound: Settings) -> None:
+    found = verdicts(sound, {("kraken", "BTC/USD"): 100_000})
+    assert failed(found) == {}
+    assert found["trade_data.unique"].numbers["trades"] == pytest.approx(480, abs=4)
+    assert found["trade_data.sent_equals_stored"].numbers["stored"] == pytest.approx(476, abs=6)
+    assert found["candles.possible"].numbers["candles"] > 360
+    assert found["exchange_candles.possible"].numbers["candles"] >= 360
+    assert found["candles.closed"].numbers["minutes"] >= 116
+    assert found["candles.wholes_equal_parts"].numbers["candles"] >= 60
+    assert found["candles.equal_trades"].numbers["candles"] == 20
+    assert found["candles.no_jumps"].numbers["candles"] >= 118
+    assert len(found["trade_data.fresh"].rows) == 2
+
+
+ERROR, WARNING = True, False
+
+
+@pytest.mark.parametrize(
+    ("check", "severe", "statements"),
+    [
+        (
+            "trade_data.fresh",
+            ERROR,
+            ["delete from trade_data where exchange = 'kraken' and timestamp > now() - interval '11 minutes'"],
+        ),
+        (
+            "trade_data.fresh",
+            WARNING,
+            ["delete from trade_data where exchange = 'kraken' and timestamp > now() - interval '3 minutes'"],
+        ),
+        ("ticker_data.fresh", ERROR, ["delete from ticker_data where exchange = 'binance'"]),
+        (
+            "trade_data.unique",
+            ERROR,
+            [
+                "insert into trade_data select timestamp + interval '1 microsecond', exchange, pair, trade_id, price, "
+                "volume, side from trade_data where trade_id = 99990"
+            ],
+        ),
+        (
+            "trade_data.sent_equals_stored",
+            ERROR,
+            ["delete from trade_data where trade_id between 99900 and 99904 and exchange = 'kraken'"],
+        ),
+        (
+            "trade_data.sent_equals_stored",
+            WARNING,
+            [
+                "delete from trade_data where trade_id between 99900 and 99904 and exchange = 'kraken'",
+                "insert into trade_gaps (exchange, pair, first_missing_id, last_missing_id, status) "
+                "values ('kraken', 'BTC/USD', 99900, 99904, 'healing')",
+            ],
+        ),
+        (
+            "trade_gaps.healed",
+            ERROR,
+            [
+                "insert into trade_gaps (exchange, pair, first_missing_id, last_missing_id, status, detected_at) "
+                "values ('kraken', 'BTC/USD', 1, 5, 'failed', now() - interval '2 hours')"
+            ],
+        ),
+        (
+            "trade_gaps.healed",
+            WARNING,
+            [
+                "insert into trade_gaps (exchange, pair, first_missing_id, last_missing_id, detected_at) "
+                "values ('kraken', 'BTC/USD', 1, 5, now() - interval '20 minutes')"
+            ],
+        ),
+        (
+            "exchange_candles.possible",
+            ERROR,
+            [f"update exchange_candles set high = low, close = low * 2 where {NEWEST_HOUR}"],
+        ),
+        (
+            "candles.possible",
+            ERROR,
+            [
+                "update candles set window_end = window_end + interval '1 minute' where timeframe = '1m' "
+                f"and {NEWEST_HOUR}"
+            ],
+        ),
+        (
+            "candles.no_jumps",
+            WARNING,
+            [f"update candles set close = close * 1.2, high = high * 2 where {CLOSED} and exchange = 'kraken'"],
+        ),
+        ("candles.closed", ERROR, [f"update candles set closed = false where timeframe = '1m' and {NEWEST_HOUR}"]),
+        ("candles.closed", ERROR, [f"delete from candles where timeframe = '1m' and {NEWEST_HOUR}"]),
+        (
+            "candles.wholes_equal_parts",
+            ERROR,
+            [f"update candles set volume = volume + 1 where timeframe = '15m' and {NEWEST_HOUR}"],
+        ),
+        ("candles.equal_trades", ERROR, [f"update candles set volume = volume + 1 where {CLOSED}"]),
+        ("candles.equal_trades", ERROR, [f"delete from candles where {CLOSED}"]),
+    ],
+)
+def test_planted_rows_are_found(sound: Settings, check: str, severe: bool, statements: list[str]) -> None:
+    with connect(Role.OWNER, sound, autocommit=True) as owner:
+        for table in ("candles", "exchange_candles"):
+            owner.execute(f"alter table {table} drop constraint {table}_check1")  # type: ignore[arg-type]
+    plant(sound, *statements)
+    found = verdicts(sound)
+    assert failed(found).get(check) == severe
+    assert found[check].words
+
+
+def test_what_the_source_sent_last_must_be_stored(sound: Settings) -> None:
+    sent = {("kraken", "BTC/USD"): 100_007}
+    assert failed(verdicts(sound, sent)) == {}, "what was sent just now may be under way"
+    plant(sound, "delete from trade_data where timestamp > now() - interval '90 seconds'")
+    found = verdicts(sound, sent)["trade_data.sent_equals_stored"]
+    assert not found.passed
+    assert found.severe
+    assert found.numbers["outstanding"] >= 7
+
+
+def test_an_explained_gap_is_no_fault(sound: Settings) -> None:
+    plant(
+        sound,
+        "delete from trade_data where trade_id between 99900 and 99904 and exchange = 'kraken'",
+        "insert into trade_gaps (exchange, pair, first_missing_id, last_missing_id, label, status, healed_at) "
+        "values ('kraken', 'BTC/USD', 99900, 99904, 'source_missing', 'explained', now())",
+    )
+    assert verdicts(sound)["trade_data.sent_equals_stored"].passed
+
+
+def test_candles_from_rest_are_not_held_against_the_trades(sound: Settings) -> None:
+    plant(sound, f"update candles set volume = volume + 1, source = 'rest' where {CLOSED}")
+    assert verdicts(sound)["candles.equal_trades"].passed
+
+
+def test_one_run_judges_all_tables_and_a_selection_only_what_was_asked(sound: Settings) -> None:
+    plant(sound, f"update candles set volume = volume + 1 where {CLOSED}")
+    checks = table_checks(sound)
+    nodes = [dg.AssetSpec(name) for name in CHECKED]
+    resources = {"database": OurDatabase(), "sources": SilentSources()}
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = dg.materialize(
+            [*nodes, checks],
+            instance=instance,
+            resources=resources,
+            selection=dg.AssetSelection.all_asset_checks(),
+            raise_on_error=False,
+        )
+        assert not run.success, "a blocking check that fails must not go unnoticed"
+        results = {(one.asset_key.to_user_string(), one.check_name): one for one in run.get_asset_check_evaluations()}
+        assert results.keys() == {(gate.table, gate.name) for gate in gates(sound, dict)}
+        bad = results["candles", "equal_trades"]
+        assert (bad.passed, bad.severity, bad.blocking) == (False, dg.AssetCheckSeverity.ERROR, True)
+        assert bad.metadata["differing"].value > 0
+        assert isinstance(bad.metadata["rows"], dg.TableMetadataValue)
+        one = dg.materialize(
+            [*nodes, checks],
+            instance=instance,
+            resources=resources,
+            selection=dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("candles"), "closed")),
+        )
+        assert [found.check_name for found in one.get_asset_check_evaluations()] == ["closed"]
+
+
+DAY = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@pytest.fixture
+def yesterday(database: Settings) -> Iterator[Settings]:
+    """One whole day of trades, and a minute of the days beside it, with their candles."""
+    settings = configured(database)
+    with connect(Role.OWNER, settings, autocommit=True) as owner:
+        owner.execute(TRADES, {"until": DAY + timedelta(days=1, seconds=15), "count": 24 * 240 + 3})
+        owner.execute(CANDLES)
+    SETTINGS.append(settings)
+    yield settings
+    SETTINGS.pop()
+
+
+def rerun(settings: Settings, partition: str) -> dg.ExecuteInProcessResult:
+    with dg.DagsterInstance.ephemeral() as instance:
+        return dg.materialize(
+            [dg.AssetSpec("trade_data"), candles_daily_rebuild(settings, date(2026, 11, 21))],
+            selection=dg.AssetSelection.assets(KEY),
+            instance=instance,
+            partition_key=dg.MultiPartitionKey({"date": partition, "exchange": "kraken"}),
+            resources={"database": OurDatabase()},
+            raise_on_error=False,
+        )
+
+
+def candles(settings: Settings) -> list[tuple[Any, ...]]:
+    with connect(Role.READER, settings) as reader:
+        return reader.execute(
+            "select window_start, exchange, timeframe, open, high, low, close, volume, trade_count, closed, source "
+            "from candles order by 1, 2, 3"
+        ).fetchall()
+
+
+def numbers(run: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    (event,) = run.asset_materializations_for_node("candles_daily_rebuild")
+    return {name: value.value for name, value in event.metadata.items()}
+
+
+def test_a_day_is_rebuilt_and_tells_what_it_found(yesterday: Settings) -> None:
+    sound = candles(yesterday)
+    plant(
+        yesterday,
+        "update candles set volume = 99 where exchange = 'kraken' and timeframe = '1m' "
+        "and window_start between '2026-11-20 05:00Z' and '2026-11-20 05:02Z'",
+        "delete from candles where exchange = 'kraken' and timeframe in ('1m', '5m') "
+        "and window_start between '2026-11-20 06:00Z' and '2026-11-20 06:01Z'",
+    )
+    run = rerun(yesterday, "2026-11-20")
+    assert run.success
+    assert candles(yesterday) == sound
+    told = numbers(run)
+    assert (told["differences found"], told["differences left"]) == (5, 0)
+    assert (told["changed 1m"], told["changed 5m"]) == (5, 1)
+    assert told["trades"] == 24 * 240
+    assert told["dagster/row_count"] == 1440 + 288 + 96 + 24 + 1
+    assert numbers(rerun(yesterday, "2026-11-20"))["candles changed"] == 0
+
+
+def test_candles_over_rest_are_left_alone(yesterday: Settings) -> None:
+    plant(
+        yesterday,
+        "update candles set volume = 7, source = 'rest' where exchange = 'kraken' and timeframe = '1m' "
+        "and window_start = '2026-11-20 05:00Z'",
+    )
+    told = numbers(rerun(yesterday, "2026-11-20"))
+    assert told["candles over REST, left alone"] == 1
+    assert told["differences found"] == 0
+    assert (datetime(2026, 11, 20, 5, tzinfo=UTC), 7, "rest") in [
+        (row[0], row[7], row[10]) for row in candles(yesterday)
+    ]
+
+
+def failure(run: dg.ExecuteInProcessResult) -> str:
+    assert not run.success
+    (event,) = (event for event in run.all_events if event.is_step_failure)
+    assert event.step_failure_data.user_failure_data is not None
+    return str(event.step_failure_data.user_failure_data.description)
+
+
+def test_a_day_whose_trades_are_gone_is_refused_and_keeps_its_candles(yesterday: Settings) -> None:
+    before = candles(yesterday)
+    assert "its trades are not stored (the oldest is of 2026-11-19 23:59 UTC)" in failure(
+        rerun(yesterday, "2026-11-18")
+    )
+    plant(yesterday, "delete from trade_data where timestamp between '2026-11-20 03:00Z' and '2026-11-20 04:00Z'")
+    assert "no longer stored: BTC/USD: 60 minutes, the first 2026-11-20 03:0" in failure(rerun(yesterday, "2026-11-20"))
+    assert candles(yesterday) == before
