@@ -316,6 +316,9 @@ def _findings(
         yield Verdict.WAITING, f"the broker does not answer; {lag} messages wait in the buffer"
     if facts.progress_age is not None and facts.progress_age > bounds.stuck_s and lag > 0:
         yield Verdict.STUCK, f"no progress for {facts.progress_age:.0f} s with {lag} messages to go"
+    if behind and facts.progress_age is None and (facts.uptime or 0) < bounds.start_s:
+        # A restart would only throw away what a slow machine has done so far.
+        yield Verdict.STARTING, "its first batch is under way"
     if behind:
         yield Verdict.STUCK, f"trades that were sent are not stored: {_some(behind)}"
     if memory.disconnected > 1:

@@ -169,6 +169,14 @@ def test_trades_that_were_heard_and_not_stored_are_noticed_at_the_second_look() 
     assert (ingestion.verdict, ingestion.restart) == (Verdict.STUCK, True)
 
 
+def test_a_first_batch_that_takes_long_is_waited_for() -> None:
+    late = ["kraken:DOGE/USD"]
+    early = decide(running(progress_age=None, uptime=BOUNDS.start_s - 1), Memory(), BOUNDS, NOW, behind=late)
+    assert (early.verdict, early.restart) == (Verdict.STARTING, False)
+    never = decide(running(progress_age=None, uptime=BOUNDS.start_s + 1), Memory(), BOUNDS, NOW, behind=late)
+    assert (never.verdict, never.restart) == (Verdict.STUCK, True)
+
+
 def test_the_first_trade_after_a_pause_is_no_lag() -> None:
     memory = decide(collecting(PairFacts("DOGE/USD", 300, 300, 0.1, 300, 10)), Memory(), BOUNDS, NOW).memory
     after = decide(collecting(PairFacts("DOGE/USD", 30, 300, 30, 300, 10)), memory, BOUNDS, NOW + 30).memory
