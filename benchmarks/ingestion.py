@@ -15,9 +15,8 @@ import os
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
@@ -26,14 +25,14 @@ from pyspark.sql import functions as F  # noqa: N812 - the name that every Spark
 from benchmarks.latency import ingestion, wait_for_rows
 from benchmarks.sink import empty, jdbc_append, server_copy, trades
 from benchmarks.stage import Stage, children, median, peak_memory_mb, stage
-from cryptoviz.bus import Producer
+from cryptoviz.bus import Producer, offsets
 from cryptoviz.records import Trade
 from cryptoviz.stack.jars import bench_jars
 from cryptoviz.topics import TOPICS
 from streaming.rows import copy_line
 from streaming.schemas import spark_schema
 from streaming.session import session
-from streaming.sources import messages
+from streaming.sources import kafka_options
 
 _COLUMNS = list(TOPICS["rawtrade"].columns())
 
@@ -53,10 +52,18 @@ def load_topic(one: Stage, rows: int, shift: timedelta) -> Path:
     return file
 
 
+def ends(one: Stage) -> dict[str, dict[str, int]]:
+    """Where the topic ends now, as Spark wants offsets written."""
+    held = offsets(one.settings, ["rawtrade"])
+    return {topic: {str(number): kept.stop for number, kept in parts.items()} for topic, parts in held.items()}
+
+
 def catch_up(one: Stage, rows: int, runs: int) -> tuple[list[float], list[float], dict[str, float]]:
     """Seconds of the job and of the server's COPY for the same rows, run by run, and the job's memory."""
     job_seconds, copy_seconds = [], []
-    with ingestion(one, one.server_folder / "ingestion.log") as job:
+    log = one.server_folder / "ingestion.log"
+    # The runner is stopped with the rest, and must not take that for a hang when it goes on.
+    with ingestion(one, log, CRYPTOVIZ_STREAM_HANG_S="600", CRYPTOVIZ_STREAM_STALL_S="600") as job:
         load_topic(one, 1000, timedelta(days=5))
         wait_for_rows(one, 1000, 180)
         for run in range(runs + 1):
@@ -69,21 +76,31 @@ def catch_up(one: Stage, rows: int, runs: int) -> tuple[list[float], list[float]
             empty(one)
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
-            started = time.perf_counter()
+            resumed = datetime.now(UTC)
             wait_for_rows(one, rows, 600)
-            job_seconds.append(time.perf_counter() - started)
+            job_seconds.append((last_commit(one) - resumed).total_seconds())
         memory = {f"{pid} {_name(pid)}": peak_memory_mb(pid) for pid in [job.pid, *children(job.pid)]}
     return job_seconds[1:], copy_seconds[1:], memory
+
+
+def last_commit(one: Stage) -> datetime:
+    """When the newest of the transactions that stored the trades was committed, by PostgreSQL's own clock."""
+    with one.connect() as connection:
+        statement = (
+            "SELECT max(pg_xact_commit_timestamp(id)) FROM (SELECT DISTINCT xmin AS id FROM trade_data) AS stored"
+        )
+        return connection.execute(statement).fetchone()[0]  # type: ignore[index, return-value]
 
 
 def _name(pid: int) -> str:
     return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
-def jdbc_job(one: Stage, spark: SparkSession, run: int) -> float:
-    """The same topic through Spark's JDBC writer; returns rows a second."""
+def jdbc_job(one: Stage, spark: SparkSession, run: int, begin: dict[str, dict[str, int]]) -> float:
+    """The topic from `begin` on through Spark's JDBC writer; returns rows a second."""
     empty(one)
-    source = messages(spark, one.settings, ["rawtrade"])
+    options = kafka_options(one.settings) | {"subscribe": "rawtrade", "startingOffsets": json.dumps(begin)}
+    source = spark.readStream.format("kafka").options(**options).load()
     record = F.from_json(F.col("value").cast("string"), spark_schema(Trade)).alias("record")
     decoded = source.select(record).select("record.*").select(*_COLUMNS)
 
@@ -105,8 +122,10 @@ def measure(rows: int, runs: int) -> None:
     timed: Callable[[list[float]], float] = lambda seconds: rows / median(seconds)  # noqa: E731
     with stage() as one:
         job_seconds, copy_seconds, memory = catch_up(one, rows, runs)
+        before = ends(one)
+        load_topic(one, rows, timedelta(hours=2 * runs))
         spark = session(one.settings, "benchmark", bench_jars(one.settings))
-        jdbc = median([jdbc_job(one, spark, run) for run in range(runs + 1)][1:])
+        jdbc = median([jdbc_job(one, spark, run, before) for run in range(runs + 1)][1:])
         spark.stop()
     rates = {"server COPY": timed(copy_seconds), "ingestion job": timed(job_seconds), "JDBC append job": jdbc}
     print(f"{'':>20} {'rows/s':>10} {'of COPY':>8} {'x JDBC':>8}")

@@ -88,13 +88,13 @@ def _ticker(exchange: str, pair: str, number: int) -> Ticker:
 
 
 @contextmanager
-def ingestion(one: Stage, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The ingestion job as the supervisor starts it."""
+def ingestion(one: Stage, log: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The ingestion job as the supervisor starts it, with further settings by their variables."""
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "streaming", "run", "ingestion"],
             cwd=PROJECT_ROOT,
-            env=os.environ | one.environment,
+            env=os.environ | one.environment | settings,
             stdout=out,
             stderr=out,
         )
@@ -116,7 +116,7 @@ def wait_for_rows(one: Stage, expected: int, timeout_s: float) -> None:
         while _count(connection) < expected:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{_count(connection)} of {expected} rows after {timeout_s} s")
-            time.sleep(0.5)
+            time.sleep(1)  # counting costs, too
 
 
 def _count(connection: object) -> int:
@@ -129,7 +129,7 @@ def _send(one: Stage, rate: int, seconds: float, ticker_share: float) -> dict[st
     done = subprocess.run(
         command, cwd=PROJECT_ROOT, env=os.environ | one.environment, stdout=subprocess.PIPE, check=True
     )
-    figures: dict[str, float] = json.loads(done.stdout)
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
 
@@ -150,7 +150,7 @@ def measure(rate: int, seconds: float, runs: int, ticker_share: float) -> bool:
         wait_for_rows(one, total, 120)
         total += int(_send(one, rate, 15, ticker_share)["sent"])  # warms the JIT compilers up
         wait_for_rows(one, total, 120)
-        pids = [job.pid, children(job.pid)[0]]  # the driver and its JVM; Python workers come and go
+        pids = [job.pid, *children(job.pid)]  # the runner, the driver, its JVM
         idle = sum(map(cpu_seconds, pids))
         time.sleep(10)
         print(f"idle: {(sum(map(cpu_seconds, pids)) - idle) * 10:.0f} % of a core")

@@ -13,7 +13,7 @@ from typing import Final
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the name that every Spark programme uses
 
-from cryptoviz.records import EARLIEST, MAX_FUTURE
+from cryptoviz.records import EARLIEST, MAX_FUTURE, Record
 from cryptoviz.topics import TOPICS, Topic
 from streaming.schemas import canonical_pattern
 
@@ -28,9 +28,14 @@ def copy_lines(messages: DataFrame) -> DataFrame:
     of `Topic.columns`; null where the codec has to judge. `key` and `value` are the message's, null where the line is
     there. `exchange`, `pair`, `minute` and `happened_at` say which candles a canonical trade touches.
     """
-    cut = messages.withColumn("cut", _cut(F.col("topic"), F.col("value")))
+    # A column of its own: within one expression Spark would apply the pattern to each message twice.
+    rearranged = messages.select(
+        "*", F.col("value").cast("string").alias("text"), _rearranged(F.col("topic"), F.col("text")).alias("new")
+    )
     fields = F.split("cut", "\t")
-    timed = cut.select(
+    timed = rearranged.select(
+        "*", F.when(F.col("text").startswith("{") & ~F.col("new").startswith("{"), F.col("new")).alias("cut")
+    ).select(
         "*",
         fields[0].try_cast("timestamp").alias("received_at"),
         fields[1].try_cast("timestamp").alias("happened_at"),
@@ -53,24 +58,29 @@ def copy_lines(messages: DataFrame) -> DataFrame:
     )
 
 
-def _cut(topic: Column, value: Column) -> Column:
-    """The COPY line of a canonical message; null for any other."""
+def _rearranged(topic: Column, text: Column) -> Column:
+    """One pass of the pattern validates and rearranges; a text that does not match comes back unchanged."""
     branches = reduce(
-        lambda chain, name: chain.when(topic == name, _line(TOPICS[name], value.cast("string"))),
+        lambda chain, name: chain.when(
+            topic == name,
+            F.regexp_replace(text, canonical_pattern(_record(TOPICS[name]), NATIVE[name]), _line(TOPICS[name])),
+        ),
         NATIVE,
         F,
     )
     return branches.otherwise(None)
 
 
-def _line(topic: Topic, text: Column) -> Column:
-    """One pass of the pattern validates and rearranges; a text that does not match comes back unchanged."""
+def _line(topic: Topic) -> str:
+    """The COPY line of a canonical message, its values as the groups of the pattern."""
+    fields = _record(topic).__struct_fields__
+    return "\t".join(f"${fields.index(source) + 1}" for source in topic.columns().values()) + "\n"
+
+
+def _record(topic: Topic) -> type[Record]:
     if topic.record is None:
         raise TypeError(f"{topic.name} has no record")
-    fields = topic.record.__struct_fields__
-    line = "\t".join(f"${fields.index(source) + 1}" for source in topic.columns().values()) + "\n"
-    cut = F.regexp_replace(text, canonical_pattern(topic.record, NATIVE[topic.name]), line)
-    return F.when(text.startswith("{") & ~cut.startswith("{"), cut)
+    return topic.record
 
 
 def _possible(instant: str, received_at: str) -> Column:
