@@ -159,6 +159,9 @@ def table_checks(settings: Settings) -> dg.AssetChecksDefinition:
                     if not verdict.passed:
                         context.log.warning("%s %s: %s", gate.table, gate.name, verdict.words)
                     yield result(gate, verdict)
+                    # The tables are reported without a run every minute, and Dagster takes a check of another run
+                    # than the latest report for one of older rows: said without a run too, the verdict stands.
+                    context.instance.report_runless_asset_event(standing(gate, verdict))
 
     return judge_tables
 
@@ -172,15 +175,36 @@ def evaluate(gate: Gate, connection: "Connection[Any]", now: datetime) -> Verdic
 
 
 def result(gate: Gate, verdict: Verdict) -> dg.AssetCheckResult:
-    """A verdict in Dagster's words."""
+    """A verdict as the outcome of a run."""
     return dg.AssetCheckResult(
         passed=verdict.passed,
         check_name=gate.name,
         asset_key=gate.table,
-        severity=dg.AssetCheckSeverity.ERROR if verdict.severe else dg.AssetCheckSeverity.WARN,
+        severity=_severity(verdict),
         description=verdict.words,
-        metadata={**verdict.numbers, **({"rows": _table(verdict.rows)} if verdict.rows else {})},
+        metadata=_metadata(verdict),
     )
+
+
+def standing(gate: Gate, verdict: Verdict) -> dg.AssetCheckEvaluation:
+    """A verdict that stands until the next one, whatever the table reports meanwhile."""
+    return dg.AssetCheckEvaluation(
+        asset_key=gate.key.asset_key,
+        check_name=gate.name,
+        passed=verdict.passed,
+        severity=_severity(verdict),
+        description=verdict.words,
+        metadata=_metadata(verdict),
+        blocking=gate.blocking,
+    )
+
+
+def _severity(verdict: Verdict) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if verdict.severe else dg.AssetCheckSeverity.WARN
+
+
+def _metadata(verdict: Verdict) -> dict[str, Any]:
+    return {**verdict.numbers, **({"rows": _table(verdict.rows)} if verdict.rows else {})}
 
 
 def _table(rows: Sequence[Row]) -> dg.TableMetadataValue:

@@ -1,4 +1,4 @@
-"""Say in the graph what every topic and table holds, as numbers over time.
+"""Say in the graph what every exchange sends and every topic and table holds, as numbers over time.
 
     database, broker -> figures -> reports (advanced: a materialization; else: an observation) -> event log
 
@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -116,6 +116,17 @@ def table_figures(connection: Connection[Any]) -> list[Figures]:
     ]
 
 
+def exchange_figures(connection: Connection[Any]) -> list[Figures]:
+    """What was heard of each exchange within the last minute; one that was silent is left out."""
+    now = datetime.now(UTC)
+    return [
+        Figures(dg.AssetKey(exchange), int(heard.timestamp() * 1_000_000), numbers, heard)
+        for exchange, trades, tickers, *ages in connection.execute(query("live_figures"))
+        for heard in (now - timedelta(seconds=min(age for age in ages if age is not None)),)
+        for numbers in ({"trades in the last minute": trades, "tickers in the last minute": tickers},)
+    ]
+
+
 def topic_figures(offsets: Mapping[str, Mapping[int, range]]) -> list[Figures]:
     """What the topics hold now, from the offsets held of each partition."""
     return [
@@ -132,7 +143,9 @@ def topic_figures(offsets: Mapping[str, Mapping[int, range]]) -> list[Figures]:
 @dg.sensor(
     minimum_interval_seconds=INTERVAL_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Reports rows, newest time, age and size of the tables, and the messages of the topics.",
+    description=(
+        "Reports rows, newest time, age and size of the tables, the messages of the topics, and what the exchanges sent."
+    ),
 )
 def observe_tables(
     context: dg.SensorEvaluationContext, database: Database, broker: Broker
@@ -145,7 +158,9 @@ def observe_tables(
     return dg.SensorResult(
         asset_events=[_event(report) for report in due],
         cursor=json.dumps({name: asdict(seen) for name, seen in remembered.items()}),
-        skip_reason=dg.SkipReason("; ".join([f"reported {len(due)} of {len(figures)} topics and tables", *away])),
+        skip_reason=dg.SkipReason(
+            "; ".join([f"reported {len(due)} of {len(figures)} exchanges, topics and tables", *away])
+        ),
     )
 
 
@@ -158,6 +173,7 @@ def _reachable(database: Database, broker: Broker) -> tuple[list[Figures], list[
     away: list[str] = []
     try:
         with database.reader() as connection:
+            figures += exchange_figures(connection)
             figures += table_figures(connection)
     except psycopg.OperationalError as error:
         away.append(f"the database is away: {str(error).strip()}")

@@ -262,6 +262,48 @@ def test_one_run_judges_all_tables_and_a_selection_only_what_was_asked(sound: Se
         assert [found.check_name for found in one.get_asset_check_evaluations()] == ["closed"]
 
 
+def test_verdicts_stand_while_the_tables_are_reported_and_let_dependents_react(sound: Settings) -> None:
+    checks, rebuilt = table_checks(sound), candles_daily_rebuild(sound, date(2026, 11, 21))
+    definitions = dg.Definitions(
+        assets=[*(dg.AssetSpec(name) for name in CHECKED), rebuilt],
+        asset_checks=[checks],
+        resources={"database": OurDatabase(), "sources": SilentSources()},
+    )
+    trades = dg.AssetKey("trade_data")
+    blocking = [gate.key for gate in gates(sound, dict) if gate.table == "trade_data" and gate.blocking]
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def judge() -> None:
+            job = definitions.resolve_implicit_global_asset_job_def()
+            selected = [gate.key for gate in gates(sound, dict)]
+            job.get_subset(asset_selection=set(), asset_check_selection=set(selected)).execute_in_process(
+                instance=instance, raise_on_error=False
+            )
+            instance.report_runless_asset_event(dg.AssetMaterialization(trades))
+
+        def requested(cursor: Any, at: datetime) -> Any:
+            return dg.evaluate_automation_conditions(
+                definitions, instance, asset_selection=dg.AssetSelection.assets(KEY), cursor=cursor, evaluation_time=at
+            )
+
+        instance.report_runless_asset_event(dg.AssetMaterialization(trades))
+        judge()
+        records = [instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key] for key in blocking]
+        latest = instance.get_latest_materialization_event(trades)
+        assert latest is not None
+        assert {record.run_id for record in records} == {latest.run_id}
+
+        before = requested(None, datetime(2026, 11, 21, 23, 59, tzinfo=UTC))
+        assert before.total_requested == 0, "only days that end from now on are rebuilt by themselves"
+        after = requested(before.cursor, datetime(2026, 11, 22, 0, 1, tzinfo=UTC))
+        assert after.total_requested == 2, "yesterday, of both exchanges"
+
+        plant(sound, "delete from trade_data where trade_id between 99900 and 99904 and exchange = 'kraken'")
+        judge()
+        held = requested(before.cursor, datetime(2026, 11, 22, 0, 1, tzinfo=UTC))
+        assert held.total_requested == 0, "a failing blocking check of the trades holds the rebuild back"
+
+
 DAY = datetime(2026, 11, 20, tzinfo=UTC)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
+import dagster as dg
 import pytest
 
 from assets.streams import stream_assets, topic_key
@@ -14,7 +15,7 @@ from cryptoviz.settings import Role, Settings
 from cryptoviz.stack.kafka import LocalKafka
 from cryptoviz.storage.database import connect
 from cryptoviz.topics import TOPICS
-from sensors.tables import Figures, table_figures, topic_figures
+from sensors.tables import Figures, exchange_figures, table_figures, topic_figures
 
 pytestmark = pytest.mark.services
 
@@ -45,6 +46,19 @@ def test_figures_of_tables(each_database: Settings) -> None:
     assert trades.numbers["size on disk MB"] > 5
     assert trades.numbers["batch ms"] == 12.3
     assert "batch ms" not in figures(each_database)["trade_gaps"].numbers
+
+
+def test_figures_of_exchanges(database: Settings) -> None:
+    heard = datetime.now(UTC) - timedelta(seconds=10)
+    with connect(Role.OWNER, database, autocommit=True) as connection:
+        assert exchange_figures(connection) == []
+        connection.execute(INSERT, [heard, 100])
+        (kraken,) = exchange_figures(connection)
+    assert kraken.asset == dg.AssetKey("kraken")
+    assert kraken.newest is not None
+    assert abs(kraken.newest - heard) < timedelta(seconds=1)
+    assert 45 <= kraken.numbers["trades in the last minute"] <= 50
+    assert kraken.numbers["tickers in the last minute"] == 0
 
 
 def test_every_table_with_figures_is_a_node_and_the_other_way_round(database: Settings) -> None:

@@ -161,6 +161,7 @@ def newest(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
     """The newest row of `trade_data`."""
     held = [NOON]
     monkeypatch.setattr(sensors.tables, "table_figures", lambda _connection: [trades(held[0])])
+    monkeypatch.setattr(sensors.tables, "exchange_figures", lambda _connection: [])
     return held
 
 
