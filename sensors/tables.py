@@ -144,7 +144,7 @@ def topic_figures(offsets: Mapping[str, Mapping[int, range]]) -> list[Figures]:
     minimum_interval_seconds=INTERVAL_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Reports rows, newest time, age and size of the tables, the messages of the topics, and what the exchanges sent."
+        "Reports what exchanges sent, the messages of the topics, and rows, newest time, age and size of the tables."
     ),
 )
 def observe_tables(
