@@ -157,12 +157,16 @@ _BAD: Final = (ValueError, OverflowError, OSError, *BROKEN)
 _NAME_AT: Final = len('{"stream":"')
 
 
-class _RestTrade(msgspec.Struct, rename={"is_buyer_maker": "isBuyerMaker"}):
-    id: TradeId
-    price: Decimal
-    qty: Decimal
-    time: int
-    is_buyer_maker: bool
+class _RestTrade(
+    msgspec.Struct, rename={"t": "id", "p": "price", "q": "qty", "T": "time", "m": "isBuyerMaker"}, gc=False
+):
+    """The fields of a trade under the names that they have on the socket."""
+
+    t: TradeId
+    p: Decimal
+    q: Decimal
+    T: int
+    m: bool
 
 
 class _RestProblem(msgspec.Struct):
@@ -308,54 +312,32 @@ class Binance:
         rows = await rest.get(path, params, _checked, weight=25)
         received_at = datetime.now(UTC)
         try:
-            return [_rest_trade(pair, row, received_at) for row in rows]
+            return [_made(row, row.t, pair, received_at) for row in rows]
         except (ValueError, OverflowError) as error:
             raise RestError(f"{path} of {pair}: {error}") from None
 
 
-def _rest_trade(pair: str, row: _RestTrade, received_at: datetime) -> Trade:
+def _made(wire: _WireTrade | _WireAggTrade | _RestTrade, trade_id: int, pair: str, received_at: datetime) -> Trade:
     return Trade(
         received_at=received_at,
-        timestamp=instant(row.time),
+        timestamp=instant(wire.T),
         exchange="binance",
         pair=pair,
-        price=row.price,
-        volume=row.qty,
-        side=_SELL if row.is_buyer_maker else _BUY,
-        trade_id=row.id,
+        price=wire.p,
+        volume=wire.q,
+        side=_SELL if wire.m else _BUY,
+        trade_id=trade_id,
     )
 
 
 def _trade(wire: _WireTrade, pair: str, received_at: datetime) -> list[Record] | Event:
-    return [
-        Trade(
-            received_at=received_at,
-            timestamp=instant(wire.T),
-            exchange="binance",
-            pair=pair,
-            price=wire.p,
-            volume=wire.q,
-            side=_SELL if wire.m else _BUY,
-            trade_id=wire.t,
-        )
-    ]
+    return [_made(wire, wire.t, pair, received_at)]
 
 
 def _aggregate(wire: _WireAggTrade, pair: str, received_at: datetime) -> list[Record] | Event:
     if wire.f != wire.l:
         return Ignored("aggregate of several trades; single trades are collected")
-    return [
-        Trade(
-            received_at=received_at,
-            timestamp=instant(wire.T),
-            exchange="binance",
-            pair=pair,
-            price=wire.p,
-            volume=wire.q,
-            side=_SELL if wire.m else _BUY,
-            trade_id=wire.f,
-        )
-    ]
+    return [_made(wire, wire.f, pair, received_at)]
 
 
 def _ticker(wire: _WireTicker, pair: str, received_at: datetime) -> list[Record] | Event:
