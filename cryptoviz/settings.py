@@ -241,7 +241,7 @@ class Settings(BaseSettings):
     dagster_port: Port = Field(3000, description="Port of the Dagster web server.")
     dagster_code_port: Port = Field(4266, description="Port of the Dagster code server.")
     dagster_keep_days: int = Field(
-        30, ge=1, le=3650, description="Days that runs and their events are kept; the newest of each asset stay longer."
+        14, ge=1, le=3650, description="Days that runs and their events are kept; the newest of each asset stay longer."
     )
     dagster_keep_observation_days: int = Field(
         7, ge=1, le=3650, description="Days that what sensors report of streams, topics and tables is kept."

@@ -44,13 +44,7 @@ REPORT_S: Final = 60
 
 ACTOR: Final = "stream_supervisor"
 _KINDS: Final = {"critical": "stream_down", "warning": "stream_degraded"}
-_PAIR_COLUMNS: Final = (
-    dg.TableColumn("pair", "string"),
-    dg.TableColumn("newest trade, s", "float", description="since the newest stored trade happened"),
-    dg.TableColumn("newest ticker, s", "float", description="since the newest stored ticker happened"),
-    dg.TableColumn("state", "string", description="live, quiet, lagging, silent or refused"),
-    dg.TableColumn("since", "string", description="UTC"),
-)
+_PAIRS: Final = "| pair | newest trade, s | newest ticker, s | state | since (UTC) |\n|---|---|---|---|---|"
 
 Event = dg.AssetMaterialization | dg.AssetObservation
 
@@ -233,26 +227,20 @@ def _last_event(row: Mapping[str, Any]) -> str:
     return ": ".join(part for part in said if part)
 
 
-def _pairs(stored: Sequence[Mapping[str, Any]], memory: Memory) -> dg.TableMetadataValue | None:
+def _pairs(stored: Sequence[Mapping[str, Any]], memory: Memory) -> dg.MarkdownMetadataValue | None:
+    """The pairs as Markdown: a table value costs three times as many bytes in each of these events."""
     if not stored:
         return None
-    records = [
-        dg.TableRecord(
-            {
-                "pair": row["pair"],
-                "newest trade, s": _rounded(row["trade_age"]),
-                "newest ticker, s": _rounded(row["ticker_age"]),
-                "state": str(memory.pairs[row["pair"]].state),
-                "since": _instant(memory.pairs[row["pair"]].since),
-            }
-        )
+    rows = (
+        (row["pair"], _age(row["trade_age"]), _age(row["ticker_age"]), known.state, _instant(known.since))
         for row in stored
-    ]
-    return dg.MetadataValue.table(records, schema=dg.TableSchema(list(_PAIR_COLUMNS)))
+        for known in [memory.pairs[row["pair"]]]
+    )
+    return dg.MetadataValue.md("\n".join([_PAIRS, *(f"| {' | '.join(row)} |" for row in rows)]))
 
 
-def _rounded(age: float | None) -> float | None:
-    return None if age is None else round(age, 1)
+def _age(seconds: float | None) -> str:
+    return "over a day" if seconds is None else f"{seconds:.1f}"
 
 
 def _instant(seconds: float) -> str:

@@ -116,7 +116,7 @@ def test_an_asset_s_alert_is_closed_by_the_same_partition_only(watch: Watch, rea
     watch.listing("binance")
     watch.look()
     assert [(row[1], row[2], row[4]) for row in found(reader)] == [
-        ("listing", "listing failed (partition kraken): kraken refused", True)
+        ("listing", "listing failed (partition kraken): ValueError: kraken refused", True)
     ]
     BROKEN.clear()
     watch.listing("kraken")
