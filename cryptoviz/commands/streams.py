@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from cryptoviz.commands.output import Json, as_json, explained, finish, say, table
+from cryptoviz.control import Ask
 from cryptoviz.settings import Role, Settings, load
 from cryptoviz.stack.errors import StackError
 
@@ -49,36 +50,55 @@ def list_(json: Json = False) -> None:
 @app.command()
 def start(name: str, wait: Wait = 60) -> None:
     """Start a stream; one that runs goes on."""
-    settings, stream = load(), _stream(name)
-    _ask(settings, stream, "start_stream", "running")
-    _wake_runner(settings, stream)
-    _wait_for(settings, stream, lambda row: row["state"] == "running", "started", wait)
+    _do(Ask.start, name, wait, "started")
 
 
 @app.command()
 def stop(name: str, wait: Wait = 60) -> None:
     """Stop a stream and keep it stopped."""
-    from cryptoviz.stack.health import runner_reports, streams
-
-    settings, stream = load(), _stream(name)
-    _ask(settings, stream, "stop_stream", "stopped")
-    if not runner_reports(streams(settings).get(stream)):
-        say(f"{name} has no runner now, and will not run when it has one")
-        return
-    _wait_for(settings, stream, lambda row: row["state"] == "stopped", "stopped", wait)
+    _do(Ask.stop, name, wait, "stopped")
 
 
 @app.command()
 def restart(name: str, wait: Wait = 60) -> None:
     """Stop a stream and start it anew, at once."""
+    _do(Ask.restart, name, wait, "restarted")
+
+
+def _do(what: Ask, name: str, wait_s: float, word: str) -> None:
+    """Ask, write down who asked, and wait until the stream's runner has done it."""
+    from getpass import getuser
+
+    import psycopg
+
+    from cryptoviz.audit import recorded
+    from cryptoviz.control import alive, answered, ask, facts, unanswered
+    from cryptoviz.storage.database import connect
+
     settings, stream = load(), _stream(name)
-    generation = _ask(settings, stream, "restart_stream", "running", again=True)
-    _wake_runner(settings, stream)
-
-    def restarted(row: Mapping[str, Any]) -> bool:
-        return bool(row["state"] == "running" and (row["generation"] or 0) >= generation)
-
-    _wait_for(settings, stream, restarted, "restarted", wait)
+    writer = partial(connect, Role.WRITER, settings, autocommit=True, application_name="cryptoviz stream")
+    entry = {"actor": getuser(), "action": f"{what}_stream", "subject": stream, "detail": {"by": "command line"}}
+    with (
+        explained("the stream's state cannot be written", _START, psycopg.Error),
+        recorded(writer, **entry) as found,
+        writer() as connection,
+    ):
+        generation = found["generation"] = ask(connection, stream, what)
+        now = facts(connection, stream)
+        if not alive(now):
+            if what is Ask.stop:
+                say(f"{name} has no runner now, and will not run when it has one")
+                return
+            _wake_runner(settings, stream)
+        deadline = time.monotonic() + wait_s
+        while not answered(what, now, generation):
+            if time.monotonic() > deadline:
+                raise StackError(
+                    unanswered(what, now, wait_s), fix="`cryptoviz stream list` shows it; the order stands"
+                )
+            time.sleep(_POLL_S)
+            now = facts(connection, stream)
+    say(f"{stream} {word}")
 
 
 def _stream(name: str) -> str:
@@ -94,38 +114,10 @@ def _programs(settings: Settings) -> dict[str, str]:
     return {service.stream: service.name for service in services(settings) if service.stream is not None}
 
 
-def _ask(settings: Settings, stream: str, action: str, desired: str, *, again: bool = False) -> int:
-    """Write down what the stream should do, and who said so; the generation that is asked for."""
-    from getpass import getuser
-
-    import psycopg
-    from psycopg.types.json import Jsonb
-
-    from cryptoviz.storage.database import connect
-    from cryptoviz.storage.queries import query
-
-    with (
-        explained("the stream's state cannot be written", _START, psycopg.Error),
-        connect(Role.WRITER, settings, application_name="cryptoviz stream") as connection,
-    ):
-        asked = connection.execute(query("stream_desire"), {"name": stream, "desired": desired}).fetchone()
-        if again:
-            asked = connection.execute(query("stream_restart"), {"name": stream, "generation": None}).fetchone()
-        generation = int(asked[0]) if asked is not None else 0
-        entry = {"actor": getuser(), "action": action, "subject": stream}
-        connection.execute(
-            query("action_log_begin"), entry | {"detail": Jsonb({"by": "command line", "generation": generation})}
-        )
-    return generation
-
-
 def _wake_runner(settings: Settings, stream: str) -> None:
     """The local supervisor is needed only when the runner itself is not up."""
-    from cryptoviz.stack.health import runner_reports, streams
     from cryptoviz.stack.supervisor import Supervisor
 
-    if runner_reports(streams(settings).get(stream)):
-        return
     supervisor = Supervisor(settings)
     if supervisor.pid() is None:
         raise StackError(
@@ -133,26 +125,6 @@ def _wake_runner(settings: Settings, stream: str) -> None:
             fix=f"`make up` starts all; alone: python -m streaming run {stream}",
         )
     supervisor.start(_programs(settings)[stream])
-
-
-def _wait_for(
-    settings: Settings, stream: str, done: Callable[[Mapping[str, Any]], bool], word: str, within_s: float
-) -> None:
-    from cryptoviz.stack.health import stream_health, streams
-
-    deadline = time.monotonic() + within_s
-    while True:
-        row = streams(settings).get(stream)
-        if row is not None and row["state"] is not None and done(row):
-            say(f"{stream} {word}")
-            return
-        if time.monotonic() > deadline:
-            raise StackError(
-                f"{stream} was asked, but not {word} within {within_s:g} s",
-                detail=stream_health(row, None).detail,
-                fix="`cryptoviz stream list` shows it; the order stands",
-            )
-        time.sleep(_POLL_S)
 
 
 def replay(

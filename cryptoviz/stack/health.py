@@ -20,7 +20,6 @@ from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
 
 HEARTBEAT_MAX_AGE_S: Final = 20.0
-RUNNER_MAX_AGE_S: Final = 10.0
 DAEMON_MAX_AGE_S: Final = 120.0
 RUNNING: Final = "running"
 STOPPED: Final = "stopped"
@@ -58,11 +57,6 @@ def streams(settings: Settings) -> dict[str, dict[str, Any]]:
     except psycopg.Error:
         return {}
     return {row["name"]: row for row in rows}
-
-
-def runner_reports(row: Mapping[str, Any] | None) -> bool:
-    """Whether a stream's runner is there to do what it is asked."""
-    return row is not None and row["runner_age"] is not None and row["runner_age"] <= RUNNER_MAX_AGE_S
 
 
 def stream_health(row: Mapping[str, Any] | None, pid: int | None) -> Health:

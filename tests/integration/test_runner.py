@@ -429,4 +429,4 @@ def test_the_command_line_says_what_it_waits_for(
     stream.run()
     stream.state("stopped")
     assert cli.run(["stream", "start", "ingestion", "--wait", "3"]) == 1
-    assert "not started within 3 s" in capsys.readouterr().err
+    assert "has not within 3 s" in capsys.readouterr().err
