@@ -30,6 +30,7 @@ from cryptoviz.storage.database import connect
 from cryptoviz.topics import INGESTED, TOPICS
 from streaming.rows import Message, judge
 from streaming.sink import TABLES
+from tests.e2e.platform import kill_tree
 from tests.spark.mutations import mutated
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
@@ -57,7 +58,10 @@ class Job:
 
     def end(self, number: signal.Signals) -> int:
         assert self.process is not None
-        self.process.send_signal(number)
+        if number is signal.SIGKILL:
+            kill_tree(self.process.pid)
+        else:
+            self.process.send_signal(number)
         return self.process.wait(timeout=60)
 
     def alive(self) -> bool:
