@@ -18,7 +18,7 @@ from cryptoviz.quality import Row, Verdict, equal
 from cryptoviz.rebuild import TradesRemovedError, rebuild
 from cryptoviz.settings import Settings
 from cryptoviz.storage.queries import query
-from dagster_project.partitions import DATE, EXCHANGE, daily_by_exchange
+from dagster_project.partitions import days_with_trades
 from dagster_project.resources import Database
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ KEY: Final = dg.AssetKey("candles_daily_rebuild")
 UNCHANGED: Final = "nothing_left_to_differ"
 
 _DAY: Final = timedelta(days=1)
-_COLUMNS: Final = ("pair", "minute", "stored_trades", "trades", "stored_close", "close")
+_SHOWN: Final = 20
+_COLUMNS: Final = ("exchange", "pair", "minute", "stored_trades", "trades", "stored_close", "close")
 
 
 class NothingToRebuildError(ValueError):
@@ -37,11 +38,11 @@ class NothingToRebuildError(ValueError):
 
 @dataclass
 class Rebuilt:
-    """What a day came to: the comparison before and after, and the candles that were changed, by timeframe."""
+    """What a day came to: the comparison before and after, and the rows that were written, by timeframe."""
 
     before: Verdict
     after: Verdict
-    changed: Counter[str] = field(default_factory=Counter)
+    written: Counter[str] = field(default_factory=Counter)
     kept: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
@@ -56,11 +57,11 @@ def rebuild_day(connection: "Connection[Any]", exchange: str, pairs: Sequence[st
     before = _compared(connection, bounds)
     if not before.numbers["trades"]:
         raise NothingToRebuildError(_nothing(connection, exchange, day))
-    changed: Counter[str] = Counter()
+    written: Counter[str] = Counter()
     for step in rebuild(connection, exchange, pairs, day, day + _DAY):
-        changed.update(step.changed)
+        written.update(step.changed)
     kept = {(frame, source): count for frame, source, count in connection.execute(query("candles_kept"), bounds)}
-    return Rebuilt(before, _compared(connection, bounds), changed, kept)
+    return Rebuilt(before, _compared(connection, bounds), written, kept)
 
 
 def candles_daily_rebuild(settings: Settings, today: date) -> dg.AssetsDefinition:
@@ -69,7 +70,7 @@ def candles_daily_rebuild(settings: Settings, today: date) -> dg.AssetsDefinitio
     @dg.asset(
         key=KEY,
         deps=[TRADES],
-        partitions_def=daily_by_exchange(settings.exchanges, today),
+        partitions_def=days_with_trades(today),
         group_name="history",
         kinds={"python", "postgres"},
         owners=MARKET_OWNERS,
@@ -90,41 +91,42 @@ def candles_daily_rebuild(settings: Settings, today: date) -> dg.AssetsDefinitio
     def candles_daily_rebuild(
         context: dg.AssetExecutionContext, database: Database
     ) -> Iterator[dg.MaterializeResult[None]]:
-        """The candles of one UTC day and exchange, made anew in the table `candles` from the trades in `trade_data`.
+        """The candles of one UTC day, made anew in the table `candles` from the trades in `trade_data`.
 
         Materialize a partition to rerun that day; choose a range to backfill. Safe to repeat: what has not changed is
         not written, candles that came over REST stay. It also runs by itself for each day that has ended, once the
-        blocking checks of `trade_data` pass. A day whose trades are no longer stored (they are kept 30 days) is
-        refused and keeps its candles.
+        blocking checks of `trade_data` pass. An exchange whose trades of that day are no longer stored (they are kept
+        30 days) keeps its candles; a day without any trades is refused. For some pairs or hours use the job
+        `rebuild_candles`.
         """
-        chosen = _chosen(context.partition_key)
-        began, day = time.monotonic(), datetime.fromisoformat(chosen[DATE]).replace(tzinfo=UTC)
-        exchange = chosen[EXCHANGE]
-        try:
-            with database.writer() as connection:
-                done = rebuild_day(connection, exchange, settings.pairs(exchange), day)
-        except (NothingToRebuildError, TradesRemovedError) as error:
-            raise dg.Failure(f"{exchange}, {chosen[DATE]}: {error}", allow_retries=False) from error
+        began, day = time.monotonic(), datetime.fromisoformat(context.partition_key).replace(tzinfo=UTC)
+        done: dict[str, Rebuilt] = {}
+        refused: dict[str, str] = {}
+        with database.writer() as connection:
+            for exchange in settings.exchanges:
+                try:
+                    done[exchange] = rebuild_day(connection, exchange, settings.pairs(exchange), day)
+                except (NothingToRebuildError, TradesRemovedError) as error:
+                    refused[exchange] = str(error)
+                    context.log.warning("%s: %s", exchange, error)
+        if not done:
+            told = "; ".join(f"{exchange}: {why}" for exchange, why in refused.items())
+            raise dg.Failure(f"{context.partition_key} cannot be rebuilt. {told}", allow_retries=False)
+        left = sum(one.after.numbers["differing"] for one in done.values())
         yield dg.MaterializeResult(
-            metadata=_metadata(done, time.monotonic() - began),
+            metadata=_metadata(done, refused, time.monotonic() - began),
             check_results=[
                 dg.AssetCheckResult(
-                    passed=done.after.passed,
+                    passed=not left,
                     check_name=UNCHANGED,
                     severity=dg.AssetCheckSeverity.ERROR,
-                    description=done.after.words,
-                    metadata=dict(done.after.numbers),
+                    description="; ".join(f"{exchange}: {one.after.words}" for exchange, one in done.items()),
+                    metadata={"differences left": left},
                 )
             ],
         )
 
     return candles_daily_rebuild
-
-
-def _chosen(partition_key: str) -> Mapping[str, str]:
-    if not isinstance(partition_key, dg.MultiPartitionKey):
-        raise TypeError(f"{partition_key} names no day and exchange")
-    return partition_key.keys_by_dimension
 
 
 def _compared(connection: "Connection[Any]", bounds: Mapping[str, Any]) -> Verdict:
@@ -146,19 +148,24 @@ def _nothing(connection: "Connection[Any]", exchange: str, day: datetime) -> str
     return "no trade of that day is stored. Its candles stay as they are."
 
 
-def _metadata(done: Rebuilt, seconds: float) -> dict[str, Any]:
+def _metadata(done: Mapping[str, Rebuilt], refused: Mapping[str, str], seconds: float) -> dict[str, Any]:
+    written: Counter[str] = sum((one.written for one in done.values()), Counter())
+    differing = [row for one in done.values() for row in one.before.rows]
     return {
-        "trades": done.before.numbers["trades"],
-        "dagster/row_count": sum(done.kept.values()),
-        "differences found": done.before.numbers["differing"],
-        "differences left": done.after.numbers["differing"],
-        "candles changed": sum(done.changed.values()),
-        **{f"changed {frame}": count for frame, count in sorted(done.changed.items())},
+        "trades": sum(one.before.numbers["trades"] for one in done.values()),
+        "dagster/row_count": sum(sum(one.kept.values()) for one in done.values()),
+        "differences found": sum(one.before.numbers["differing"] for one in done.values()),
+        "differences left": sum(one.after.numbers["differing"] for one in done.values()),
+        # Longer candles are written again with each hour of the day that changed.
+        "rows written": sum(written.values()),
+        **{f"rows written {frame}": count for frame, count in sorted(written.items())},
         "candles over REST, left alone": sum(
-            count for (_frame, source), count in done.kept.items() if source == "rest"
+            count for one in done.values() for (_frame, source), count in one.kept.items() if source == "rest"
         ),
+        "exchanges left as they are": len(refused),
         "seconds": round(seconds, 2),
-        **({"first differences": _preview(done.before.rows)} if done.before.rows else {}),
+        **{f"why not {exchange}": why for exchange, why in refused.items()},
+        **({"first differences": _preview(differing[:_SHOWN])} if differing else {}),
     }
 
 

@@ -296,7 +296,7 @@ def test_verdicts_stand_while_the_tables_are_reported_and_let_dependents_react(s
         before = requested(None, datetime(2026, 11, 21, 23, 59, tzinfo=UTC))
         assert before.total_requested == 0, "only days that end from now on are rebuilt by themselves"
         after = requested(before.cursor, datetime(2026, 11, 22, 0, 1, tzinfo=UTC))
-        assert after.total_requested == 2, "yesterday, of both exchanges"
+        assert after.total_requested == 1, "yesterday"
 
         plant(sound, "delete from trade_data where trade_id between 99900 and 99904 and exchange = 'kraken'")
         judge()
@@ -325,7 +325,7 @@ def rerun(settings: Settings, partition: str) -> dg.ExecuteInProcessResult:
             [dg.AssetSpec("trade_data"), candles_daily_rebuild(settings, date(2026, 11, 21))],
             selection=dg.AssetSelection.assets(KEY),
             instance=instance,
-            partition_key=dg.MultiPartitionKey({"date": partition, "exchange": "kraken"}),
+            partition_key=partition,
             resources={"database": OurDatabase()},
             raise_on_error=False,
         )
@@ -358,10 +358,11 @@ def test_a_day_is_rebuilt_and_tells_what_it_found(yesterday: Settings) -> None:
     assert candles(yesterday) == sound
     told = numbers(run)
     assert (told["differences found"], told["differences left"]) == (5, 0)
-    assert (told["changed 1m"], told["changed 5m"]) == (5, 1)
-    assert told["trades"] == 24 * 240
-    assert told["dagster/row_count"] == 1440 + 288 + 96 + 24 + 1
-    assert numbers(rerun(yesterday, "2026-11-20"))["candles changed"] == 0
+    assert (told["rows written 1m"], told["rows written 5m"]) == (5, 1)
+    assert told["trades"] == 2 * 24 * 240
+    assert told["dagster/row_count"] == 2 * (1440 + 288 + 96 + 24 + 1)
+    assert told["exchanges left as they are"] == 0
+    assert numbers(rerun(yesterday, "2026-11-20"))["rows written"] == 0
 
 
 def test_candles_over_rest_are_left_alone(yesterday: Settings) -> None:
@@ -393,3 +394,15 @@ def test_a_day_whose_trades_are_gone_is_refused_and_keeps_its_candles(yesterday:
     plant(yesterday, "delete from trade_data where timestamp between '2026-11-20 03:00Z' and '2026-11-20 04:00Z'")
     assert "no longer stored: BTC/USD: 60 minutes, the first 2026-11-20 03:0" in failure(rerun(yesterday, "2026-11-20"))
     assert candles(yesterday) == before
+
+
+def test_an_exchange_without_trades_does_not_hold_up_the_other(yesterday: Settings) -> None:
+    plant(
+        yesterday,
+        "delete from trade_data where exchange = 'binance'",
+        "update candles set volume = 99 where exchange = 'kraken' and timeframe = '1m' "
+        "and window_start = '2026-11-20 05:00Z'",
+    )
+    told = numbers(rerun(yesterday, "2026-11-20"))
+    assert (told["differences found"], told["rows written 1m"], told["exchanges left as they are"]) == (1, 1, 1)
+    assert told["why not binance"] == "no trade is stored at all. Start the collector first."
