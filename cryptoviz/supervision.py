@@ -123,6 +123,7 @@ class StreamFacts:
     runner_age: float | None = None
     heartbeat_age: float | None = None
     uptime: float | None = None
+    ready_age: float | None = None
     progress_age: float | None = None
     rows_age: float | None = None
     lag: int | None = None
@@ -316,9 +317,9 @@ def _findings(
         yield Verdict.WAITING, f"the broker does not answer; {lag} messages wait in the buffer"
     if facts.progress_age is not None and facts.progress_age > bounds.stuck_s and lag > 0:
         yield Verdict.STUCK, f"no progress for {facts.progress_age:.0f} s with {lag} messages to go"
-    if behind and facts.progress_age is None and (facts.uptime or 0) < bounds.start_s:
-        # A restart would only throw away what a slow machine has done so far.
-        yield Verdict.STARTING, "its first batch is under way"
+    if behind and _begins(facts, bounds):
+        # What its predecessor left is still to be stored; a restart would only throw away what was done so far.
+        yield Verdict.STARTING, "its first batches are under way"
     if behind:
         yield Verdict.STUCK, f"trades that were sent are not stored: {_some(behind)}"
     if memory.disconnected > 1:
@@ -333,6 +334,13 @@ def _findings(
         yield Verdict.LAGGING, f"{lag} messages behind, {memory.lagging} evaluations in a row"
     if facts.pairs and all(known.state is PairState.QUIET for known in memory.pairs.values()):
         yield Verdict.QUIET, "connected; no pair is traded now"
+
+
+def _begins(facts: StreamFacts, bounds: Bounds) -> bool:
+    """Whether a worker has just done its first work, or may still need time for it, as on a slow machine."""
+    if facts.ready_age is None:
+        return (facts.uptime or 0) < bounds.start_s
+    return facts.ready_age < bounds.grace_s
 
 
 def _wants_restart(verdict: Verdict, facts: StreamFacts, memory: Memory, bounds: Bounds) -> bool:

@@ -4,6 +4,7 @@ SELECT asked.name, coalesce(control.desired, 'running') AS desired, status.state
        extract(epoch FROM now() - status.runner_heartbeat)::float8 AS runner_age,
        extract(epoch FROM now() - status.heartbeat)::float8 AS heartbeat_age,
        extract(epoch FROM now() - status.started_at)::float8 AS uptime,
+       extract(epoch FROM now() - status.ready_at)::float8 AS ready_age,
        extract(epoch FROM now() - status.progressed_at)::float8 AS progress_age,
        extract(epoch FROM now() - status.rows_at)::float8 AS rows_age,
        extract(epoch FROM status.next_start_at - now())::float8 AS next_start_in,

@@ -170,11 +170,15 @@ def test_trades_that_were_heard_and_not_stored_are_noticed_at_the_second_look() 
 
 
 def test_a_first_batch_that_takes_long_is_waited_for() -> None:
-    late = ["kraken:DOGE/USD"]
-    early = decide(running(progress_age=None, uptime=BOUNDS.start_s - 1), Memory(), BOUNDS, NOW, behind=late)
-    assert (early.verdict, early.restart) == (Verdict.STARTING, False)
-    never = decide(running(progress_age=None, uptime=BOUNDS.start_s + 1), Memory(), BOUNDS, NOW, behind=late)
-    assert (never.verdict, never.restart) == (Verdict.STUCK, True)
+    def judged(ready_age: float | None, uptime: float) -> tuple[Verdict, bool]:
+        facts = running(ready_age=ready_age, uptime=uptime)
+        decision = decide(facts, Memory(), BOUNDS, NOW, behind=["kraken:DOGE/USD"])
+        return decision.verdict, decision.restart
+
+    assert judged(None, BOUNDS.start_s - 1) == (Verdict.STARTING, False)
+    assert judged(None, BOUNDS.start_s + 1) == (Verdict.STUCK, True)
+    assert judged(BOUNDS.grace_s - 1, BOUNDS.start_s + 1) == (Verdict.STARTING, False)
+    assert judged(BOUNDS.grace_s + 1, BOUNDS.start_s + 1) == (Verdict.STUCK, True)
 
 
 def test_the_first_trade_after_a_pause_is_no_lag() -> None:
