@@ -77,10 +77,15 @@ def _do(what: Ask, name: str, wait_s: float, word: str) -> None:
 
     settings, stream = load(), _stream(name)
     writer = partial(connect, Role.WRITER, settings, autocommit=True, application_name="cryptoviz stream")
-    entry = {"actor": getuser(), "action": f"{what}_stream", "subject": stream, "detail": {"by": "command line"}}
     with (
         explained("the stream's state cannot be written", _START, psycopg.Error),
-        recorded(writer, **entry) as found,
+        recorded(
+            writer,
+            actor=getuser(),
+            action=f"{what}_stream",
+            subject=stream,
+            detail={"by": "command line"},
+        ) as found,
         writer() as connection,
     ):
         generation = found["generation"] = ask(connection, stream, what)
