@@ -42,8 +42,8 @@ def seen(job: Job, triggers: set[str]) -> set[str]:
 
 def stored(job: Job, numbers: range) -> None:
     now = datetime.now(UTC)
-    send(job.settings, (trade("kraken", number, now) for number in numbers))
-    job.wait(lambda: job.count("kraken") == numbers.stop, f"{numbers.stop} trades")
+    send(job.settings, (trade("supervised", number, now) for number in numbers))
+    job.wait(lambda: job.count("supervised") == numbers.stop, f"{numbers.stop} trades")
 
 
 def test_a_stopped_jvm_is_noticed_and_an_idle_one_is_left_alone(job: Job) -> None:
