@@ -23,6 +23,7 @@ import confluent_kafka
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from cryptoviz.codec import decode, encode, headers
 from cryptoviz.logs import logger
@@ -526,6 +527,20 @@ def offsets(settings: Settings, topics: Iterable[str], *, timeout_s: float = 10)
 
 
 def _offsets(consumer: Consumer, topics: Iterable[str], timeout_s: float) -> dict[str, dict[int, range]]:
+    wanted = list(topics)
+    # A broker that has just made a topic, or has just started, does not lead its partitions for a moment.
+    patiently = Retrying(
+        retry=retry_if_exception(_leaderless), stop=stop_after_delay(timeout_s), wait=wait_fixed(0.05), reraise=True
+    )
+    return patiently(_offsets_now, consumer, wanted, timeout_s)
+
+
+def _leaderless(error: BaseException) -> bool:
+    codes = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+    return isinstance(error, KafkaException) and error.args[0].code() in codes
+
+
+def _offsets_now(consumer: Consumer, topics: Iterable[str], timeout_s: float) -> dict[str, dict[int, range]]:
     found = consumer.list_topics(timeout=timeout_s).topics
     return {
         topic: {
