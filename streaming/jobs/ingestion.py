@@ -128,7 +128,7 @@ class Ingestion:
             spark.stop()
 
     def _run_query(self, spark: SparkSession, checkpoint: Checkpoint) -> None:
-        source = stream_of_messages(spark, self.settings, [topic.name for topic in INGESTED])
+        source = stream_of_messages(spark, self.settings, [topic.name for topic in INGESTED]).select(*MESSAGE_COLUMNS)
         query = (
             source.writeStream.queryName(NAME)
             .foreachBatch(partial(self._batch, checkpoint))
@@ -333,7 +333,7 @@ def _reason(error: BaseException) -> str:
 
 def _collected(frame: DataFrame) -> pa.Table:
     """The messages of a small batch: a task for each partition of each topic would cost more than what it reads."""
-    return frame.select(*MESSAGE_COLUMNS).coalesce(2).toArrow()
+    return frame.coalesce(2).toArrow()
 
 
 def _headers(refused: Refused) -> list[tuple[str, bytes]]:
