@@ -108,7 +108,7 @@ def measure(rows: int, runs: int) -> None:
         ).write.parquet(str(source))
         messages = spark.read.parquet(str(source)).withColumn("key", F.lit(b"kraken"))
         # As from Kafka: one task for each partition of the topic.
-        lines = copy_lines(messages).repartitionByRange(_PARTITIONS, "partition").cache()
+        lines = copy_lines(messages).repartitionByRange(_PARTITIONS, "partition").sortWithinPartitions("offset").cache()
         typed = (
             messages.select(F.from_json(F.col("value").cast("string"), spark_schema(Trade)).alias("record"))
             .select("record.*")
@@ -121,10 +121,11 @@ def measure(rows: int, runs: int) -> None:
         file.write_text("".join(row.line for row in lines.select("line").collect()))
         print(f"{lines.count()} {rest.count()} {typed.count()} rows")
         writer = partial(connect, Role.WRITER, one.settings)
+        ends = {"rawtrade": {str(part): rows - (rows - 1 - part) % _PARTITIONS for part in range(_PARTITIONS)}}
 
         def sink(frame: DataFrame) -> None:
             fence = Fence("ingestion", owner.epoch, "benchmark", -1, next(batch))
-            frame.mapInArrow(partial(write_partitions, writer, fence), EXECUTOR_ROWS).toArrow()
+            frame.mapInArrow(partial(write_partitions, writer, fence, ends), EXECUTOR_ROWS).toArrow()
 
         kinds: dict[str, Callable[[], float]] = {
             "server COPY": partial(server_copy, one, file),

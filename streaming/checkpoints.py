@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,10 @@ class Checkpoint:
         if self._id is None:
             self._id = json.loads(self._read("metadata"))["id"]
         return self._id
+
+    def ends_of(self, batch: int) -> Mapping[str, Mapping[str, int]]:
+        """Topic -> partition (as text) -> the offset after the last one of the batch that is about to run."""
+        return self._last[1] if self._last is not None and self._last[0] == batch else self._ends(batch)
 
     def size_of(self, batch: int) -> int:
         """How many messages the batch that is about to run has; of a query's first batch, how many at most."""

@@ -94,6 +94,7 @@ class Rows:
     first_trades: dict[tuple[str, str, datetime], datetime] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
     count: int = 0
+    last_offset: int = -1
 
     @classmethod
     def of(cls, table: pa.Table, now: datetime) -> Rows:
@@ -116,6 +117,7 @@ class Rows:
         """The lines of one partition of a topic, piece by piece, while its frames arrive; the rest is remembered."""
         for batch in part.batches:
             self.count += batch.num_rows
+            self.last_offset = batch["offset"][-1].as_py()
             lines = batch["line"]
             trades = batch.filter(pc.is_valid(batch["minute"]))
             first = pa.table(trades).group_by(["exchange", "pair", "minute"]).aggregate([("happened_at", "min")])

@@ -52,6 +52,10 @@ class StaleEpochError(RuntimeError):
     """Another process has taken this stream over: this one must stop writing, and end."""
 
 
+class TruncatedError(RuntimeError):
+    """A part of a batch ended before its last message. Nothing of it was stored; the batch will come again."""
+
+
 class UnstorableError(ValueError):
     """The database refuses a row for what is in it. Retrying cannot help; the row has to be found and set aside."""
 

@@ -36,9 +36,18 @@ from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.topics import INGESTED
 from streaming.checkpoints import Checkpoint
-from streaming.rows import MESSAGE_COLUMNS, Message, Refused, Rows, by_partition, messages
+from streaming.rows import MESSAGE_COLUMNS, Message, Part, Refused, Rows, by_partition, messages
 from streaming.session import session
-from streaming.sink import Arriving, Fence, Sink, StaleEpochError, Stored, UnstorableError
+from streaming.sink import (
+    Arriving,
+    Fence,
+    Sink,
+    StaleEpochError,
+    Stored,
+    Touched,
+    TruncatedError,
+    UnstorableError,
+)
 from streaming.sources import kafka_options
 from streaming.sources import messages as stream_of_messages
 from streaming.transforms import copy_lines
@@ -59,6 +68,8 @@ _DEAD_LETTERS: Final = "topic string, key binary, value binary, headers array<st
 _PYTHON_ERROR: Final = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Violation|Shutdown)\b")
 _log = logger(__name__)
 Report = Callable[[dict[str, Any]], None]
+Ends = Mapping[str, Mapping[str, int]]
+"""Topic -> partition (as text) -> the offset after the last one of a batch."""
 
 
 class StoppingError(Exception):
@@ -94,7 +105,9 @@ class Ingestion:
     epoch: int
     stop: threading.Event
     report: Report
-    figures: dict[str, Any] = field(default_factory=lambda: {"rows_total": 0, "data_losses": 0, "refused": 0})
+    figures: dict[str, Any] = field(
+        default_factory=lambda: {"rows_total": 0, "data_losses": 0, "refused": 0, "waits": 0}
+    )
 
     def __post_init__(self) -> None:
         self._between_batches = threading.Lock()
@@ -162,6 +175,7 @@ class Ingestion:
         reason = _reason(error)
         _log.error("query_failed", reason=reason)
         self.figures["last_error"] = reason
+        self.figures["waits"] += 1  # it will be tried again: that is not standing still
         if "KAFKA_DATA_LOSS" in str(error):
             # Messages went from the broker unread. What is left is read again from the earliest on, under a new query
             # id; the keys of the tables keep out what is there already.
@@ -206,7 +220,8 @@ class Ingestion:
             started = time.perf_counter()
             fence = Fence(NAME, self.epoch, checkpoint.query_id, DRIVER_PART, batch)
             try:
-                count = self._store(frame, fence, bulk=checkpoint.size_of(batch) > self.settings.spark_bulk_rows)
+                bulk = checkpoint.size_of(batch) > self.settings.spark_bulk_rows
+                count = self._store(frame, fence, checkpoint.ends_of(batch) if bulk else None)
             except Exception as error:
                 if not isinstance(error, PySparkException | StoppingError):
                     self._fatal = error
@@ -216,9 +231,11 @@ class Ingestion:
             self.figures["batch_rows"] = count
             self.figures["batch_ms"] = round((time.perf_counter() - started) * 1000, 1)
 
-    def _store(self, frame: DataFrame, fence: Fence, *, bulk: bool) -> int:
+    def _store(self, frame: DataFrame, fence: Fence, bulk_until: Ends | None) -> int:
         try:
-            return self._store_in_bulk(frame, fence) if bulk else self._store_here(frame, fence)
+            if bulk_until is not None:
+                return self._store_in_bulk(frame, fence, bulk_until)
+            return self._store_here(frame, fence)
         except UnstorableError as error:
             _log.warning("batch_with_unstorable_rows", batch=fence.batch, reason=_reason(error))
             return self._store_carefully(frame, fence)
@@ -241,9 +258,9 @@ class Ingestion:
         self.figures["phases"] = clock.laps
         return rows.count
 
-    def _store_in_bulk(self, frame: DataFrame, fence: Fence) -> int:
+    def _store_in_bulk(self, frame: DataFrame, fence: Fence, ends: Ends) -> int:
         """The executors store the batch; candles and refused messages come back to be sent from here."""
-        write = partial(write_partitions, self._connect, fence)
+        write = partial(write_partitions, self._connect, fence, ends)
         lines = copy_lines(frame)
         try:
             answers = self._patiently(lambda: lines.mapInArrow(write, EXECUTOR_ROWS).toArrow())
@@ -300,7 +317,7 @@ class Ingestion:
         reason = _reason(error) if error is not None else "unknown"
         _log.warning("waiting", reason=reason)
         self.figures["last_error"] = reason
-        self.figures["waits"] = self.figures.get("waits", 0) + 1
+        self.figures["waits"] += 1
 
     def _dead_letters(self, spark: SparkSession, refused: Iterable[Refused]) -> None:
         letters = [("deadletter", item.message.key, item.message.value, _headers(item)) for item in refused]
@@ -372,11 +389,12 @@ _executor_sinks: dict[int, Sink] = {}
 
 
 def write_partitions(
-    connect_writer: Callable[[], psycopg.Connection[Any]], fence: Fence, batches: Iterator[pa.RecordBatch]
+    connect_writer: Callable[[], psycopg.Connection[Any]], fence: Fence, ends: Ends, batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """On an executor: store a Spark partition (a partition of a topic) while it arrives.
 
-    Answers with candles and refused messages.
+    Answers with candles and refused messages. Raises TruncatedError when less arrives than the batch holds: what Spark
+    hands over just ends when the task that reads it fails, and half a partition must not count as stored.
     """
     sink = _executor_sinks.setdefault(0, Sink(connect_writer))
     answers: list[dict[str, Any]] = []
@@ -384,12 +402,21 @@ def write_partitions(
         rows = Rows()
         lines = Arriving(rows.lines_of(part, datetime.now(UTC)))
         stored: Stored = sink.store(
-            replace(fence, part=_part(part.topic, part.partition)), {part.topic: lines}, rows.touched
+            replace(fence, part=_part(part.topic, part.partition)),
+            {part.topic: lines},
+            partial(_touched_by_all, part, rows, ends),
         )
         answers.append({"kind": "count", "offset": rows.count})
         answers += [{"kind": "candle", "value": codec.encode(candle)} for candle in stored.candles]
         answers += [{**item.message._asdict(), "kind": item.kind, "reason": item.reason} for item in rows.refused]
     yield pa.RecordBatch.from_pylist(answers, schema=_ANSWERS)
+
+
+def _touched_by_all(part: Part, rows: Rows, ends: Ends) -> Touched:
+    last = ends[part.topic][str(part.partition)] - 1
+    if rows.last_offset != last:
+        raise TruncatedError(f"{part.topic} {part.partition} ends at {rows.last_offset}, not at {last}")
+    return rows.touched()
 
 
 _ANSWERS: Final = pa.schema(

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import psycopg
+import pyarrow as pa
 import pytest
 
 from cryptoviz.pairs import Timeframe
@@ -18,9 +19,11 @@ from cryptoviz.records import Article, Candle, CandleSource, Record, Sentiment, 
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.topics import INGESTED, TOPICS
+from streaming.jobs import ingestion
+from streaming.jobs.ingestion import write_partitions
 from streaming.ownership import Ownership
 from streaming.rows import copy_line
-from streaming.sink import TABLES, Arriving, Fence, Sink, StaleEpochError, Touched, UnstorableError
+from streaming.sink import TABLES, Arriving, Fence, Sink, StaleEpochError, Touched, TruncatedError, UnstorableError
 
 pytestmark = pytest.mark.services
 
@@ -249,3 +252,36 @@ def test_a_batch_stored_before_is_read_to_its_end_to_know_what_it_touched(owner:
     again = sink.store(fence(owner, 0), {"rawtrade": Arriving(lines())}, lambda: touched() if read else Touched())
     assert not again.fresh
     assert {candle.timeframe for candle in again.candles} == {candle.timeframe for candle in first.candles}
+
+
+def arriving(*numbers: int) -> pa.RecordBatch:
+    """Canonical trades of one partition as Spark hands them over, their offsets being their numbers."""
+    trades = [trade(number) for number in numbers]
+    return pa.record_batch(
+        {
+            "topic": ["rawtrade"] * len(trades),
+            "partition": pa.array([0] * len(trades), pa.int32()),
+            "offset": list(numbers),
+            "key": pa.nulls(len(trades), pa.binary()),
+            "value": pa.nulls(len(trades), pa.binary()),
+            "line": [copy_line(TOPICS["rawtrade"], one).decode() for one in trades],
+            "exchange": [one.exchange for one in trades],
+            "pair": [one.pair for one in trades],
+            "minute": [MINUTE for _ in trades],
+            "happened_at": [one.timestamp for one in trades],
+        }
+    )
+
+
+def test_half_a_partition_does_not_count_as_stored(
+    owner: Ownership, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingestion, "_executor_sinks", {0: sink})
+    connect_writer = partial(connect, Role.WRITER, owner.settings)
+    write = partial(write_partitions, connect_writer, fence(owner, 0), {"rawtrade": {"0": 4}})
+    with pytest.raises(TruncatedError):
+        list(write(iter([arriving(0, 1)])))
+    assert count(owner.settings, "trade_data") == 0
+    [answer] = write(iter([arriving(0, 1), arriving(2, 3)]))
+    assert [row["offset"] for row in answer.to_pylist() if row["kind"] == "count"] == [4]
+    assert rows(owner.settings, "SELECT trade_id FROM trade_data ORDER BY 1") == [(0,), (1,), (2,), (3,)]
