@@ -8,6 +8,7 @@ another runner that got the lock meanwhile changes that.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Mapping
@@ -104,17 +105,27 @@ class Ownership:
             **self._signature(),
             "epoch": self.epoch,
             "state": state,
-            "detail": Jsonb({name: value for name, value in figures.items() if name not in _COLUMNS}),
-            **{name: figures.get(name) for name in _COLUMNS},
+            "detail": _json({name: value for name, value in figures.items() if name not in _COLUMNS}),
+            **{name: _text(figures.get(name)) for name in _COLUMNS},
             **{name: vitals.get(name) for name in _VITALS},
             "restarts": vitals.get("restarts", 0),
         }
         row = self._one("stream_heartbeat", values)
+        if row is None and self._adopt():
+            row = self._one("stream_heartbeat", values | {"epoch": self.epoch})
         return Control(**row) if row is not None else None
+
+    def _adopt(self) -> bool:
+        """Whether the row is this runner's under another epoch: one that it raised without hearing the answer."""
+        row = self._one("stream_epoch", {"name": self.name})
+        if row is None or (row["runner_pid"], row["host"]) != (os.getpid(), socket.gethostname()):
+            return False
+        self.epoch = row["epoch"]
+        return True
 
     def write(self, event: Event) -> None:
         """Write an event down; telling it twice does no harm."""
-        values = {**vars(event), "name": self.name, "detail": Jsonb(dict(event.detail))}
+        values = {**vars(event), "name": self.name, "reason": _text(event.reason), "detail": _json(event.detail)}
         self._open()
         self._run(query("stream_event"), values)
 
@@ -153,3 +164,12 @@ class Ownership:
         except (psycopg.OperationalError, psycopg.InterfaceError):
             self.close()
             raise
+
+
+def _text(value: Any) -> Any:
+    """PostgreSQL stores no NUL, and an error's text can quote anything."""
+    return value.replace("\0", "") if isinstance(value, str) else value
+
+
+def _json(values: Mapping[str, Any]) -> Jsonb:
+    return Jsonb(dict(values), dumps=lambda found: json.dumps(found).replace("\\u0000", ""))

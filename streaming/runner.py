@@ -170,6 +170,7 @@ class Runner:
         _log.info("runner_started", stream=self.name, epoch=before.epoch, desired=before.control.desired)
         self._resume(before)
         beating = asyncio.create_task(self._beat_forever(), name="heartbeat")
+        beating.add_done_callback(self._heart_stopped)
         last = "failed"
         try:
             await self._outlive(before)
@@ -397,6 +398,11 @@ class Runner:
             else:
                 self._heed(control)
             await asyncio.sleep(_BEAT_S)
+
+    def _heart_stopped(self, beating: asyncio.Task[None]) -> None:
+        if not beating.cancelled() and (error := beating.exception()) is not None:
+            _log.error("heartbeat_failed", stream=self.name, reason=repr(error))
+            self._end()
 
     async def _beat(self) -> Control | None:
         state, vitals, figures, events = self._state, self._vitals(), self._figures(), list(self._events)
