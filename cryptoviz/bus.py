@@ -147,7 +147,7 @@ class Bus(Protocol):
 class _Lane:
     """The messages of one topic and key, which the broker keeps in order."""
 
-    __slots__ = ("accepted", "done", "headers", "key", "name", "on_delivery", "topic")
+    __slots__ = ("accepted", "done", "headers", "key", "name", "on_delivery", "resent", "topic")
 
     def __init__(self, topic: str, name: str, fixed_headers: list[Header]) -> None:
         self.topic = topic
@@ -156,6 +156,7 @@ class _Lane:
         self.headers = fixed_headers
         self.accepted = 0
         self.done = 0
+        self.resent = 0
         self.on_delivery: Callable[[KafkaError | None, Any], None]
 
 
@@ -225,7 +226,8 @@ class Producer(Bus):
 
     def settled(self, topic: str, key: str, mark: int) -> bool:
         lane = self._lanes.get((topic, key))
-        return mark == 0 or (lane is not None and lane.done >= mark)
+        # A message that is sent again follows those that were under way with it: only all of them tell it is there.
+        return mark == 0 or (lane is not None and lane.done >= max(mark, lane.resent))
 
     def poll(self) -> None:
         if self._kafka is not None:
@@ -265,8 +267,10 @@ class Producer(Bus):
         kafka, self._kafka, self._fatal, self._connected = self._kafka, None, None, False
         if kafka is not None:
             kafka.purge()
-            with suppress(KafkaException):
-                kafka.flush(_PURGE_S)
+            deadline = time.monotonic() + _PURGE_S
+            while len(kafka) and time.monotonic() < deadline:
+                with suppress(KafkaException):  # the fatal error again; the reports come all the same
+                    kafka.poll(0.1)
             kafka.close()
 
     def _lane(self, topic: str, name: str, fixed_headers: list[Header]) -> _Lane:
@@ -313,6 +317,7 @@ class Producer(Bus):
             self.acked += 1
             lane.done += 1
         elif error.code() in _NOT_YET:
+            lane.resent = lane.accepted
             self._held.append((lane, message.value(), sent_headers))
         else:
             self._lose(lane, message.value(), error.str())
