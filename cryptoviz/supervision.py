@@ -70,7 +70,7 @@ class Bounds:
     unlocked_s: float = 5
     start_s: float = 240
     grace_s: float = 60
-    stuck_s: float = 60
+    stuck_s: float = 180
     silent_s: float = 60
     quiet_s: float = 300
     live_s: float = 60
@@ -86,6 +86,8 @@ class Bounds:
     def of(cls, settings: Settings) -> Bounds:
         """The bounds that follow from the settings."""
         return cls(
+            # The runner itself replaces a worker that stands still: only where it does not, something else must.
+            stuck_s=settings.stream_stall_s + cls.grace_s,
             silent_s=2 * settings.collector_silence_s,
             quiet_s=settings.collector_quiet_s,
             lag=settings.supervisor_lag_messages,
@@ -310,18 +312,15 @@ def _findings(
     if facts.restarts >= bounds.failed_starts:
         yield Verdict.DOWN, f"its worker ended {facts.restarts} times; it runs again for {facts.uptime or 0:.0f} s"
     if facts.uptime is not None and facts.uptime < bounds.grace_s:
-        yield Verdict.HEALTHY, f"started {facts.uptime:.0f} s ago"
+        yield Verdict.STARTING, f"started {facts.uptime:.0f} s ago"
     if facts.restart_pending:
         yield Verdict.STARTING, "a restart was asked for and has not begun"
     if facts.detail.get("broker") is False:
         yield Verdict.WAITING, f"the broker does not answer; {lag} messages wait in the buffer"
     if facts.progress_age is not None and facts.progress_age > bounds.stuck_s and lag > 0:
         yield Verdict.STUCK, f"no progress for {facts.progress_age:.0f} s with {lag} messages to go"
-    if behind and _begins(facts, bounds):
-        # What its predecessor left is still to be stored; a restart would only throw away what was done so far.
-        yield Verdict.STARTING, "its first batches are under way"
     if behind:
-        yield Verdict.STUCK, f"trades that were sent are not stored: {_some(behind)}"
+        yield _judge_behind(facts, bounds, f"trades that were sent are not stored: {_some(behind)}")
     if memory.disconnected > 1:
         yield Verdict.WAITING, f"not connected: {facts.detail.get('last_disconnect') or 'the exchange is away'}"
     frame_age = facts.detail.get("frame_age")
@@ -336,11 +335,26 @@ def _findings(
         yield Verdict.QUIET, "connected; no pair is traded now"
 
 
+def _judge_behind(facts: StreamFacts, bounds: Bounds, late: str) -> tuple[Verdict, str]:
+    if _begins(facts, bounds):
+        # What its predecessor left is still to be stored; a restart would only throw away what was done so far.
+        return Verdict.STARTING, "its first batches are under way"
+    if (dry := _dry_for(facts)) > bounds.stuck_s:
+        return Verdict.STUCK, f"no rows for {dry:.0f} s; {late}"
+    # It stores something: it catches up, or a few pairs are late. A restart would hold up all the others.
+    return Verdict.LAGGING, late
+
+
 def _begins(facts: StreamFacts, bounds: Bounds) -> bool:
     """Whether a worker has just done its first work, or may still need time for it, as on a slow machine."""
     if facts.ready_age is None:
         return (facts.uptime or 0) < bounds.start_s
     return facts.ready_age < bounds.grace_s
+
+
+def _dry_for(facts: StreamFacts) -> float:
+    """Seconds that this worker has stored nothing; the rows of its predecessor do not count."""
+    return min((age for age in (facts.rows_age, facts.uptime) if age is not None), default=0.0)
 
 
 def _wants_restart(verdict: Verdict, facts: StreamFacts, memory: Memory, bounds: Bounds) -> bool:

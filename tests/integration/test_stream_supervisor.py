@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -139,7 +140,7 @@ def test_a_stuck_stream_is_restarted_once_with_one_alert_and_an_audit_row(
     settings: Settings, writer: psycopg.Connection[Any]
 ) -> None:
     well(writer)
-    report(writer, "ingestion", stuck=90, lag=500)
+    report(writer, "ingestion", stuck=200, lag=500)
     cursor = None
     for _ in range(4):
         result = tick(settings, cursor)
@@ -150,8 +151,13 @@ def test_a_stuck_stream_is_restarted_once_with_one_alert_and_an_audit_row(
     ]
     assert [row[:4] for row in rows(writer, ALERTS)] == [("stream_down", "ingestion", "critical", True)]
     well(writer)
-    writer.execute("UPDATE stream_status SET generation = 3 WHERE name = 'ingestion'")
-    after = tick(settings, cursor)
+    began = "UPDATE stream_status SET (generation, started_at) = (3, now() - %s) WHERE name = 'ingestion'"
+    writer.execute(began, [timedelta(seconds=5)])
+    starting = tick(settings, cursor)
+    assert "ingestion is starting: started " in starting.skip_message
+    assert [row[3] for row in rows(writer, ALERTS)] == [True], "a worker that starts has not shown anything"
+    writer.execute(began, [timedelta(minutes=2)])
+    after = tick(settings, starting.cursor)
     assert [row[3] for row in rows(writer, ALERTS)] == [False]
     [event] = [event for event in after.asset_events if event.asset_key == INGESTION]
     assert isinstance(event, dg.AssetMaterialization)
@@ -181,7 +187,7 @@ def test_a_runner_that_lost_its_lock_is_noticed_before_its_heartbeat_is_old(
 
 def test_a_stream_asked_to_stop_is_left_alone(settings: Settings, writer: psycopg.Connection[Any]) -> None:
     well(writer)
-    report(writer, "ingestion", stuck=90, lag=500)
+    report(writer, "ingestion", stuck=200, lag=500)
     writer.execute("UPDATE stream_control SET desired = 'stopped' WHERE name = 'ingestion'")
     tick(settings)
     assert rows(writer, ALERTS) == []

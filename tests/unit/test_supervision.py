@@ -69,14 +69,17 @@ CASES = {
     "one pair quiet and nobody asks REST any more": (
         collecting(COLLECTING.pairs[0], PairFacts("DOGE/USD", 900, 900, 900, 900, 900)), Verdict.SILENT, True,
     ),
-    "no progress while there is work": (running(progress_age=90, lag=12), Verdict.STUCK, True),
+    "no progress while there is work": (running(progress_age=200, lag=12), Verdict.STUCK, True),
+    "one long batch, within the time that its runner gives it": (
+        running(progress_age=120, rows_age=120, lag=90_000), Verdict.HEALTHY, False,
+    ),
     "no progress because there is nothing to do": (running(progress_age=900, lag=0), Verdict.HEALTHY, False),
     "stuck, but the restart is on its way": (
-        running(progress_age=90, lag=12, asked_generation=4, generation=3), Verdict.STARTING, False,
+        running(progress_age=200, lag=12, asked_generation=4, generation=3), Verdict.STARTING, False,
     ),
-    "just started": (running(uptime=20, progress_age=90, lag=12), Verdict.HEALTHY, False),
+    "just started": (running(uptime=20, progress_age=200, lag=12), Verdict.STARTING, False),
     "the broker is away: a restart would lose the buffer": (
-        collecting(detail=said(broker=False), lag=90_000, progress_age=90), Verdict.WAITING, False,
+        collecting(detail=said(broker=False), lag=90_000, progress_age=200), Verdict.WAITING, False,
     ),
     "no runner": (running(runner_age=31, locked=False), Verdict.DEAD, False),
     "a runner that hangs with its lock": (running(runner_age=31), Verdict.DEAD, False),
@@ -138,7 +141,7 @@ def test_a_stream_that_catches_up_is_left_alone() -> None:
 
 
 def test_restarts_that_do_not_help_end_in_an_alert() -> None:
-    memory, stuck = Memory(), running(progress_age=90, lag=12)
+    memory, stuck = Memory(), running(progress_age=200, lag=12)
     decisions = []
     for number in range(110):
         decision = decide(stuck, memory, BOUNDS, NOW + 30 * number)
@@ -165,8 +168,44 @@ def test_trades_that_were_heard_and_not_stored_are_noticed_at_the_second_look() 
     assert behind({"kraken": first.memory}) == []
     assert behind({"kraken": third.memory}) == ["kraken:DOGE/USD"]
     assert third.verdict is Verdict.HEALTHY, "the collector has done its part"
-    ingestion = decide(running(), Memory(), BOUNDS, NOW, behind=behind({"kraken": third.memory}))
-    assert (ingestion.verdict, ingestion.restart) == (Verdict.STUCK, True)
+    ingestion = decide(running(rows_age=0.5), Memory(), BOUNDS, NOW, behind=behind({"kraken": third.memory}))
+    assert (ingestion.verdict, ingestion.severity) == (Verdict.LAGGING, "warning")
+
+
+def judged_behind(lags: list[int], rows_age: float) -> list[tuple[Verdict, bool]]:
+    memory, found = Memory(), []
+    for number, lag in enumerate(lags):
+        facts = running(lag=lag, rows_age=rows_age)
+        decision = decide(facts, memory, BOUNDS, NOW + 30 * number, behind=["kraken:DOGE/USD"])
+        memory = decision.memory
+        found.append((decision.verdict, decision.restart))
+    return found
+
+
+def test_an_ingestion_that_catches_up_is_left_alone_though_trades_are_late() -> None:
+    assert set(judged_behind([900_000 - 4_000 * number for number in range(100)], 20)) == {(Verdict.LAGGING, False)}
+
+
+def test_one_pair_whose_trades_are_refused_restarts_nothing() -> None:
+    assert set(judged_behind([0, 30, 30, 30, 12, 12] * 20, 0.5)) == {(Verdict.LAGGING, False)}
+
+
+def test_an_ingestion_behind_that_stores_and_never_catches_up_is_restarted_in_the_end() -> None:
+    restarts = [restart for _, restart in judged_behind([20_000] * BOUNDS.lag_restart_evaluations, 0.5)]
+    assert restarts == [False] * (BOUNDS.lag_restart_evaluations - 1) + [True]
+
+
+def test_an_ingestion_behind_without_any_row_is_restarted() -> None:
+    assert judged_behind([0], BOUNDS.stuck_s + 1) == [(Verdict.STUCK, True)]
+    assert judged_behind([0], BOUNDS.stuck_s - 1) == [(Verdict.LAGGING, False)]
+    young = running(uptime=BOUNDS.stuck_s - 1, ready_age=BOUNDS.grace_s + 1, rows_age=4000)
+    decision = decide(young, Memory(), BOUNDS, NOW, behind=["kraken:DOGE/USD"])
+    assert (decision.verdict, decision.restart) == (Verdict.LAGGING, False), "those were its predecessor's rows"
+
+
+@pytest.mark.parametrize("stall_s", [5, 120, 900])
+def test_the_runner_replaces_a_worker_that_stands_still_before_the_supervisor_does(stall_s: float) -> None:
+    assert Bounds.of(Settings(stream_stall_s=stall_s)).stuck_s >= stall_s + BOUNDS.grace_s
 
 
 def test_a_first_batch_that_takes_long_is_waited_for() -> None:
@@ -204,7 +243,7 @@ def test_an_exchange_that_is_away_is_waited_for() -> None:
 
 
 def test_a_verdict_keeps_its_beginning() -> None:
-    stuck = running(progress_age=90, lag=12)
+    stuck = running(progress_age=200, lag=12)
     first = decide(stuck, Memory(), BOUNDS, NOW)
     second = decide(stuck, first.memory, BOUNDS, NOW + 30)
     well = decide(RUNNING, second.memory, BOUNDS, NOW + 60)
