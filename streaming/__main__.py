@@ -31,12 +31,17 @@ def main() -> int:
     replay.add_argument("topic", choices=[topic.name for topic in INGESTED])
     replay.add_argument("--since", type=datetime.fromisoformat, required=True, help="an instant with its time zone")
     replay.add_argument("--until", type=datetime.fromisoformat, required=True, help="an instant with its time zone")
+    commands.add_parser("train", help="archive the classes of a Spark driver: later ones start sooner")
     arguments = parser.parse_args()
     configure(settings.log_level, json=settings.log_json)
     if arguments.command == "replay":
         from streaming.replay import run as run_replay  # noqa: PLC0415 - the others do without
 
         return run_replay(settings, arguments.topic, arguments.since, arguments.until)
+    if arguments.command == "train":
+        from streaming.classes import train  # noqa: PLC0415 - the others do without
+
+        return 0 if train(settings) else 1
     if arguments.command == "work":
         worker.work(arguments.name, arguments.epoch, settings)
         return 0

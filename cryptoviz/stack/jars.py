@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -32,8 +33,8 @@ class JarSet(StrEnum):
 
 
 def jar_folder(settings: Settings, jars: JarSet) -> Path:
-    """Where a closure is kept."""
-    return settings.state / "jars" / jars
+    """Where a closure is kept: its real path, for state folders that share one also share what is trained on it."""
+    return (settings.state / "jars").resolve() / jars
 
 
 def kafka_jars(settings: Settings) -> list[Path]:
@@ -49,6 +50,11 @@ def spark_jars(settings: Settings) -> list[Path]:
 def bench_jars(settings: Settings) -> list[Path]:
     """The PostgreSQL JDBC driver of the benchmarks' baseline; empty before `install_jars`."""
     return sorted(jar_folder(settings, JarSet.BENCH).glob("*.jar"))
+
+
+def class_archive(settings: Settings) -> Path:
+    """Where the classes that a Spark driver loads are archived, of the Spark that is installed."""
+    return jar_folder(settings, JarSet.SPARK) / f"classes-{version('pyspark')}.jsa"
 
 
 def install_jars(settings: Settings, *wanted: JarSet) -> list[JarSet]:

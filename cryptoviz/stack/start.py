@@ -8,6 +8,9 @@ Everything may be interrupted anywhere and run again: each step looks at what is
 from __future__ import annotations
 
 import fcntl
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +21,10 @@ from typing import Final
 
 import psycopg
 
-from cryptoviz.settings import Mode, Role, Settings, load
+from cryptoviz.settings import PREFIX, PROJECT_ROOT, Mode, Role, Settings, load
 from cryptoviz.stack import dagster, health
 from cryptoviz.stack.errors import StackError, last_lines
-from cryptoviz.stack.jars import JarSet, install_jars
+from cryptoviz.stack.jars import JarSet, class_archive, install_jars
 from cryptoviz.stack.kafka import LocalKafka
 from cryptoviz.stack.ports import check_ports
 from cryptoviz.stack.postgres import Installation, LocalPostgres, ensure_secrets, find_or_install, local_data_dir
@@ -34,6 +37,7 @@ from cryptoviz.storage.queries import query
 
 _FLOW_TIMEOUT_S: Final = 240
 _SERVER_TIMEOUT_S: Final = 180
+_TRAIN_TIMEOUT_S: Final = 300
 _LOCK_TIMEOUT_S: Final = 3
 _RESTARTS_ALLOWED: Final = 3
 
@@ -91,7 +95,26 @@ class Stack:
     def _install_archives(self) -> str:
         wanted = (JarSet.KAFKA, JarSet.SPARK) if runs_kafka(self.settings) else (JarSet.SPARK,)
         fetched = install_jars(self.settings, *wanted)
+        self._train()
         return f"fetched {', '.join(fetched)}" if fetched else "Kafka and the Spark connector"
+
+    def _train(self) -> None:
+        """Once: an archive of the classes of a Spark driver, beside its jars. Without it drivers start slower."""
+        if class_archive(self.settings).exists():
+            return
+        self._say("archiving the classes of a Spark driver, once")
+        command = [sys.executable, "-m", "streaming", "train"]
+        environment = {**os.environ, f"{PREFIX}STATE_DIR": str(self.settings.state)}
+        try:
+            done = subprocess.run(
+                command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                timeout=_TRAIN_TIMEOUT_S, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            self._say(f"not done within {_TRAIN_TIMEOUT_S} s: drivers will start slower")
+            return
+        if done.returncode != 0:
+            self._say(f"it failed, drivers will start slower: {last_lines(done.stdout + done.stderr, 1)}")
 
     def _clear_the_way(self) -> None:
         orphans = find_orphans(self.settings, self.supervisor)
