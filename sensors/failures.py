@@ -52,31 +52,31 @@ class Alert:
 
 def alerts(ended: Ended) -> list[Alert]:
     """The alerts of a failed run: one for each step that failed, one for a run that failed before any step."""
-    where = f" (partition {ended.partition})" if ended.partition else ""
     failed = ended.failed or ({"": ended.reason} if ended.reason else {})
     return [
         Alert(
-            subject(ended.job, step),
-            f"{subject(ended.job, step)} failed{where}: {why}",
+            subject(ended.job, step, ended.partition),
+            f"{subject(ended.job, step, ended.partition)} failed: {why}",
             {"run": ended.run, "job": ended.job, "step": step, "partition": ended.partition},
         )
         for step, why in failed.items()
     ]
 
 
-def over(ended: Ended, opened: Mapping[str, str]) -> list[str]:
-    """The open alerts (subject -> partition) that a success ends. Another partition's success proves nothing."""
+def over(ended: Ended) -> set[str]:
+    """The subjects whose alerts a success ends. Another partition's success proves nothing."""
     if not ended.succeeded:
-        return []
-    subjects = {subject(ended.job, step) for step in ended.succeeded} | {subject(ended.job, "")}
-    return [name for name, partition in opened.items() if name in subjects and partition in ("", ended.partition)]
+        return set()
+    steps, partitions = {*ended.succeeded, ""}, {ended.partition, ""}
+    return {subject(ended.job, step, partition) for step in steps for partition in partitions}
 
 
-def subject(job: str, step: str) -> str:
-    """Whose failure it is: an asset's, whichever run it failed in, or that of a job's step."""
+def subject(job: str, step: str, partition: str) -> str:
+    """Whose failure it is: an asset's, whichever run it failed in, or that of a job's step; and of which partition."""
+    where = f" (partition {partition})" if partition else ""
     if job.startswith(_DAGSTERS_OWN):
-        return step or "a run of assets"
-    return f"{job}: {step}" if step else job
+        return f"{step or 'a run of assets'}{where}"
+    return f"{job}: {step}{where}" if step else f"{job}{where}"
 
 
 def run_failures(settings: Settings) -> dg.SensorDefinition:
@@ -108,7 +108,8 @@ def run_failures(settings: Settings) -> dg.SensorDefinition:
                 for record in fresh:
                     _write(connection, _ended(context.instance, record), settings)
         except Error as error:
-            return dg.SkipReason(f"the database does not answer: {str(error).splitlines()[0]}")
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            return dg.SkipReason(f"the database does not answer: {reason}")
         newest = max(record.update_timestamp for record in records).replace(tzinfo=UTC)
         known = [record.dagster_run.run_id for record in records if _recent(record, newest)]
         return dg.SensorResult(
@@ -169,11 +170,8 @@ def _texts(event: Any) -> Iterator[str]:
 def _write(connection: Any, ended: Ended, settings: Settings) -> None:
     from psycopg.types.json import Jsonb  # noqa: PLC0415 - only who connects loads the driver
 
-    if ended.succeeded:
-        opened = dict(connection.execute(query("platform_alerts_open"), {"kind": KIND}).fetchall())
-        for name in over(ended, opened):
-            connection.execute(query("platform_alert_close"), {"kind": KIND, "subject": name})
-        return
+    for name in over(ended):
+        connection.execute(query("platform_alert_close"), {"kind": KIND, "subject": name})
     for alert in alerts(ended):
         page = f"http://127.0.0.1:{settings.dagster_port}/runs/{ended.run}"
         values = {"kind": KIND, "subject": alert.subject, "severity": "warning", "message": alert.message}

@@ -73,8 +73,10 @@ def stream_supervisor(settings: Settings) -> dg.SensorDefinition:
                 decisions = _decide(rows, _remembered(context.cursor), bounds, now)
                 for name, decision in decisions.items():
                     _act(connection, name, rows[name], decision)
+                others = {"kinds": [*_KINDS.values()], "subjects": [*decisions]}
+                connection.execute(query("platform_alerts_close_others"), others)
         except Error as error:
-            return dg.SkipReason(f"the database does not answer: {str(error).splitlines()[0]}")
+            return dg.SkipReason(f"the database does not answer: {_reason(error)}")
         events = [event for name, found in decisions.items() for event in _events(name, rows[name], found, now)]
         reported = {_name(event) for event in events}
         memories = {
@@ -88,6 +90,10 @@ def stream_supervisor(settings: Settings) -> dg.SensorDefinition:
         )
 
     return stream_supervisor
+
+
+def _reason(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _rows(connection: Connection[Any], pairs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.services
 
 SETTINGS: list[Settings] = []
 BROKEN: set[str] = set()
-AWAY: list[bool] = []
+AWAY: list[str] = []
 
 
 class OneDatabase(Database):
@@ -26,7 +26,7 @@ class OneDatabase(Database):
     @contextmanager
     def writer(self) -> Iterator[Any]:
         if AWAY:
-            raise psycopg.OperationalError("connection refused")
+            raise psycopg.OperationalError(AWAY[-1])
         with connect(Role.WRITER, SETTINGS[-1], autocommit=True) as connection:
             yield connection
 
@@ -116,7 +116,11 @@ def test_an_asset_s_alert_is_closed_by_the_same_partition_only(watch: Watch, rea
     watch.listing("binance")
     watch.look()
     assert [(row[1], row[2], row[4]) for row in found(reader)] == [
-        ("listing", "listing failed (partition kraken): ValueError: kraken refused", True)
+        (
+            "listing (partition kraken)",
+            "listing (partition kraken) failed: ValueError: kraken refused",
+            True,
+        )
     ]
     BROKEN.clear()
     watch.listing("kraken")
@@ -124,11 +128,28 @@ def test_an_asset_s_alert_is_closed_by_the_same_partition_only(watch: Watch, rea
     assert [row[4] for row in found(reader)] == [False]
 
 
-def test_no_failure_is_forgotten_while_the_database_is_away(watch: Watch, reader: psycopg.Connection[Any]) -> None:
+def test_each_partition_that_fails_has_its_own_alert(watch: Watch, reader: psycopg.Connection[Any]) -> None:
+    BROKEN.update({"kraken", "binance"})
+    watch.listing("kraken")
+    watch.listing("binance")
+    watch.look()
+    BROKEN.clear()
+    watch.listing("binance")
+    watch.look()
+    assert {row[1]: row[4] for row in found(reader)} == {
+        "listing (partition kraken)": True,
+        "listing (partition binance)": False,
+    }
+
+
+@pytest.mark.parametrize(("text", "reason"), [("connection refused", "connection refused"), ("", "OperationalError")])
+def test_no_failure_is_forgotten_while_the_database_is_away(
+    watch: Watch, reader: psycopg.Connection[Any], text: str, reason: str
+) -> None:
     BROKEN.add("fetch")
     watch.nightly()
-    AWAY.append(True)
-    assert watch.look() == "the database does not answer: connection refused"
+    AWAY.append(text)
+    assert watch.look() == f"the database does not answer: {reason}"
     AWAY.clear()
     watch.look()
     assert [row[1] for row in found(reader)] == ["nightly: fetch"]
@@ -137,7 +158,8 @@ def test_no_failure_is_forgotten_while_the_database_is_away(watch: Watch, reader
 def test_a_run_that_fails_before_any_step_is_told_by_its_job() -> None:
     (alert,) = alerts(Ended("r", "nightly", "", reason="no code location"))
     assert (alert.subject, alert.message) == ("nightly", "nightly failed: no code location")
-    opened = {"nightly": "", "nightly: fetch": "", "weekly": "", "listing": "kraken"}
-    assert over(Ended("r", "nightly", "", succeeded=["fetch"]), opened) == ["nightly", "nightly: fetch"]
-    assert over(Ended("r", "__ASSET_JOB", "binance", succeeded=["listing"]), opened) == []
-    assert over(Ended("r", "__ASSET_JOB", "kraken", succeeded=["listing"]), opened) == ["listing"]
+    assert over(Ended("r", "nightly", "", succeeded=["fetch"])) == {"nightly", "nightly: fetch"}
+    assert over(Ended("r", "nightly", "", failed={"fetch": "broken"})) == set()
+    assert over(Ended("r", "__ASSET_JOB", "kraken", succeeded=["listing"])) == {
+        "listing", "listing (partition kraken)", "a run of assets", "a run of assets (partition kraken)",
+    }  # fmt: skip

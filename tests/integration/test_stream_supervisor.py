@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 from assets.streams import INGESTION, collector_key
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
+from cryptoviz.storage.queries import query
 from dagster_project.resources import Database
 from sensors.streams import stream_supervisor
 
@@ -41,13 +42,13 @@ class TestDatabase(Database):
     @contextmanager
     def writer(self) -> Iterator[Any]:
         if AWAY:
-            raise psycopg.OperationalError("connection refused\nby nobody")
+            raise psycopg.OperationalError(AWAY[-1])
         with connect(Role.WRITER, SETTINGS[-1], autocommit=True) as connection:
             yield connection
 
 
 SETTINGS: list[Settings] = []
-AWAY: list[bool] = []
+AWAY: list[str] = []
 
 
 @pytest.fixture
@@ -194,10 +195,37 @@ def test_a_stream_asked_to_stop_is_left_alone(settings: Settings, writer: psycop
     assert rows(writer, GENERATIONS) == [("collector_kraken", 2), ("ingestion", 2)]
 
 
-def test_a_database_that_is_away_is_a_reason_and_no_stack_trace(settings: Settings) -> None:
-    AWAY.append(True)
+def test_alerts_of_an_exchange_that_is_not_configured_any_more_are_closed(
+    settings: Settings, writer: psycopg.Connection[Any]
+) -> None:
+    for kind, subject in (
+        ("stream_down", "collector_binance"),
+        ("stream_degraded", "collector_binance"),
+        ("run_failed", "collector_binance"),
+        ("stream_down", "collector_kraken"),
+    ):
+        alert = {"kind": kind, "subject": subject, "severity": "warning", "message": "away", "detail": Jsonb({})}
+        writer.execute(query("platform_alert_raise"), alert)
+    well(writer)
+    writer.execute(
+        "UPDATE stream_status SET runner_heartbeat = now() - interval '9 minutes' WHERE name = 'collector_kraken'"
+    )
+    tick(settings)
+    assert {(row[0], row[1]): row[3] for row in rows(writer, ALERTS)} == {
+        ("stream_down", "collector_binance"): False,
+        ("stream_degraded", "collector_binance"): False,
+        ("run_failed", "collector_binance"): True,
+        ("stream_down", "collector_kraken"): True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("connection refused\nby nobody", "connection refused"), ("", "OperationalError")]
+)
+def test_a_database_that_is_away_is_a_reason_and_no_stack_trace(settings: Settings, text: str, reason: str) -> None:
+    AWAY.append(text)
     result = tick(settings, json.dumps({"ingestion": {"anything": 1}}))
-    assert result.skip_message == "the database does not answer: connection refused"
+    assert result.skip_message == f"the database does not answer: {reason}"
     assert not result.asset_events
 
 
