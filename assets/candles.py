@@ -96,8 +96,8 @@ def candles_daily_rebuild(settings: Settings, today: date) -> dg.AssetsDefinitio
         Materialize a partition to rerun that day; choose a range to backfill. Safe to repeat: what has not changed is
         not written, candles that came over REST stay. It also runs by itself for each day that has ended, once the
         blocking checks of `trade_data` pass. An exchange whose trades of that day are no longer stored (they are kept
-        30 days) keeps its candles; a day without any trades is refused. For some pairs or hours use the job
-        `rebuild_candles`.
+        30 days) keeps its candles; where that is so of every exchange, as on a day without any trades, nothing changes
+        and the check warns. For some pairs or hours use the job `rebuild_candles`.
         """
         began, day = time.monotonic(), datetime.fromisoformat(context.partition_key).replace(tzinfo=UTC)
         done: dict[str, Rebuilt] = {}
@@ -109,18 +109,17 @@ def candles_daily_rebuild(settings: Settings, today: date) -> dg.AssetsDefinitio
                 except (NothingToRebuildError, TradesRemovedError) as error:
                     refused[exchange] = str(error)
                     context.log.warning("%s: %s", exchange, error)
-        if not done:
-            told = "; ".join(f"{exchange}: {why}" for exchange, why in refused.items())
-            raise dg.Failure(f"{context.partition_key} cannot be rebuilt. {told}", allow_retries=False)
         left = sum(one.after.numbers["differing"] for one in done.values())
+        # Running it again brings no trades back: a failure of such a day would stay the last word on it for ever.
+        told = {exchange: one.after.words for exchange, one in done.items()} or refused
         yield dg.MaterializeResult(
             metadata=_metadata(done, refused, time.monotonic() - began),
             check_results=[
                 dg.AssetCheckResult(
-                    passed=not left,
+                    passed=bool(done) and not left,
                     check_name=UNCHANGED,
-                    severity=dg.AssetCheckSeverity.ERROR,
-                    description="; ".join(f"{exchange}: {one.after.words}" for exchange, one in done.items()),
+                    severity=dg.AssetCheckSeverity.ERROR if done else dg.AssetCheckSeverity.WARN,
+                    description="; ".join(f"{exchange}: {words}" for exchange, words in told.items()),
                     metadata={"differences left": left},
                 )
             ],
@@ -153,7 +152,7 @@ def _metadata(done: Mapping[str, Rebuilt], refused: Mapping[str, str], seconds: 
     differing = [row for one in done.values() for row in one.before.rows]
     return {
         "trades": sum(one.before.numbers["trades"] for one in done.values()),
-        "dagster/row_count": sum(sum(one.kept.values()) for one in done.values()),
+        **({"dagster/row_count": sum(sum(one.kept.values()) for one in done.values())} if done else {}),
         "differences found": sum(one.before.numbers["differing"] for one in done.values()),
         "differences left": sum(one.after.numbers["differing"] for one in done.values()),
         # Longer candles are written again with each hour of the day that changed.

@@ -379,20 +379,25 @@ def test_candles_over_rest_are_left_alone(yesterday: Settings) -> None:
     ]
 
 
-def failure(run: dg.ExecuteInProcessResult) -> str:
-    assert not run.success
-    (event,) = (event for event in run.all_events if event.is_step_failure)
-    assert event.step_failure_data.user_failure_data is not None
-    return str(event.step_failure_data.user_failure_data.description)
+def warned(run: dg.ExecuteInProcessResult) -> str:
+    """Why a run that succeeded changed nothing: its check warns of it, its metadata say the same."""
+    assert run.success
+    (check,) = run.get_asset_check_evaluations()
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    told = numbers(run)
+    assert (told["rows written"], told["exchanges left as they are"]) == (0, 2)
+    assert "dagster/row_count" not in told, "the candles that stay were not counted"
+    assert check.description == f"kraken: {told['why not kraken']}; binance: {told['why not binance']}"
+    return str(check.description)
 
 
-def test_a_day_whose_trades_are_gone_is_refused_and_keeps_its_candles(yesterday: Settings) -> None:
+def test_a_day_whose_trades_are_gone_keeps_its_candles_and_succeeds_with_a_warning(yesterday: Settings) -> None:
     before = candles(yesterday)
-    assert "its trades are not stored (the oldest is of 2026-11-19 23:59 UTC)" in failure(
-        rerun(yesterday, "2026-11-18")
-    )
+    assert "its trades are not stored (the oldest is of 2026-11-19 23:59 UTC)" in warned(rerun(yesterday, "2026-11-18"))
     plant(yesterday, "delete from trade_data where timestamp between '2026-11-20 03:00Z' and '2026-11-20 04:00Z'")
-    assert "no longer stored: BTC/USD: 60 minutes, the first 2026-11-20 03:0" in failure(rerun(yesterday, "2026-11-20"))
+    assert "no longer stored: BTC/USD: 60 minutes, the first 2026-11-20 03:0" in warned(rerun(yesterday, "2026-11-20"))
+    plant(yesterday, "truncate trade_data")
+    assert "no trade is stored at all" in warned(rerun(yesterday, "2026-11-20"))
     assert candles(yesterday) == before
 
 
