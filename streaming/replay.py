@@ -17,7 +17,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -152,10 +152,12 @@ def run(settings: Settings, topic: str, since: datetime, until: datetime) -> int
         try:
             return _run(Replay(settings, topic, since, until, ownership.epoch), ownership, stop)
         except (psycopg.Error, PySparkException) as error:
-            _say({"error": str(error).strip().splitlines()[0]})
+            _say({"error": (str(error).strip().splitlines() or [type(error).__name__])[0]})
             return 1
         finally:
-            ownership.beat("stopped")
+            # With the database away the row grows old instead; what came of the replay is told all the same.
+            with suppress(psycopg.Error):
+                ownership.beat("stopped")
 
 
 def _run(replay: Replay, ownership: Ownership, stop: threading.Event) -> int:
