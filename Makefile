@@ -46,6 +46,10 @@ test: check ## Every check and test
 	@$(CRYPTOVIZ) install
 	@.venv/bin/pytest -q tests
 
+chaos: $(READY) ## Kill and stop every process, take away every dependency, under load: what it costs (ONLY="kill broker")
+	@$(CRYPTOVIZ) install
+	@.venv/bin/pytest -q -s tests/chaos --chaos full --chaos-only "$(ONLY)"
+
 soak: $(READY) ## Ten minutes of load with faults and kill -9: what was sent must be what is stored
 	@$(CRYPTOVIZ) install
 	@.venv/bin/pytest -q -s tests/e2e/test_exactly_once.py --load-seconds 600 --load-rate 2000
@@ -64,4 +68,4 @@ lock: $(READY) ## Resolve the requirements anew, with hashes
 			--custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
 
-.PHONY: help demo up down restart status logs reset check test-fast test soak bench docs lock
+.PHONY: help demo up down restart status logs reset check test-fast test chaos soak bench docs lock

@@ -26,9 +26,12 @@ from cryptoviz.storage.migrations import migrate
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How long and how hard the end-to-end load is: short by default, ten minutes when asked."""
+    """How long and how hard the load is: short by default, ten minutes when asked."""
     parser.addoption("--load-seconds", type=float, default=30, help="length of the end-to-end load")
     parser.addoption("--load-rate", type=float, default=1000, help="messages a second of the end-to-end load")
+    parser.addoption("--chaos", choices=["short", "full"], default="short", help="what is killed, stopped, taken away")
+    parser.addoption("--chaos-rate", type=float, help="messages a second during the chaos; default: the form's")
+    parser.addoption("--chaos-only", default="", help="only actions whose name contains this")
 
 
 def free_ports(count: int) -> list[int]:
