@@ -78,6 +78,7 @@ def test_nothing_is_lost_or_doubled_and_all_is_back_in_time(
     form = FORMS[request.config.getoption("--chaos")]
     wanted = request.config.getoption("--chaos-only")
     actions = [action for action in form.actions if wanted in action.name]
+    assert actions, f"there is only: {', '.join(action.name for action in form.actions)}"
     stack = make_stack((request.config.getoption("--chaos-rate") or form.rate) / MESSAGES_PER_TRADE)
     stack.up()
     platform = stack.platform
