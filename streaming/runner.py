@@ -74,7 +74,8 @@ class Life:
         self.heard = now
         if figures is None:
             return
-        self.begun = True
+        # The last word of a worker that failed at its start is no work.
+        self.begun = self.begun or "rows_total" in figures
         rows, lag = figures.get("rows_total") or 0, figures.get("lag")
         came = rows - (self.figures.get("rows_total") or 0)
         if came > 0:

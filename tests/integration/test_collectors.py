@@ -208,10 +208,10 @@ def test_one_pair_that_goes_deaf_is_found_out_and_healed(name: str) -> None:
             await until(lambda: collector.counters["deaf"] >= 1, "the dead subscription is noticed")
             pairs = collector.state()["pairs"]
             assert [pair for pair, ages in pairs.items() if "deaf_for" in ages] == [PAIRS[name][0]]
-            await r.complete()
             await until(
                 lambda: not any("deaf_for" in ages for ages in collector.state()["pairs"].values()), "heard again"
             )
+            await r.complete()
 
     run(scenario)
 

@@ -112,7 +112,8 @@ def test_what_is_missing_comes_back_and_a_second_replay_changes_nothing(platform
     assert rows(platform, "SELECT count(*) FROM sink_fence") == [(0,)]
     assert rows(platform, "SELECT state FROM stream_status WHERE name = 'replay'") == [("stopped",)]
 
-    nothing = replay(topic="rawtrade", since=(begin - timedelta(hours=2)).isoformat(), until=begin.isoformat())
+    day_before = [(begin - timedelta(hours=hours)).isoformat() for hours in (26, 24)]
+    nothing = replay(topic="rawtrade", since=day_before[0], until=day_before[1])
     assert nothing.success
     assert nothing.output_for_node("replay") == 0
 
