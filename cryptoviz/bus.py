@@ -163,6 +163,9 @@ class _Lane:
 class Producer(Bus):
     """Sends records: idempotent, acknowledged by all replicas, lz4, in order per key, bounded.
 
+    A broker that starts may deny a topic that it has; what it denied is sent again, then maybe behind later messages of
+    its key. Readers sort by what the records say, not by offset.
+
     `on_lost` is called, in the caller's own thread, for every message that will not reach the broker: the bound of
     `limit` unacknowledged messages was exceeded, the message was refused for good, librdkafka gave up for good (a
     successor takes over), or the producer was closed first. Not thread-safe: one thread sends and polls.
