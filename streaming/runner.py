@@ -41,6 +41,7 @@ BUSY: Final = 75
 """Exit status when another process owns the stream (EX_TEMPFAIL)."""
 
 _POLL_S: Final = 0.25
+_ABSENT_S: Final = 1.0
 _BEAT_S: Final = 1.0
 _ORPHAN_S: Final = 5.0
 _LAST_WORD_S: Final = 3.0
@@ -87,6 +88,14 @@ class Life:
         if self.ready is not None and lag is not None and (lag == 0 or lag < came):
             self.lag_zero = now
         self.figures = figures
+
+    def forgive(self, seconds: float) -> None:
+        """The runner itself was stopped for so long and could hear nothing: that time counts for no silence."""
+        self.started += seconds
+        if self.heard is not None:
+            self.heard += seconds
+        if self.progressed is not None:
+            self.progressed += seconds
 
 
 class Cause(Enum):
@@ -321,10 +330,14 @@ class Runner:
 
     async def _until_its_end(self, process: Process, life: Life) -> End:
         exited = asyncio.create_task(process.wait(), name="exit")
+        looked = time.monotonic()
         try:
             while True:
                 await asyncio.wait({exited}, timeout=_POLL_S)
                 now = time.monotonic()
+                if now - looked > _ABSENT_S:
+                    life.forgive(now - looked)
+                looked = now
                 if exited.done():
                     return End(Cause.DIED, now)
                 if self._ending or self._taken or self._control.desired == "stopped":

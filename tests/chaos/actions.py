@@ -21,6 +21,7 @@ _AWAY_S = 60
 _BACK_S = 20
 _SERVER_BACK_S = 40
 _LAG_ZERO_S = 60
+_REFETCHED_S = 120
 _SERVERS = ("postgres", "kafka")
 
 Find = Callable[[LocalStack], list[Process]]
@@ -129,7 +130,10 @@ def away(target: Target) -> Action:
 
 
 def silent(exchange: str, *kinds: str) -> Action:
-    """An exchange that says nothing and refuses what is asked, for a minute."""
+    """An exchange that says nothing and refuses what is asked, for a minute.
+
+    A minute of trades is then fetched over REST, at the pace that the exchange allows.
+    """
 
     def do(stack: LocalStack) -> None:
         for kind in kinds:
@@ -137,7 +141,7 @@ def silent(exchange: str, *kinds: str) -> Action:
             stack.platform.control("fault", order if kind != "cut" else {"exchange": exchange, "kind": kind})
         time.sleep(_AWAY_S)
 
-    return Action(f"{exchange} away", WORKERS[exchange], do)
+    return Action(f"{exchange} away", WORKERS[exchange], do, lag_zero_s=_REFETCHED_S)
 
 
 def _back_s(target: Target) -> float:

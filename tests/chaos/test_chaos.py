@@ -90,7 +90,7 @@ def test_nothing_is_lost_or_doubled_and_all_is_back_in_time(
     begun = time.monotonic()
     unread: Counter[str] = Counter()
     recoveries = [_perform(action, stack, watch, unread) for action in _with_cuts(actions, stack)]
-    while time.monotonic() - begun < form.seconds:
+    while not wanted and time.monotonic() - begun < form.seconds:
         time.sleep(1)
     platform.wait("the platform is healthy", lambda: stack.status().returncode == 0, 60)
     platform.wait("Dagster watches the streams", lambda: _watched_since(stack, recoveries[-1].ended), 90)
@@ -210,7 +210,7 @@ def _alerts(stack: LocalStack) -> list[dict[str, Any]]:
         "SELECT kind, subject, extract(epoch FROM opened_at)::float8, message FROM platform_alerts ORDER BY opened_at",
     )
     return [
-        {"kind": kind, "subject": subject, "at": at, "opened": _clock(at), "message": message}
+        {"kind": kind, "subject": subject, "at": at, "opened": _clock(at), "message": message[:100]}
         for kind, subject, at, message in found
     ]
 

@@ -204,6 +204,19 @@ def test_a_stopped_worker_is_noticed_and_replaced(stream: Stream) -> None:
     assert [event[0] for event in stream.events("hung", "killed", "died")] == ["hung", "killed"]
 
 
+def test_a_runner_that_was_stopped_keeps_its_worker(stream: Stream) -> None:
+    runner = stream.run()
+    worker = stream.running()
+    silent = "SELECT heartbeat < now() - interval '4 seconds' FROM stream_status WHERE name = 'ingestion'"
+    os.kill(runner.pid, signal.SIGSTOP)
+    stream.wait(lambda: stream.rows(silent) == [(True,)], "more silence than a worker may keep")
+    rows = stream.status()["rows_total"]
+    os.kill(runner.pid, signal.SIGCONT)
+    stream.wait(lambda: stream.status()["rows_total"] > rows, "the worker's figures")
+    assert stream.running() == worker
+    assert stream.events("hung") == []
+
+
 def test_a_job_that_hangs_in_a_living_process_is_noticed_and_replaced(stream: Stream) -> None:
     stream.run()
     worker = stream.running()

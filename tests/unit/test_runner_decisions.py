@@ -53,6 +53,13 @@ def test_a_worker_that_starts_has_longer_than_one_that_works(life: Life, setting
     assert "no sign of life" in (hung(life, settings, 16) or "")
 
 
+def test_time_in_which_the_runner_itself_stood_still_is_no_silence(life: Life, settings: Settings) -> None:
+    life.hear(figures(), 5)
+    life.forgive(60)
+    assert hung(life, settings, 5 + 60 + 10) is None
+    assert hung(life, settings, 5 + 60 + 11) is not None
+
+
 def test_a_process_that_beats_without_ever_beginning_is_hung(life: Life, settings: Settings) -> None:
     for second in range(101):
         life.hear(None, second)
