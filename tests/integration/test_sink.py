@@ -165,9 +165,18 @@ def test_only_one_process_owns_a_stream(owner: Ownership) -> None:
     assert owner.beat("running")
 
 
-def test_an_owner_whose_epoch_is_over_is_told_so(owner: Ownership) -> None:
-    owner.epoch -= 1
-    assert not owner.beat("running")
+def test_an_owner_whose_stream_has_another_runner_is_told_so(owner: Ownership) -> None:
+    with connect(Role.WRITER, owner.settings) as connection:
+        connection.execute("UPDATE stream_status SET epoch = epoch + 1, runner_pid = runner_pid + 1")
+    assert owner.beat("running") is None
+
+
+def test_an_epoch_raised_without_hearing_the_answer_is_the_owners_own(owner: Ownership) -> None:
+    with connect(Role.WRITER, owner.settings) as connection:
+        connection.execute("UPDATE stream_status SET epoch = epoch + 1")
+    before = owner.epoch
+    assert owner.beat("running") is not None
+    assert owner.epoch == before + 1
 
 
 def candle(close: str, received: int, *, closed: bool) -> Candle:
