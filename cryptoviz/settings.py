@@ -79,6 +79,14 @@ def _readable(value: Path | None) -> Path | None:
     return value
 
 
+def _hosts(value: list[str]) -> list[str]:
+    for host in value:
+        name, _, port = host.rpartition(":")
+        if not name or not port.isdecimal() or not 1 <= int(port) <= 65535:
+            raise ValueError(f"{host!r} is not host:port; write a name or an address and a port, as in 10.0.0.5:8080")
+    return value
+
+
 Names = Annotated[list[str], NoDecode, BeforeValidator(_list)]
 Pairs = Annotated[list[str], NoDecode, BeforeValidator(_list), AfterValidator(_pairs), Field(min_length=1)]
 ReadableFile = Annotated[Path | None, AfterValidator(_readable)]
@@ -146,6 +154,22 @@ class Settings(BaseSettings):
     alert_window_s: Seconds = Field(60, description="Seconds within which the move must happen.")
     alert_cooldown_s: Seconds = Field(
         300, description="Seconds without a further alert of the same pair and direction."
+    )
+
+    # The web: how feeds, article pages and APIs are fetched
+    web_user_agent: str = Field(
+        "CryptoViz/0.1 (self-hosted market data platform)",
+        pattern=r"^[A-Za-z][\w-]*/[!-~ ]+$",
+        description="How we introduce ourselves: product/version, then anything; robots.txt is read for the product.",
+    )
+    web_timeout_s: Seconds = Field(20, description="Longest time for one page, from its name to its last byte.")
+    web_max_bytes: int = Field(
+        4 * 1024 * 1024, ge=1024, le=1024**3, description="Largest page accepted, decompressed, in bytes."
+    )
+    web_private_hosts: Annotated[Names, AfterValidator(_hosts)] = Field(
+        [],
+        description="host:port, separated by commas, that may be fetched though the address is private; "
+        "all others must be public.",
     )
 
     # PostgreSQL with TimescaleDB
@@ -261,6 +285,7 @@ class Settings(BaseSettings):
         40, description="Trades a second of each simulated exchange, all pairs together."
     )
     simulator_seed: int = Field(1, ge=0, description="Seed of the simulated market.")
+    web_simulator_port: Port = Field(8101, description="Port of the simulated news sites and market APIs.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -278,6 +303,7 @@ class Settings(BaseSettings):
             "dagster_port",
             "dagster_code_port",
             "simulator_port",
+            "web_simulator_port",
         ):
             other = ports.setdefault(getattr(self, name), name)
             if other != name:
@@ -298,6 +324,12 @@ class Settings(BaseSettings):
     def checkpoints(self) -> str:
         """The root of the streaming checkpoints."""
         return self.checkpoint_dir or str(self.state / "checkpoints")
+
+    @property
+    def private_hosts(self) -> list[str]:
+        """The `host:port` inside our own network that may be fetched; in demo mode the simulated web is one."""
+        simulated = [f"127.0.0.1:{self.web_simulator_port}"] if self.mode is Mode.DEMO else []
+        return [*self.web_private_hosts, *simulated]
 
     def pairs(self, exchange: str) -> list[str]:
         """The configured pairs of an exchange."""
