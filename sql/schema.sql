@@ -1558,7 +1558,7 @@ CREATE TABLE public.platform_alerts (
     CONSTRAINT platform_alerts_severity_check CHECK ((severity = ANY (ARRAY['critical'::text, 'warning'::text, 'info'::text])))
 );
 
-COMMENT ON TABLE public.platform_alerts IS 'What needs somebody''s attention: at most one open row of a kind and subject. Kept 365 days.';
+COMMENT ON TABLE public.platform_alerts IS 'What needs somebody''s attention: at most one open row of a kind and subject. Closed ones kept 365 days.';
 
 COMMENT ON COLUMN public.platform_alerts.kind IS 'What kind of trouble, such as stream_down.';
 
@@ -1608,6 +1608,49 @@ COMMENT ON COLUMN public.prediction_data.confidence_interval_high IS 'Upper boun
 
 COMMENT ON COLUMN public.prediction_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
 
+CREATE TABLE public.published_keys (
+    subject text NOT NULL,
+    key text NOT NULL,
+    published_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE public.published_keys IS 'What was published lately: it is not staged again.';
+
+COMMENT ON COLUMN public.published_keys.subject IS 'What it is about.';
+
+COMMENT ON COLUMN public.published_keys.key IS 'Natural key within the subject.';
+
+COMMENT ON COLUMN public.published_keys.published_at IS 'When the broker acknowledged it (UTC).';
+
+CREATE TABLE public.quality_documents (
+    asset text NOT NULL,
+    evaluated_at timestamp with time zone NOT NULL,
+    run text NOT NULL,
+    suite text NOT NULL,
+    success boolean NOT NULL,
+    failed text[] DEFAULT '{}'::text[] NOT NULL,
+    turned boolean DEFAULT true NOT NULL,
+    document jsonb NOT NULL
+);
+
+COMMENT ON TABLE public.quality_documents IS 'Whole validations, for the reports: the newest of an hour, and each whose failures are new. Kept 30 days.';
+
+COMMENT ON COLUMN public.quality_documents.asset IS 'The asset that was checked.';
+
+COMMENT ON COLUMN public.quality_documents.evaluated_at IS 'When it was evaluated (UTC).';
+
+COMMENT ON COLUMN public.quality_documents.run IS 'The run that evaluated.';
+
+COMMENT ON COLUMN public.quality_documents.suite IS 'The suite of expectations.';
+
+COMMENT ON COLUMN public.quality_documents.success IS 'Whether the expectation was met.';
+
+COMMENT ON COLUMN public.quality_documents.failed IS 'The expectations of severity critical or warning that were not met.';
+
+COMMENT ON COLUMN public.quality_documents.turned IS 'Other expectations failed than the time before.';
+
+COMMENT ON COLUMN public.quality_documents.document IS 'The validation as Great Expectations writes it, without the rows.';
+
 CREATE TABLE public.quality_results (
     run text NOT NULL,
     asset text NOT NULL,
@@ -1650,7 +1693,16 @@ CREATE TABLE public.quarantine (
     payload jsonb NOT NULL,
     origin jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    released_at timestamp with time zone
+    released_at timestamp with time zone,
+    key text,
+    series text,
+    run text,
+    occurrences bigint DEFAULT 1 NOT NULL,
+    last_seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    discarded_at timestamp with time zone,
+    resolved_by text,
+    CONSTRAINT quarantine_check CHECK (((released_at IS NULL) OR (discarded_at IS NULL))),
+    CONSTRAINT quarantine_occurrences_check CHECK ((occurrences >= 1))
 );
 
 COMMENT ON TABLE public.quarantine IS 'What failed a gate, with the reason, until released or discarded. Kept 90 days.';
@@ -1659,9 +1711,9 @@ COMMENT ON COLUMN public.quarantine.id IS 'Number of the row.';
 
 COMMENT ON COLUMN public.quarantine.subject IS 'What it is about.';
 
-COMMENT ON COLUMN public.quarantine.reason IS 'Why it was refused.';
+COMMENT ON COLUMN public.quarantine.reason IS 'Why it was refused: what each expectation it failed is for.';
 
-COMMENT ON COLUMN public.quarantine.expectation IS 'The expectation that was evaluated.';
+COMMENT ON COLUMN public.quarantine.expectation IS 'The first expectation it failed.';
 
 COMMENT ON COLUMN public.quarantine.payload IS 'The refused row, whole.';
 
@@ -1669,7 +1721,21 @@ COMMENT ON COLUMN public.quarantine.origin IS 'Where it came from: topic, partit
 
 COMMENT ON COLUMN public.quarantine.created_at IS 'When the row was made (UTC).';
 
-COMMENT ON COLUMN public.quarantine.released_at IS 'When it was released or discarded (UTC).';
+COMMENT ON COLUMN public.quarantine.released_at IS 'When it was released (UTC).';
+
+COMMENT ON COLUMN public.quarantine.key IS 'Natural key within the subject.';
+
+COMMENT ON COLUMN public.quarantine.series IS 'What the row is one state of, such as coingecko|BTC: the newest failing state stands for all.';
+
+COMMENT ON COLUMN public.quarantine.run IS 'The run that saw it last.';
+
+COMMENT ON COLUMN public.quarantine.occurrences IS 'How often it was seen.';
+
+COMMENT ON COLUMN public.quarantine.last_seen_at IS 'When it was seen last (UTC).';
+
+COMMENT ON COLUMN public.quarantine.discarded_at IS 'When it was discarded (UTC): its key is not staged again.';
+
+COMMENT ON COLUMN public.quarantine.resolved_by IS 'Who released or discarded it.';
 
 ALTER TABLE public.quarantine ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.quarantine_id_seq
@@ -1775,6 +1841,47 @@ COMMENT ON COLUMN public.sink_fence.batch IS 'Number of the last batch stored.';
 COMMENT ON COLUMN public.sink_fence.epoch IS 'Raised by each start; who holds an older one may not write.';
 
 COMMENT ON COLUMN public.sink_fence.updated_at IS 'When the row was changed last (UTC).';
+
+CREATE TABLE public.staging (
+    subject text NOT NULL,
+    key text NOT NULL,
+    series text NOT NULL,
+    number bigint NOT NULL,
+    payload jsonb NOT NULL,
+    origin jsonb DEFAULT '{}'::jsonb NOT NULL,
+    run text NOT NULL,
+    staged_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    passed_at timestamp with time zone
+);
+
+COMMENT ON TABLE public.staging IS 'The outbox: what was fetched, until it is in quarantine or the broker has acknowledged it.';
+
+COMMENT ON COLUMN public.staging.subject IS 'What it is about.';
+
+COMMENT ON COLUMN public.staging.key IS 'Natural key within the subject.';
+
+COMMENT ON COLUMN public.staging.series IS 'What the row is one state of, such as coingecko|BTC: the newest failing state stands for all.';
+
+COMMENT ON COLUMN public.staging.number IS 'Order in which the rows came.';
+
+COMMENT ON COLUMN public.staging.payload IS 'The fields of the record as they were fetched, not yet judged.';
+
+COMMENT ON COLUMN public.staging.origin IS 'Where it came from: source, address and what the poller knows of the answer.';
+
+COMMENT ON COLUMN public.staging.run IS 'The run that fetched.';
+
+COMMENT ON COLUMN public.staging.staged_at IS 'When it was staged (UTC).';
+
+COMMENT ON COLUMN public.staging.passed_at IS 'When it passed the gate (UTC); empty until then.';
+
+ALTER TABLE public.staging ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.staging_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.stream_control (
     name text NOT NULL,
@@ -2148,6 +2255,12 @@ ALTER TABLE ONLY public.platform_alerts
 ALTER TABLE ONLY public.prediction_data
     ADD CONSTRAINT prediction_data_pkey PRIMARY KEY ("timestamp", crypto_symbol, model_name);
 
+ALTER TABLE ONLY public.published_keys
+    ADD CONSTRAINT published_keys_pkey PRIMARY KEY (subject, key);
+
+ALTER TABLE ONLY public.quality_documents
+    ADD CONSTRAINT quality_documents_pkey PRIMARY KEY (asset, evaluated_at);
+
 ALTER TABLE ONLY public.quality_results
     ADD CONSTRAINT quality_results_pkey PRIMARY KEY (run, asset, expectation);
 
@@ -2162,6 +2275,9 @@ ALTER TABLE ONLY public.sentiment_data
 
 ALTER TABLE ONLY public.sink_fence
     ADD CONSTRAINT sink_fence_pkey PRIMARY KEY (query_id, part);
+
+ALTER TABLE ONLY public.staging
+    ADD CONSTRAINT staging_pkey PRIMARY KEY (subject, key);
 
 ALTER TABLE ONLY public.stream_control
     ADD CONSTRAINT stream_control_pkey PRIMARY KEY (name);
@@ -2224,11 +2340,23 @@ CREATE INDEX platform_alerts_read ON public.platform_alerts USING btree (opened_
 
 CREATE INDEX prediction_data_read ON public.prediction_data USING btree (crypto_symbol, "timestamp" DESC);
 
+CREATE INDEX published_keys_age ON public.published_keys USING btree (subject, published_at);
+
+CREATE INDEX quality_documents_read ON public.quality_documents USING btree (evaluated_at DESC);
+
+CREATE INDEX quality_results_age ON public.quality_results USING btree (evaluated_at);
+
 CREATE INDEX quality_results_read ON public.quality_results USING btree (asset, evaluated_at DESC);
 
-CREATE INDEX quarantine_open ON public.quarantine USING btree (subject, created_at) WHERE (released_at IS NULL);
+CREATE INDEX quarantine_discarded ON public.quarantine USING btree (subject, key) WHERE (discarded_at IS NOT NULL);
+
+CREATE UNIQUE INDEX quarantine_open ON public.quarantine USING btree (subject, series) WHERE ((released_at IS NULL) AND (discarded_at IS NULL));
+
+CREATE INDEX quarantine_read ON public.quarantine USING btree (created_at DESC);
 
 CREATE INDEX sentiment_data_read ON public.sentiment_data USING btree (crypto_symbol, "timestamp" DESC);
+
+CREATE INDEX staging_waiting ON public.staging USING btree (subject, number);
 
 CREATE INDEX ticker_data_read ON public.ticker_data USING btree (exchange, pair, "timestamp" DESC);
 
