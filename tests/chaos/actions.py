@@ -21,7 +21,7 @@ _AWAY_S = 60
 _BACK_S = 20
 _SERVER_BACK_S = 40
 _LAG_ZERO_S = 60
-_REFETCHED_S = 120
+_REFETCHED_S = 300
 _SERVERS = ("postgres", "kafka")
 
 Find = Callable[[LocalStack], list[Process]]
@@ -132,7 +132,8 @@ def away(target: Target) -> Action:
 def silent(exchange: str, *kinds: str) -> Action:
     """An exchange that says nothing and refuses what is asked, for a minute.
 
-    A minute of trades is then fetched over REST, at the pace that the exchange allows.
+    A minute of trades is then fetched over REST at the pace that the exchange allows (Kraken: a request a second),
+    beside the gaps that the load's own faults open meanwhile.
     """
 
     def do(stack: LocalStack) -> None:

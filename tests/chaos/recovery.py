@@ -84,7 +84,7 @@ class Recovery:
         """Whether all has held for long enough, or it is no use to wait."""
         marks = (self.back, self.rows, self.lag_zero)
         held = all(mark.since is not None and now - mark.since >= _SETTLED_S for mark in marks)
-        return (held and now - self.ended >= _SETTLED_S) or now - self.ended > _GIVE_UP_S
+        return (held and now - self.ended >= _SETTLED_S) or now - self.ended > max(_GIVE_UP_S, self.action.lag_zero_s)
 
 
 def perform(action: Action, stack: LocalStack, watch: Watch) -> Recovery:

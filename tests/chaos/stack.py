@@ -27,7 +27,15 @@ from tests.e2e.platform import Platform, environment
 
 _DEMO_S = 600
 _STATUS_S = 60
-_PORTS = ("postgres_port", "kafka_port", "kafka_controller_port", "dagster_port", "dagster_code_port", "simulator_port")
+_PORTS = (
+    "postgres_port",
+    "kafka_port",
+    "kafka_controller_port",
+    "dagster_port",
+    "dagster_code_port",
+    "simulator_port",
+    "web_simulator_port",
+)
 _DOWNLOADS = ("jars", "cache")
 
 
