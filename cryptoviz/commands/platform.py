@@ -258,6 +258,7 @@ def _show_addresses(settings: Settings) -> None:
     say(f"Kafka        {settings.bootstrap_servers}")
     if settings.mode is Mode.DEMO:
         say(f"Simulators   http://127.0.0.1:{settings.simulator_port}/control/counters")
+        say(f"             http://127.0.0.1:{settings.web_simulator_port}/control/counters")
     say("\nmake status, make logs, make down")
 
 

@@ -1,57 +1,71 @@
-"""simulator: what the simulated exchanges sent, and faults on command."""
+"""simulator: what the simulated exchanges and the simulated web sent, and faults on command."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from cryptoviz.commands.output import as_json, explained
-from cryptoviz.settings import load
+from cryptoviz.settings import EXCHANGES, load
 
-app = typer.Typer(help="The simulated exchanges: status, fault.", no_args_is_help=True)
+_EXCHANGES: Final = "simulator_port"
+_WEB: Final = "web_simulator_port"
+
+app = typer.Typer(help="The simulated exchanges and news sites: status, fault.", no_args_is_help=True)
 
 
 @app.command()
 def status() -> None:
     """Print what the simulators have sent."""
-    as_json(_ask("counters"))
+    as_json(_ask_both("counters"))
 
 
 @app.command()
 def fault(
-    exchange: str,
+    source: Annotated[str, typer.Argument(help="An exchange, a news site such as coindesk, or an API.")],
     kind: Annotated[
-        str, typer.Argument(help="cut, silence, skip, duplicate, reorder, malformed, rate_limit, ban, ...")
+        str,
+        typer.Argument(
+            help="Exchanges: cut, silence, skip, duplicate, reorder, malformed, rate_limit, ban, ... "
+            "Sites and APIs: break, hang, redirect, entity_bomb, huge, gzip_bomb, rate_limit, incident, ..."
+        ),
     ],
     *,
-    pair: Annotated[str | None, typer.Option(help="Only this pair.")] = None,
+    pair: Annotated[str | None, typer.Option(help="Only this pair of an exchange.")] = None,
+    path: Annotated[str | None, typer.Option(help="Only where this occurs in the path.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="So many times.")] = None,
     duration: Annotated[float | None, typer.Option(help="For so many seconds.")] = None,
     probability: Annotated[float, typer.Option(min=0, max=1, help="For this share of the messages.")] = 1,
 ) -> None:
-    """Make a simulated exchange misbehave."""
+    """Make a simulated exchange, news site or API misbehave."""
     order = {
-        "exchange": exchange,
+        ("exchange" if source in EXCHANGES else "source"): source,
         "kind": kind,
         "pair": pair,
+        "path": path,
         "count": count,
         "duration_s": duration,
         "probability": probability,
     }
-    as_json(_ask("fault", {name: value for name, value in order.items() if value is not None}))
+    said = {name: value for name, value in order.items() if value is not None}
+    as_json(_ask(_EXCHANGES if source in EXCHANGES else _WEB, "fault", said))
 
 
 @app.command()
 def faults() -> None:
     """List the faults under way."""
-    as_json(_ask("fault"))
+    as_json(_ask_both("fault"))
 
 
-def _ask(path: str, body: Any = None) -> Any:
+def _ask_both(path: str) -> Any:
+    return {**_ask(_EXCHANGES, path), **_ask(_WEB, path)}
+
+
+def _ask(port_setting: str, path: str, body: Any = None) -> Any:
     from cryptoviz.stack.health import simulator_request
 
     with explained(
         "the simulators refuse or do not answer", "do they run? `make demo` starts them", OSError, ValueError
     ):
-        return simulator_request(load(), path, body)
+        return simulator_request(getattr(load(), port_setting), path, body)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -60,21 +61,35 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     error: str | None = None
 
 
+class Ordered(Protocol):
+    """What every order says: how likely, how often, how long."""
+
+    @property
+    def probability(self) -> float: ...
+    @property
+    def count(self) -> int | None: ...
+    @property
+    def duration_s(self) -> float | None: ...
+
+
+AnyOrder = TypeVar("AnyOrder", bound=Ordered)
+
+
 @dataclass
-class _Active:
-    order: Order
+class _Active(Generic[AnyOrder]):
+    order: AnyOrder
     left: int | None
     until: float | None
 
 
-class Faults:
-    """The faults in force at one exchange."""
+class Orders(Generic[AnyOrder]):
+    """The orders in force at one place."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311 - reproducible faults, not a secret
-        self._active: list[_Active] = []
+        self._active: list[_Active[AnyOrder]] = []
 
-    def order(self, order: Order) -> None:
+    def order(self, order: AnyOrder) -> None:
         """Let a fault begin."""
         until = None if order.duration_s is None else time.monotonic() + order.duration_s
         self._active.append(_Active(order, order.count, until))
@@ -102,23 +117,37 @@ class Faults:
             self._expire()
         return bool(self._active)
 
-    def standing(self, kind: Kind, pair: str | None = None) -> bool:
-        """Whether a fault of this kind is in force for the pair (None: for all)."""
+    def holds(self, fits: Callable[[AnyOrder], bool]) -> bool:
+        """Whether an order that fits is in force."""
         self._expire()
-        return any(active.order.kind is kind and active.order.pair in {None, pair} for active in self._active)
+        return any(fits(active.order) for active in self._active)
 
-    def strikes(self, kind: Kind, pair: str | None = None, path: str = "") -> Order | None:
-        """The fault of this kind that hits now, by its probability; it is used up by one."""
+    def next(self, fits: Callable[[AnyOrder], bool]) -> AnyOrder | None:
+        """The first order that fits and hits now, by its probability; it is used up by one."""
         self._expire()
         for active in self._active:
-            order = active.order
-            fits = order.kind is kind and order.pair in {None, pair} and (order.path is None or order.path in path)
-            if fits and self._random.random() < order.probability:
+            if fits(active.order) and self._random.random() < active.order.probability:
                 if active.left is not None:
                     active.left -= 1
-                return order
+                return active.order
         return None
 
     def choose(self, count: int) -> int:
         """A random number below `count`."""
         return self._random.randrange(count)
+
+
+class Faults(Orders[Order]):
+    """The faults in force at one exchange."""
+
+    def standing(self, kind: Kind, pair: str | None = None) -> bool:
+        """Whether a fault of this kind is in force for the pair (None: for all)."""
+        return self.holds(lambda order: order.kind is kind and order.pair in {None, pair})
+
+    def strikes(self, kind: Kind, pair: str | None = None, path: str = "") -> Order | None:
+        """The fault of this kind that hits now, by its probability; it is used up by one."""
+        return self.next(
+            lambda order: (
+                order.kind is kind and order.pair in {None, pair} and (order.path is None or order.path in path)
+            )
+        )

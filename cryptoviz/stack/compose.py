@@ -26,6 +26,7 @@ _TIMESCALEDB: Final = "timescale/timescaledb:2.22.1-pg17"
 _KAFKA: Final = "apache/kafka:4.1.0"
 _STATE: Final = "/state"
 _CONTAINER_PYTHON: Final = "python"
+_SIMULATED: Final = frozenset({"simulators", "simulated-web"})
 _SUPERUSER: Final = "cryptoviz_admin"
 
 
@@ -57,7 +58,7 @@ def _service(service: Service, settings: Settings) -> dict[str, Any]:
     for name in service.after:
         if name in present or name in ("postgres", "kafka"):
             # The simulators are there in demo mode only.
-            waits[name] = {"condition": "service_healthy", "required": name != "simulators"}
+            waits[name] = {"condition": "service_healthy", "required": name not in _SIMULATED}
     described: dict[str, Any] = {
         **_ours(),
         "command": command_of(service, settings),

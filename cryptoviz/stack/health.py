@@ -137,6 +137,7 @@ def _daemon_health(settings: Settings) -> Health:
 
 _PROBES: Final[Mapping[str, Callable[[Settings], Health]]] = {
     "simulators": lambda settings: http_health(settings.simulator_port, "/control/health"),
+    "simulated-web": lambda settings: http_health(settings.web_simulator_port, "/control/health"),
     "dagster-code": lambda settings: _listens(settings.dagster_code_port),
     "dagster-webserver": lambda settings: http_health(settings.dagster_port, "/server_info"),
     "dagster-daemon": _daemon_health,
@@ -162,14 +163,14 @@ def live_figures(settings: Settings) -> list[dict[str, Any]]:
         return []
 
 
-def simulator_request(settings: Settings, path: str, body: Any = None) -> Any:
-    """Ask the simulators something under /control, or tell them (`body`).
+def simulator_request(port: int, path: str, body: Any = None) -> Any:
+    """Ask the simulators on a port something under /control, or tell them (`body`).
 
     Raises:
         OSError: they do not answer.
         ValueError: they refuse; the message is theirs.
     """
-    connection = HTTPConnection("127.0.0.1", settings.simulator_port, timeout=30)
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         payload = None if body is None else json.dumps(body)
         connection.request(

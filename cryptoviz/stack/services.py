@@ -74,6 +74,13 @@ def services(settings: Settings) -> list[Service]:
             modes=frozenset({Mode.DEMO}),
         ),
         Service(
+            "simulated-web",
+            "the simulated news sites and market APIs",
+            _python("cryptoviz.simulators.web"),
+            ports=("web_simulator_port",),
+            modes=frozenset({Mode.DEMO}),
+        ),
+        Service(
             "dagster-code",
             "Dagster's view of the project",
             _dagster("dagster-code"),

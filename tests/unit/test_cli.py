@@ -11,7 +11,13 @@ import pytest
 from cryptoviz import cli
 from cryptoviz.settings import PREFIX, PROJECT_ROOT
 
-UNREACHABLE = {"POSTGRES_PORT": "1", "KAFKA_PORT": "2", "KAFKA_CONTROLLER_PORT": "3", "SIMULATOR_PORT": "4"}
+UNREACHABLE = {
+    "POSTGRES_PORT": "1",
+    "KAFKA_PORT": "2",
+    "KAFKA_CONTROLLER_PORT": "3",
+    "SIMULATOR_PORT": "4",
+    "WEB_SIMULATOR_PORT": "5",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +48,8 @@ def test_help_needs_no_heavy_library() -> None:
         ["stream", "restart", "ingestion"],
         ["gaps", "list"],
         ["simulator", "status"],
+        ["simulator", "fault", "kraken", "cut"],
+        ["simulator", "fault", "coindesk", "break"],
         ["logs"],
         ["logs", "collector-kraken"],
     ],

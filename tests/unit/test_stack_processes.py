@@ -34,6 +34,7 @@ def settings(tmp_path: Path) -> Settings:
         "dagster_port",
         "dagster_code_port",
         "simulator_port",
+        "web_simulator_port",
     )
     return Settings(mode=Mode.DEMO, state_dir=tmp_path, **dict(zip(names, free_ports(len(names)), strict=True)))
 

@@ -91,9 +91,10 @@ def test_the_database_container_is_the_community_edition() -> None:
 
 def test_the_simulators_run_in_demo_mode_only(settings: Settings) -> None:
     live = Settings(mode=Mode.LIVE, state_dir=settings.state_dir)
-    assert "simulators" in {service.name for service in services(settings)}
-    assert "simulators" not in {service.name for service in services(live)}
-    assert containers()["simulators"]["profiles"] == ["demo"]
+    for name in ("simulators", "simulated-web"):
+        assert name in {service.name for service in services(settings)}
+        assert name not in {service.name for service in services(live)}
+        assert containers()[name]["profiles"] == ["demo"]
 
 
 def test_the_mode_reaches_every_process(settings: Settings) -> None:
