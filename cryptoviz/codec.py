@@ -17,6 +17,9 @@ from cryptoviz.topics import TOPICS, Topic
 SCHEMA_VERSION: Final = 1
 """Sent in the header ``schema``; raised when a field changes its meaning or disappears."""
 
+MAX_MESSAGE_BYTES: Final = 4_000_000
+"""The longest message that is published: what producer and broker allow, less what key and headers may take."""
+
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _decoders: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     topic.name: msgspec.json.Decoder(topic.record) for topic in TOPICS.values() if topic.record is not None

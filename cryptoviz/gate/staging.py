@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
-_encoder: Final = msgspec.json.Encoder(decimal_format="string")
+
+
+def _foreign(value: Any) -> Any:
+    """numpy's numbers as Python's, anything else as text."""
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+_encoder: Final = msgspec.json.Encoder(decimal_format="string", enc_hook=_foreign)
 
 
 @dataclass(frozen=True)
@@ -47,25 +54,30 @@ def stage(connection: Connection[Any], subject: str, rows: Iterable[Staged], run
         KeyError: there is no such subject.
     """
     definition = SUBJECTS[subject]
-    found: dict[str, tuple[bytes, bytes, str]] = {}
+    found: dict[str, tuple[str, str, str]] = {}
     for row in rows:
         key, payload = storable(row.key), storable(row.payload)
-        body = _encoder.encode(payload)
+        body = as_json(payload)
         unique, number = key, 2
         while unique in found and found[unique][0] != body:
             unique, number = f"{key}#{number}", number + 1
-        found[unique] = (body, _encoder.encode(storable(row.origin)), definition.series_of(unique, payload))
+        found[unique] = (body, as_json(row.origin), definition.series_of(unique, payload))
     if not found:
         return 0
     parameters = {
         "subject": subject,
         "run": run,
         "key": list(found),
-        "payload": [body.decode() for body, _, _ in found.values()],
-        "origin": [origin.decode() for _, origin, _ in found.values()],
+        "payload": [body for body, _, _ in found.values()],
+        "origin": [origin for _, origin, _ in found.values()],
         "series": [series for _, _, series in found.values()],
     }
     return connection.execute(query("staging_insert"), parameters).rowcount
+
+
+def as_json(value: Any) -> str:
+    """The value as JSON that PostgreSQL takes: decimals as strings, instants ISO 8601, no number that is none."""
+    return _encoder.encode(storable(value)).decode()
 
 
 def storable(value: Any) -> Any:

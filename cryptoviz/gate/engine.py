@@ -1,0 +1,233 @@
+"""The only module that knows Great Expectations: rows and a suite in, what failed and where out.
+
+    rows -> frame (pandas) -> suite -> outcome of each expectation, with the positions of the rows at fault
+
+Everything happens in memory: no file is written, nothing is sent, no progress is drawn. Importing Great Expectations
+takes seconds, so it is imported by whom needs it, once.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptoviz.gate.report import GateError, Scope, SuiteError
+from cryptoviz.gate.suites import Expectation, Suite
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_SHOWN: Final = 20
+"""How many values at fault a document holds."""
+
+_ROWS_AT_FAULT: Final = ("unexpected_list", "unexpected_index_list", "unexpected_index_query")
+_FORMAT: Final = {"result_format": "COMPLETE", "include_unexpected_rows": False, "partial_unexpected_count": _SHOWN}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one expectation. `rows` are the positions of the rows at fault, where it is about rows."""
+
+    success: bool
+    observed: Any
+    unexpected_count: int
+    rows: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An expectation, its outcome, and the result as Great Expectations writes it, without the rows."""
+
+    expectation: Expectation
+    outcome: Outcome
+    written: Mapping[str, Any]
+
+
+def evaluate(suite: Suite, rows: Sequence[Mapping[str, Any]]) -> list[Judged]:
+    """Judge rows (a mapping of column to value each, None for nothing) by a suite; in the order of the suite.
+
+    An expectation on a column that no row has fails for every row. Without rows only expectations about the table as
+    a whole are evaluated: any other would hold for nothing at all.
+
+    Raises:
+        SuiteError: an expectation of the suite does not exist, or has arguments that make no sense.
+        GateError: Great Expectations itself failed.
+    """
+    known = {name for row in rows for name in row}
+    lacking = {one.name: [name for name in one.columns if name not in known] for one in suite.expectations}
+    with _explained(suite):
+        built = {one.name: _built(suite, one) for one in suite.expectations}
+        found = {
+            _name(result): result
+            for result in _validated(suite, [built[name] for name in built if not lacking[name]], rows)
+        }
+    return [
+        _judged(one, found[one.name]) if one.name in found else _column_missing(one, lacking[one.name], len(rows))
+        for one in suite.expectations
+        if one.name in found or rows
+    ]
+
+
+def added(one: Expectation, outcome: Outcome, count: int) -> Judged:
+    """The outcome of an expectation that was evaluated elsewhere, written as Great Expectations would."""
+    written = {
+        "success": outcome.success,
+        "expectation_config": {
+            "type": one.type,
+            "kwargs": dict(one.kwargs),
+            "meta": {"name": one.name, "why": one.why},
+            "severity": one.severity.value,
+        },
+        "result": {
+            "observed_value": outcome.observed,
+            "element_count": count,
+            "unexpected_count": outcome.unexpected_count,
+            "unexpected_percent": 100.0 * outcome.unexpected_count / count if count else 0.0,
+        },
+        "meta": {},
+        "exception_info": {"raised_exception": False, "exception_traceback": None, "exception_message": None},
+    }
+    return Judged(one, outcome, written)
+
+
+def document(suite: Suite, judged: Sequence[Judged]) -> dict[str, Any]:
+    """The validation as Great Expectations writes it, without the rows."""
+    met = sum(one.outcome.success for one in judged)
+    return {
+        "success": met == len(judged),
+        "suite_name": suite.name,
+        "results": [one.written for one in judged],
+        "statistics": {
+            "evaluated_expectations": len(judged),
+            "successful_expectations": met,
+            "unsuccessful_expectations": len(judged) - met,
+            "success_percent": 100 * met / len(judged) if judged else None,
+        },
+        "meta": {},
+    }
+
+
+def check(suite: Suite) -> None:
+    """Whether Great Expectations understands every expectation of a suite.
+
+    Raises:
+        SuiteError: it does not; the message names the file and the expectation.
+    """
+    for one in suite.expectations:
+        _built(suite, one)
+
+
+def _validated(suite: Suite, built: Sequence[Any], rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    from great_expectations.core.expectation_suite import ExpectationSuite  # noqa: PLC0415 - takes seconds
+
+    if not built:
+        return
+    batch = _batches().get_batch({"dataframe": _frame(suite, rows)})
+    validation = batch.validate(ExpectationSuite(name=suite.name, expectations=list(built)), result_format=_FORMAT)
+    for result in validation.results:
+        plain = result.to_json_dict()
+        plain["expectation_config"]["kwargs"].pop("batch_id", None)
+        if crash := _crash(plain["exception_info"]):
+            raise GateError(f"Great Expectations could not evaluate {_name(plain)} of suite {suite.name}: {crash}")
+        yield plain
+
+
+def _frame(suite: Suite, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """The columns that the suite looks at: each costs time at every condition."""
+    import pandas as pd  # noqa: PLC0415 - takes seconds
+
+    names = list(dict.fromkeys(name for one in suite.expectations for name in one.columns))
+    return pd.DataFrame({name: [row.get(name) for row in rows] for name in names}, index=range(len(rows)))
+
+
+@cache
+def _batches() -> Any:
+    """Where frames are handed in: one context in memory for the whole process, that tells nobody."""
+    # The variable as well as the setting: what sends usage statistics differs between versions.
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    import great_expectations as gx  # noqa: PLC0415 - takes seconds
+    from great_expectations.data_context.types.base import (  # noqa: PLC0415
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
+
+    config = DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+        analytics_enabled=False,
+        progress_bars=ProgressBarsConfig(globally=False),
+    )
+    context = gx.get_context(mode="ephemeral", project_config=config)
+    return (
+        context.data_sources.add_pandas("gate").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("all")
+    )
+
+
+def _built(suite: Suite, one: Expectation) -> Any:
+    from great_expectations.expectations.expectation import (  # noqa: PLC0415 - takes seconds
+        ColumnMapExpectation,
+        ColumnPairMapExpectation,
+        MulticolumnMapExpectation,
+    )
+    from great_expectations.expectations.expectation_configuration import (  # noqa: PLC0415
+        ExpectationConfiguration,
+    )
+
+    # A suite that is given configurations logs and leaves out those it does not understand: each is built here.
+    told: dict[str, Any] = {"severity": one.severity.value, "meta": {"name": one.name, "why": one.why}}
+    try:
+        configuration = ExpectationConfiguration(type=one.type, kwargs=dict(one.kwargs), **told)
+        built = configuration.to_domain_obj()
+    except Exception as error:
+        words = " ".join(str(error).split())
+        raise SuiteError(f"{suite.file.name}: expectation {one.name} is not valid: {words}") from error
+    if one.scope is Scope.ROW and not isinstance(
+        built, ColumnMapExpectation | ColumnPairMapExpectation | MulticolumnMapExpectation
+    ):
+        raise SuiteError(f"{suite.file.name}: {one.name} ({one.type}) says nothing of single rows: its scope is batch")
+    return built
+
+
+@contextmanager
+def _explained(suite: Suite) -> Iterator[None]:
+    """Whatever Great Expectations raises is a failure of the gate, never of the data."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except GateError:
+        raise
+    except Exception as error:
+        raise GateError(f"Great Expectations failed on suite {suite.name}: {type(error).__name__}: {error}") from error
+
+
+def _crash(info: Mapping[str, Any]) -> str:
+    """What was raised while an expectation was evaluated; empty: nothing. One report, or one for each metric."""
+    reports = [info] if "raised_exception" in info else list(info.values())
+    said = [str(one.get("exception_message")) for one in reports if one.get("raised_exception")]
+    return "; ".join(dict.fromkeys(said))
+
+
+def _name(result: Mapping[str, Any]) -> str:
+    return str(result["expectation_config"]["meta"]["name"])
+
+
+def _column_missing(one: Expectation, lacking: Sequence[str], count: int) -> Judged:
+    return added(one, Outcome(False, f"no row has {', '.join(lacking)}", count, tuple(range(count))), count)
+
+
+def _judged(one: Expectation, result: dict[str, Any]) -> Judged:
+    found = result["result"]
+    outcome = Outcome(
+        bool(result["success"]),
+        found.get("observed_value", found.get("partial_unexpected_list") or None),
+        int(found.get("unexpected_count") or 0),
+        tuple(found.get("unexpected_index_list") or ()),
+    )
+    shown = {name: value for name, value in found.items() if name not in _ROWS_AT_FAULT}
+    return Judged(one, outcome, {**result, "result": shown})

@@ -1,0 +1,349 @@
+"""The columns that suites judge: the fields of each row as plain values, and what is derived from them.
+
+    rows + what is known already -> a column for each field, and the derived ones of the subject -> engine
+
+great_expectations/README.md lists the derived columns. A field that no row has is no column, so that the suite fails;
+a value that cannot be read is None, and every suite says which columns must never be.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from cryptoviz.pairs import Timeframe
+from cryptoviz.records import SentimentLabel, record_types
+from cryptoviz.storage.queries import query
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+Columns = dict[str, Any]
+"""The columns of one row."""
+
+_DAY: Final = timedelta(days=1)
+_FITTING: Final = ((25, "Extreme Fear"), (46, "Fear"), (54, "Neutral"), (75, "Greed"), (100, "Extreme Greed"))
+"""Up to which value of the index its publisher uses which word."""
+
+_ENOUGH_MOVES: Final = 10
+"""How many prices it takes to speak of the whole market."""
+
+_MARKUP: Final = re.compile(r"<\s*/?\s*[a-zA-Z!]")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row to be judged. `payload` are its fields, `series` is what it is one state of, `run` fetched it."""
+
+    key: str
+    payload: Mapping[str, Any]
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    series: str = ""
+    run: str = ""
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the platform knows already and rows are compared with."""
+
+    coins: Mapping[tuple[str, str], tuple[float, str]] = field(default_factory=dict)
+    """(source, symbol) -> price and name that were published last, within the last hour."""
+
+    days: frozenset[date] = frozenset()
+    """The days whose mood is stored."""
+
+    listed: Mapping[str, int] = field(default_factory=dict)
+    """Exchange -> how many pairs the table says it lists."""
+
+
+def known(connection: Connection[Any], subject: str, rows: Sequence[Row]) -> Known:
+    """What the rows of a subject are compared with."""
+    if subject == "market":
+        received = max((when for row in rows if (when := instant(row.payload.get("received_at")))), default=None)
+        found = connection.execute(query("gate_known_coins"), {"before": received}).fetchall()
+        return Known(coins={(source, symbol): (float(price), name) for source, symbol, price, name in found})
+    if subject == "mood":
+        return Known(days=frozenset(day for (day,) in connection.execute(query("gate_known_days"))))
+    if subject == "instruments":
+        return Known(listed=dict(connection.execute(query("gate_known_listed")).fetchall()))
+    return Known()
+
+
+def columns(subject: str, rows: Sequence[Row], known: Known) -> list[Columns]:
+    """The columns of each row, in the order of the rows."""
+    derive = _DERIVED.get(subject)
+    fields = [{name: _plain(name, value) for name, value in row.payload.items()} for row in rows]
+    if derive is None:
+        return fields
+    return [{**plain, **derived} for plain, derived in zip(fields, derive(rows, known), strict=True)]
+
+
+def instant(value: object) -> datetime | None:
+    """An instant, or its ISO 8601 text, in UTC; None for anything else."""
+    try:
+        found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return found.astimezone(UTC) if found.tzinfo is not None else None
+
+
+def number(value: object) -> float | None:
+    """A number, or its text; None for anything else."""
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        found = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def _articles(rows: Sequence[Row], _known: Known) -> list[Columns]:
+    return [_article(row.payload) for row in rows]
+
+
+def _article(payload: Mapping[str, Any]) -> Columns:
+    sentiment = payload.get("sentiment")
+    sentiment = sentiment if isinstance(sentiment, Mapping) else {}
+    score = number(sentiment.get("score"))
+    title, summary, content = (_text(payload.get(name)) for name in ("title", "summary", "content"))
+    coins = payload.get("cryptocurrencies_mentioned")
+    published = _seconds(payload.get("received_at"), payload.get("published_at"))
+    return {
+        "link": _text(payload.get("url")),
+        "title_length": len(title),
+        "text_length": len(summary) + len(content),
+        "markup": next((part for part in (title, summary) if _MARKUP.search(part)), None),
+        "age_days": None if published is None else published / 86_400,
+        "on_website": _on_website(payload),
+        "score": score,
+        "label": str(sentiment.get("label")),
+        "fitting_label": SentimentLabel.of(score).value if score is not None else None,
+        "coins": " ".join(map(str, coins)) if isinstance(coins, list | tuple) else None,
+    }
+
+
+def _on_website(payload: Mapping[str, Any]) -> bool:
+    try:
+        host = (urlsplit(_text(payload.get("url"))).hostname or "").removeprefix("www.")
+    except ValueError:
+        return False
+    website = _text(payload.get("website")).lower().removeprefix("www.")
+    return bool(website) and (host == website or host.endswith(f".{website}"))
+
+
+def _market(rows: Sequence[Row], known: Known) -> list[Columns]:
+    prices = {coin: price for coin, (price, _) in known.coins.items()} | {
+        (str(row.payload.get("source")), str(row.payload.get("symbol"))): price
+        for row in rows
+        if (price := number(row.payload.get("price_usd"))) is not None
+    }
+    best: dict[tuple[str, str, str], tuple[float, int]] = {}
+    for position, row in enumerate(rows):
+        place = (number(row.payload.get("rank")) or math.inf, position)
+        best[_answer(row)] = min(place, best.get(_answer(row), place))
+    coins = [_coin(row, known, prices) for row in rows]
+    moves = [coin["price_ratio"] for coin in coins if coin["price_ratio"] is not None]
+    of_all = {"market_move": median(moves) if len(moves) >= _ENOUGH_MOVES else None}
+    return [
+        {**coin, **of_all, "namesakes": int(best[_answer(row)][1] != position)}
+        for position, (row, coin) in enumerate(zip(rows, coins, strict=True))
+    ]
+
+
+def _answer(row: Row) -> tuple[str, str, str]:
+    """What no two coins of one answer may share."""
+    return row.run, str(row.payload.get("source")), str(row.payload.get("symbol"))
+
+
+def _coin(row: Row, known: Known, prices: Mapping[tuple[str, str], float]) -> Columns:
+    payload = row.payload
+    source, symbol = str(payload.get("source")), str(payload.get("symbol"))
+    price, cap, volume, supply = (
+        number(payload.get(name)) for name in ("price_usd", "market_cap", "volume_24h", "circulating_supply")
+    )
+    before, name = known.coins.get((source, symbol), (None, None))
+    elsewhere = [found for (other, coin), found in prices.items() if coin == symbol and other != source]
+    explained = price * supply if price and supply else None
+    return {
+        "price": price,
+        "cap": cap,
+        "cap_to_volume": cap / max(volume or 0.0, 1.0) if cap is not None else None,
+        "cap_explained": cap / explained if cap and explained else None,
+        "age_s": _seconds(payload.get("received_at"), payload.get("timestamp")),
+        "name_before": name,
+        "price_ratio": _ratio(price, before),
+        "price_elsewhere_ratio": _ratio(price, median(elsewhere) if elsewhere else None),
+        "below_high": _ratio(price, number(payload.get("ath"))),
+        "above_low": _ratio(price, number(payload.get("atl"))),
+        "answered_share": _ratio(number(row.origin.get("answered")), number(row.origin.get("asked"))),
+    }
+
+
+def _mood(rows: Sequence[Row], known: Known) -> list[Columns]:
+    days = [when.date() if (when := instant(row.payload.get("timestamp"))) else None for row in rows]
+    every = sorted(known.days | {day for day in days if day is not None})
+    missing = {
+        after: ", ".join(str(before + _DAY * step) for step in range(1, (after - before).days))
+        for before, after in pairwise(every)
+        if after - before > _DAY
+    }
+    return [
+        {**_index(row.payload), "missing_days": missing.get(day) if day is not None else None}
+        for row, day in zip(rows, days, strict=True)
+    ]
+
+
+def _index(payload: Mapping[str, Any]) -> Columns:
+    value, when = number(payload.get("value")), instant(payload.get("timestamp"))
+    return {
+        "index": value,
+        "fitting": next((word for most, word in _FITTING if value is not None and value <= most), None),
+        "seconds_of_day": (when - when.replace(hour=0, minute=0, second=0, microsecond=0)).seconds if when else None,
+        "age_s": _seconds(payload.get("received_at"), payload.get("timestamp")),
+    }
+
+
+def _instruments(rows: Sequence[Row], known: Known) -> list[Columns]:
+    listed = Counter(str(row.payload.get("exchange")) for row in rows)
+    return [
+        {
+            "base": str(row.payload.get("pair")).split("/")[0],
+            "price_step": number(row.payload.get("price_increment")),
+            "volume_step": number(row.payload.get("volume_increment")),
+            "listed_share": _ratio(listed[exchange], known.listed.get(exchange)),
+        }
+        for row in rows
+        for exchange in (str(row.payload.get("exchange")),)
+    ]
+
+
+def _tickers(rows: Sequence[Row], _known: Known) -> list[Columns]:
+    return [
+        {
+            "lag_s": _seconds(row.payload.get("received_at"), row.payload.get("timestamp")),
+            "spread": _difference(row.payload.get("ask"), row.payload.get("bid")),
+            "last_to_middle": _ratio(number(row.payload.get("last")), _middle(row.payload)),
+        }
+        for row in rows
+    ]
+
+
+def _middle(payload: Mapping[str, Any]) -> float | None:
+    bid, ask = number(payload.get("bid")), number(payload.get("ask"))
+    return (bid + ask) / 2 if bid is not None and ask is not None else None
+
+
+def _trades(rows: Sequence[Row], _known: Known) -> list[Columns]:
+    prices: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        price = number(row.payload.get("price"))
+        if price is not None:
+            prices.setdefault(_series(row.payload, "pair"), []).append(price)
+    middle = {series: median(found) for series, found in prices.items()}
+    return [
+        {
+            "lag_s": _seconds(row.payload.get("received_at"), row.payload.get("timestamp")),
+            "trade": str(row.payload.get("trade_id")),
+            "price_to_median": _ratio(number(row.payload.get("price")), middle.get(_series(row.payload, "pair"))),
+        }
+        for row in rows
+    ]
+
+
+def _candles(rows: Sequence[Row], _known: Known) -> list[Columns]:
+    return [
+        {
+            "body_low": min(_numbers(row.payload, "open", "close"), default=None),
+            "body_high": max(_numbers(row.payload, "open", "close"), default=None),
+            "range_ratio": _ratio(number(row.payload.get("high")), number(row.payload.get("low"))),
+            "length_s": _seconds(row.payload.get("window_end"), row.payload.get("window_start")),
+            "fitting_length_s": _LENGTHS.get(str(row.payload.get("timeframe"))),
+            "traded": (number(row.payload.get("volume")) or 0) > 0,
+            "has_trades": (number(row.payload.get("trade_count")) or 0) > 0,
+        }
+        for row in rows
+    ]
+
+
+def _alerts(rows: Sequence[Row], _known: Known) -> list[Columns]:
+    return [
+        {
+            "lag_s": _seconds(row.payload.get("received_at"), row.payload.get("timestamp")),
+            "move": abs(change) if (change := number(row.payload.get("change_percent"))) is not None else None,
+            "fitting_type": None if change is None else "price_up" if change > 0 else "price_down",
+        }
+        for row in rows
+    ]
+
+
+_LENGTHS: Final = {str(timeframe): float(timeframe.seconds) for timeframe in Timeframe}
+
+_DERIVED: Final[Mapping[str, Callable[[Sequence[Row], Known], list[Columns]]]] = {
+    "alerts": _alerts,
+    "articles": _articles,
+    "candles": _candles,
+    "instruments": _instruments,
+    "market": _market,
+    "mood": _mood,
+    "tickers": _tickers,
+    "trades": _trades,
+}
+
+
+def _numeric() -> frozenset[str]:
+    """The fields that are numbers in every record that has them."""
+    kinds = (msgspec.inspect.IntType, msgspec.inspect.FloatType, msgspec.inspect.DecimalType)
+    found: dict[str, bool] = {}
+    for record in record_types():
+        for one in msgspec.inspect.type_info(record).fields:  # type: ignore[attr-defined]
+            types = getattr(one.type, "types", (one.type,))
+            found[one.name] = found.get(one.name, True) and any(isinstance(kind, kinds) for kind in types)
+    return frozenset(name for name, numeric in found.items() if numeric)
+
+
+_NUMERIC: Final = _numeric()
+
+
+def _plain(name: str, value: Any) -> str | float | None:
+    """A field as it is judged: a number where records have one, else text; None where there is nothing to read."""
+    if name in _NUMERIC:
+        return number(value)
+    return value if isinstance(value, str) or value is None else str(value)
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _numbers(payload: Mapping[str, Any], *names: str) -> Iterable[float]:
+    return [found for name in names if (found := number(payload.get(name))) is not None]
+
+
+def _seconds(later: Any, earlier: Any) -> float | None:
+    after, before = instant(later), instant(earlier)
+    return (after - before).total_seconds() if after is not None and before is not None else None
+
+
+def _ratio(value: float | None, base: float | None) -> float | None:
+    return value / base if value is not None and base else None
+
+
+def _difference(value: Any, base: Any) -> float | None:
+    left, right = number(value), number(base)
+    return left - right if left is not None and right is not None else None
+
+
+def _series(payload: Mapping[str, Any], name: str) -> tuple[str, str]:
+    return str(payload.get("exchange")), str(payload.get(name))
