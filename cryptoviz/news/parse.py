@@ -1,0 +1,309 @@
+"""A feed's bytes to entries; the only importer of feedparser.
+
+    bytes -> text in its charset -> is it a feed, without entity declarations? -> libxml2, bounded, repairing
+          -> feedparser -> Entry
+
+feedparser falls back to a parser written in Python where a feed is not well-formed, and that one can be made to work
+for hours. So libxml2 repairs the feed first, refuses what no newspaper would publish, and feedparser always reads a
+small, well-formed document.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import io
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from lxml import etree
+
+from cryptoviz.news.text import plain, plain_text, visible
+
+MAX_ELEMENTS: Final = 20_000
+"""XML elements of one feed; fifty entries with pictures have about two thousand."""
+MAX_ENTRIES: Final = 1_000
+MAX_ATTRIBUTES: Final = 64
+MAX_CONTENT: Final = 20_000
+"""Characters kept of an article's text."""
+MAX_SUMMARY: Final = 2_000
+MAX_TAGS: Final = 30
+
+_TEXT_TYPES: Final = re.compile(r"(text/[\w.+-]+|[\w.-]+/(?:[\w.-]+\+)?xml|application/octet-stream|)$")
+_CHARSETS: Final = re.compile(r"utf-?(8|16|32)|iso8859|cp125\d|ascii|gb|big5|euc|shift_jis|koi8")
+_BOMS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_DECLARATION: Final = re.compile(r"\A\s*<\?xml\b[^>]*?\?>")
+_DECLARED_CHARSET: Final = re.compile(rb"""\A\s*<\?xml\b[^>]*?encoding\s*=\s*["']([\w.:-]+)["']""")
+_HEADER_CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
+_SKIPPED: Final = (("<?", "?>"), ("<!--", "-->"))
+_DOCTYPE: Final = re.compile(r"<!DOCTYPE[^>\[]*(\[|>)", re.IGNORECASE)
+_FEED: Final = re.compile(r"<(?:rss|feed|rdf:RDF)[\s>/]", re.IGNORECASE)
+_PAGE: Final = re.compile(r"<(?:!doctype\s+)?html\b", re.IGNORECASE)
+_BARE_AMPERSAND: Final = re.compile(r"&(?!(?:#\d+|#x[0-9a-f]+|amp|lt|gt|quot|apos);)", re.IGNORECASE)
+_UNDECLARED: Final = {
+    "content": "http://purl.org/rss/1.0/modules/content/",
+    "dc": "http://purl.org/dc/elements/1.1/",
+    "atom": "http://www.w3.org/2005/Atom",
+    "media": "http://search.yahoo.com/mrss/",
+}
+"""Namespaces of prefixes that feeds use without saying what they stand for."""
+_DC_DESCRIPTION: Final = "{http://purl.org/dc/elements/1.1/}description"
+_SAFE: Final = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
+_ENTRIES: Final = frozenset({"item", "entry"})
+
+_TRACKING: Final = re.compile(
+    r"(?:utm_\w+|fbclid|gclid|gbraid|wbraid|msclkid|yclid|igshid|mc_[ce]id)(?:=|$)", re.IGNORECASE
+)
+_TAIL: Final = re.compile(
+    r"\bTh(?:e|is) post (?:(?!\bTh(?:e|is) post ).){1,500}?\b(?:appeared first|first appeared) on\b"
+)
+
+
+class FeedProblem(StrEnum):
+    """Why nothing can be read from a feed."""
+
+    EMPTY = "empty"
+    CONTENT_TYPE = "content_type"
+    HTML_PAGE = "html_page"
+    NOT_A_FEED = "not_a_feed"
+    ENTITIES = "entity_declarations"
+    TOO_COMPLEX = "too_complex"
+    NO_ENTRIES = "no_entries"
+
+
+class FeedError(Exception):
+    """Nothing can be read from a feed; `reason` says why in a word, the message in a sentence."""
+
+    def __init__(self, reason: FeedProblem, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry as the feed has it now, as text: no markup, no tracking parameters, no empty or repeated tags.
+
+    `published_at` is None where the feed does not say, or not in words anybody understands.
+    """
+
+    article_id: str
+    title: str
+    url: str
+    summary: str
+    content: str
+    tags: tuple[str, ...]
+    published_at: datetime | None
+
+    @property
+    def digest(self) -> str:
+        """Changes when the publisher changes title, address, summary, text or date."""
+        said = (self.title, self.url, self.summary, self.content, str(self.published_at or ""))
+        return hashlib.sha256("\0".join(said).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ParsedFeed:
+    """The entries of a feed, in its order. `salvaged` says what had to be repaired; empty: nothing."""
+
+    entries: tuple[Entry, ...]
+    salvaged: str = ""
+
+
+def parse(body: bytes, content_type: str = "", url: str = "") -> ParsedFeed:
+    """The entries in a feed that was fetched from `url` with that Content-Type header.
+
+    Raises:
+        FeedError: there is nothing to be read, or reading it would cost too much.
+    """
+    media_type = content_type.partition(";")[0].strip().lower()
+    if not _TEXT_TYPES.match(media_type):
+        raise FeedError(FeedProblem.CONTENT_TYPE, f"{media_type[:100]} instead of a feed")
+    if not body.strip():
+        raise FeedError(FeedProblem.EMPTY, "not one byte of a feed")
+    text, repairs = _decoded(body, content_type)
+    feed = _FEED.search(text, _beginning(text))
+    if feed is None:
+        if _PAGE.search(text):
+            raise FeedError(FeedProblem.HTML_PAGE, "an HTML page instead of a feed")
+        raise FeedError(FeedProblem.NOT_A_FEED, f"it begins with {text[:40]!r}")
+    root, problem = _tree(text[feed.start() :])
+    _check_size(root)
+    document = etree.tostring(root, encoding="utf-8")
+    if problem:
+        _well_formed(document)
+    entries = tuple(_entries(document, url))
+    if not entries:
+        raise FeedError(FeedProblem.NO_ENTRIES, "a feed without entries")
+    return ParsedFeed(entries, "; ".join(filter(None, [repairs, problem])))
+
+
+def without_tracking(url: str) -> str:
+    """The address without parameters that only say where a reader came from."""
+    address, mark, query = url.strip().partition("?")
+    query, sharp, fragment = query.partition("#")
+    kept = "&".join(part for part in query.split("&") if part and not _TRACKING.match(part))
+    return f"{address}{mark if kept else ''}{kept}{sharp}{fragment}"
+
+
+def _decoded(body: bytes, content_type: str) -> tuple[str, str]:
+    """The document as text without its declaration, and what was wrong with its charset.
+
+    What the document says of itself comes before what its server says; what is neither is most often windows-1252.
+    """
+    said = [name for mark, name in _BOMS if body.startswith(mark)][:1]
+    for found in (_DECLARED_CHARSET.search(body[:1024]), _HEADER_CHARSET.search(content_type)):
+        said += [name if isinstance(name := found[1], str) else name.decode("ascii")] if found else []
+    for number, name in enumerate([*said, "utf-8"]):
+        try:
+            text = body.decode(name) if _CHARSETS.match(codecs.lookup(name).name.replace("_", "-")) else None
+        except (LookupError, UnicodeDecodeError):
+            text = None
+        if text is not None:
+            return _DECLARATION.sub("", text.lstrip("\ufeff")), f"not in the charset {said[0]}" if number else ""
+    return _DECLARATION.sub("", body.decode("cp1252", "replace")), f"not in the charset {[*said, 'utf-8'][0]}"
+
+
+def _beginning(text: str) -> int:
+    """Where the document begins, after comments and document type.
+
+    Raises:
+        FeedError: the document type declares something. Feeds have no use for that, bombs have.
+    """
+    start = _after_prolog(text)
+    doctype = _DOCTYPE.match(text, start)
+    if doctype is None:
+        return start
+    if doctype[1] == "[":
+        raise FeedError(FeedProblem.ENTITIES, "a document type with declarations")
+    return doctype.end()
+
+
+def _after_prolog(text: str) -> int:
+    at = 0
+    while True:
+        while text[at : at + 1].isspace():
+            at += 1
+        closing = next((closing for opening, closing in _SKIPPED if text.startswith(opening, at)), "")
+        end = text.find(closing, at) if closing else -1
+        if end < 0:
+            return at
+        at = end + len(closing)
+
+
+def _tree(text: str) -> tuple[etree._Element, str]:
+    """The document as a tree, and what was wrong with it."""
+    try:
+        return _well_formed(text.encode("utf-8", "replace")), ""
+    except FeedError as error:
+        problem = error.detail
+    repaired = "".join(_escaped(text)).encode("utf-8", "replace")
+    root = etree.fromstring(repaired, etree.XMLParser(**_SAFE, recover=True))
+    if root is None:
+        raise FeedError(FeedProblem.NOT_A_FEED, problem)
+    return root, problem
+
+
+def _well_formed(document: bytes) -> etree._Element:
+    try:
+        return etree.fromstring(document, etree.XMLParser(**_SAFE))
+    except etree.XMLSyntaxError as error:
+        raise FeedError(FeedProblem.NOT_A_FEED, f"not well-formed: {error.msg}") from None
+
+
+def _escaped(text: str) -> Iterator[str]:
+    """The text with every ampersand that begins no entity escaped, but for CDATA, where none does."""
+    at = 0
+    while (start := text.find("<![CDATA[", at)) >= 0 and (end := text.find("]]>", start)) >= 0:
+        yield _BARE_AMPERSAND.sub("&amp;", text[at:start])
+        yield text[start : end + 3]
+        at = end + 3
+    yield _BARE_AMPERSAND.sub("&amp;", text[at:])
+
+
+def _check_size(root: etree._Element) -> None:
+    """Raises FeedError where the tree is larger than any newspaper's; declares namespaces that were forgotten."""
+    entries = 0
+    for number, element in enumerate(root.iter(etree.Element)):
+        name = str(element.tag)
+        entries += name.rpartition("}")[2] in _ENTRIES
+        if number >= MAX_ELEMENTS or entries > MAX_ENTRIES or len(element.attrib) > MAX_ATTRIBUTES:
+            raise FeedError(FeedProblem.TOO_COMPLEX, f"more than {MAX_ELEMENTS} elements or {MAX_ENTRIES} entries")
+        if ":" in name and not name.startswith("{"):
+            prefix, _, local = name.partition(":")
+            element.tag = f"{{{_UNDECLARED.get(prefix, 'urn:undeclared')}}}{local.replace(':', '_')}"
+        for attribute in [key for key in element.attrib if ":" in key and not str(key).startswith("{")]:
+            del element.attrib[attribute]
+        # feedparser lets an empty dc:description take the place of a description that says something (CoinDesk).
+        if name == _DC_DESCRIPTION and not (element.text or "").strip():
+            element.tag = "{urn:ignored}description"
+
+
+def _entries(document: bytes, url: str) -> Iterator[Entry]:
+    import feedparser  # noqa: PLC0415 - only who reads a feed pays for the import
+
+    headers = {"content-type": "application/xml; charset=utf-8", "content-location": url}
+    # In a buffer: feedparser would take bytes for the name of a file first.
+    found = feedparser.parse(
+        io.BytesIO(document), response_headers=headers, sanitize_html=False, resolve_relative_uris=False
+    )
+    for entry in found.entries:
+        yield _entry(entry)
+
+
+def _entry(entry: Any) -> Entry:
+    title = plain_text(plain(entry.get("title", "")), MAX_SUMMARY)
+    url = without_tracking(visible(entry.get("link", "")))
+    contents = [plain(part.get("value", "")) for part in entry.get("content", [])]
+    content = plain_text(_own_words(max(contents, key=len, default=""), title), MAX_CONTENT)
+    summary = plain_text(_own_words(plain(entry.get("summary", "")), title), MAX_SUMMARY)
+    article_id = visible(entry.get("id", "")).strip() or url
+    if not article_id:
+        article_id = "sha256:" + hashlib.sha256(f"{title}\0{summary}\0{content}".encode()).hexdigest()[:32]
+    return Entry(
+        article_id=article_id,
+        title=title,
+        url=url,
+        summary=summary,
+        content=content,
+        tags=_tags(tag.get("term") for tag in entry.get("tags", [])),
+        published_at=_instant(dict.get(entry, "published_parsed") or dict.get(entry, "updated_parsed")),
+    )
+
+
+def _own_words(text: str, title: str) -> str:
+    """The text without what publishing software puts around it: site and title before, where it appeared after."""
+    at = text.find(title, 0, len(title) + 60) if title else -1
+    if at >= 0 and len(text) > at + len(title):
+        text = text[at + len(title) :].lstrip(" .:-\u2013\u2014")
+    tail = _TAIL.search(text, max(0, len(text) - 700))
+    return text[: tail.start()].rstrip() if tail else text
+
+
+def _tags(terms: Iterable[str | None]) -> tuple[str, ...]:
+    tags: dict[str, str] = {}
+    for term in terms:
+        tag = plain_text(plain(term or ""), 100)
+        if tag:
+            tags.setdefault(tag.casefold(), tag)
+    return tuple(tags.values())[:MAX_TAGS]
+
+
+def _instant(parsed: Any) -> datetime | None:
+    if not parsed:
+        return None
+    year, month, day, hour, minute, second = parsed[:6]
+    try:
+        return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
+    except ValueError:
+        return None

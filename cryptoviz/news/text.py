@@ -1,0 +1,55 @@
+"""From markup to text: the summaries of feeds, and the pages of articles whose feed has no text."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from lxml import etree, html
+
+MAX_MARKUP: Final = 200_000
+"""Characters of one piece of markup that are looked at; the longest real articles have a quarter of it."""
+
+_UNSEEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\u200b\u2060\ufeff\ud800-\udfff\ufffe\uffff]")
+_BLOCK: Final = re.compile(
+    r"<(?=/?(?:p|br|div|li|ul|ol|h[1-6]|tr|td|th|table|blockquote|figure|figcaption|section|article|hr|pre)\b)",
+    re.IGNORECASE,
+)
+_SILENT: Final = ("script", "style", "noscript", "template", "iframe", "object", "svg", "head", "title")
+
+
+def visible(text: str) -> str:
+    """The text without characters that nobody sees, or that no database stores."""
+    return _UNSEEN.sub("", text)
+
+
+def plain(markup: str) -> str:
+    """The text of a piece of HTML, or of no HTML at all, on one line."""
+    text = visible(markup[:MAX_MARKUP])
+    if "<" in text or "&" in text:
+        root = html.fragment_fromstring(_BLOCK.sub(" <", text), create_parent="div", parser=_parser())
+        etree.strip_elements(root, etree.Comment, etree.ProcessingInstruction, *_SILENT, with_tail=False)
+        text = visible(str(root.text_content()))
+    return " ".join(text.split())
+
+
+def _parser() -> html.HTMLParser:
+    return html.HTMLParser(encoding="utf-8", no_network=True, huge_tree=False)
+
+
+def article_text(page: bytes, url: str, longest: int) -> str:
+    """The article in a page, at most `longest` characters; empty where none is found."""
+    import trafilatura  # noqa: PLC0415 - takes a second to import: only who reads a page pays
+
+    found = trafilatura.extract(
+        page, url=url, include_comments=False, include_tables=False, deduplicate=False, favor_precision=True
+    )
+    return plain_text(found or "", longest)
+
+
+def plain_text(text: str, longest: int) -> str:
+    """Text on one line, cut at a word."""
+    line = " ".join(visible(text).split())
+    if len(line) <= longest:
+        return line
+    return line[: longest + 1].rpartition(" ")[0] or line[:longest]
