@@ -279,6 +279,9 @@ class Settings(BaseSettings):
         5, ge=0, le=60, description="Most restarts of one stream by the supervisor within an hour; 0: it only alerts."
     )
 
+    # Reports
+    reports_port: Port = Field(8300, description="Port of the reports: what the gate found, in words.")
+
     # Simulators
     simulator_port: Port = Field(8100, description="Port of the simulated exchanges.")
     simulator_rate: Annotated[float, Field(gt=0, le=20_000)] = Field(
@@ -302,6 +305,7 @@ class Settings(BaseSettings):
             "kafka_controller_port",
             "dagster_port",
             "dagster_code_port",
+            "reports_port",
             "simulator_port",
             "web_simulator_port",
         ):

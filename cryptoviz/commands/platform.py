@@ -252,8 +252,11 @@ def _show_figures(found: Status) -> None:
 
 
 def _show_addresses(settings: Settings) -> None:
+    from cryptoviz.reports.address import site_url
+
     say()
     say(f"Dagster      http://127.0.0.1:{settings.dagster_port}")
+    say(f"Reports      {site_url(settings)}")
     say("SQL          .venv/bin/cryptoviz db shell")
     say(f"Kafka        {settings.bootstrap_servers}")
     if settings.mode is Mode.DEMO:

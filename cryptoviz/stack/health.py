@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
@@ -13,6 +14,8 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import dict_row
 
+from cryptoviz.reports.address import reports_folder
+from cryptoviz.reports.store import built_at
 from cryptoviz.settings import Role, Settings
 from cryptoviz.stack.services import Service
 from cryptoviz.stack.supervisor import ProgramState
@@ -115,6 +118,18 @@ def http_health(port: int, path: str) -> Health:
     return Health(answer.status == HTTPStatus.OK, "" if answer.status == HTTPStatus.OK else f"HTTP {answer.status}")
 
 
+def _reports_health(settings: Settings) -> Health:
+    """Whether the reports are served; says how old they are."""
+    found = http_health(settings.reports_port, "/health")
+    if not found.healthy:
+        return found
+    built = built_at(reports_folder(settings))
+    if built is None:
+        return Health(True, "nothing built yet")
+    age = (datetime.now(UTC) - built).total_seconds()
+    return Health(True, f"built {age / 60:.0f} min ago", {"built_age": round(age, 1)})
+
+
 def _listens(port: int) -> Health:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT_S):
@@ -138,6 +153,7 @@ def _daemon_health(settings: Settings) -> Health:
 _PROBES: Final[Mapping[str, Callable[[Settings], Health]]] = {
     "simulators": lambda settings: http_health(settings.simulator_port, "/control/health"),
     "simulated-web": lambda settings: http_health(settings.web_simulator_port, "/control/health"),
+    "reports": _reports_health,
     "dagster-code": lambda settings: _listens(settings.dagster_code_port),
     "dagster-webserver": lambda settings: http_health(settings.dagster_port, "/server_info"),
     "dagster-daemon": _daemon_health,

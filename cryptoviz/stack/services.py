@@ -81,6 +81,12 @@ def services(settings: Settings) -> list[Service]:
             modes=frozenset({Mode.DEMO}),
         ),
         Service(
+            "reports",
+            "the reports of what the gate found",
+            _python("cryptoviz.reports", "serve"),
+            ports=("reports_port",),
+        ),
+        Service(
             "dagster-code",
             "Dagster's view of the project",
             _dagster("dagster-code"),

@@ -35,6 +35,7 @@ _PORTS = (
     "dagster_code_port",
     "simulator_port",
     "web_simulator_port",
+    "reports_port",
 )
 _DOWNLOADS = ("jars", "cache")
 

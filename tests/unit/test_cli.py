@@ -17,6 +17,7 @@ UNREACHABLE = {
     "KAFKA_CONTROLLER_PORT": "3",
     "SIMULATOR_PORT": "4",
     "WEB_SIMULATOR_PORT": "5",
+    "REPORTS_PORT": "6",
 }
 
 
@@ -47,6 +48,7 @@ def test_help_needs_no_heavy_library() -> None:
         ["topics", "tail", "rawtrade"],
         ["stream", "restart", "ingestion"],
         ["gaps", "list"],
+        ["reports", "build"],
         ["simulator", "status"],
         ["simulator", "fault", "kraken", "cut"],
         ["simulator", "fault", "coindesk", "break"],

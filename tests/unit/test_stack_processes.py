@@ -35,6 +35,7 @@ def settings(tmp_path: Path) -> Settings:
         "dagster_code_port",
         "simulator_port",
         "web_simulator_port",
+        "reports_port",
     )
     return Settings(mode=Mode.DEMO, state_dir=tmp_path, **dict(zip(names, free_ports(len(names)), strict=True)))
 

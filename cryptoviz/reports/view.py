@@ -1,0 +1,332 @@
+"""The facts in the words of the pages: what each table's state is, what was wrong and why it matters.
+
+facts + suites (the sentence why of each expectation) -> View -> templates
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+from cryptoviz.gate import suites
+from cryptoviz.gate.report import Severity, SuiteError
+from cryptoviz.gate.suites import SUITES
+from cryptoviz.reports.address import archive_page, quarantine_page, report_page, slug, suite_page
+from cryptoviz.reports.facts import (
+    FAILURES,
+    MOST_FAILURES,
+    Document,
+    Facts,
+    Failure,
+    Finding,
+    Held,
+    Judgement,
+    Row,
+    State,
+)
+from cryptoviz.reports.trend import DAY, HOUR, Trend, trend
+
+Load = Callable[[Document], Mapping[str, Any] | None]
+
+_HOURS, _DAYS, _SPARK = 48, 30, 24
+_LISTED: Final = 50
+_OBSERVED: Final = 300
+_PAYLOAD: Final = 6_000
+_SAME: Final = timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What an expectation is for."""
+
+    why: str
+    severity: str = ""
+    scope: str = ""
+
+
+@dataclass(frozen=True)
+class Told:
+    """An expectation and what became of it, in words. `success` is None before it is judged."""
+
+    expectation: str
+    meaning: Meaning
+    severity: str
+    success: bool | None = None
+    state: State | None = None
+    extent: str = ""
+    observed: str = ""
+
+
+@dataclass(frozen=True)
+class LinkedDocument:
+    """A rendered document."""
+
+    page: str
+    evaluated_at: datetime
+    failed: Sequence[str]
+
+    @property
+    def day(self) -> date:
+        """The day it is of, in UTC."""
+        return self.evaluated_at.date()
+
+
+@dataclass(frozen=True)
+class AssetView:
+    """An asset that was judged, or a suite that has judged nothing yet (then without a judgement)."""
+
+    name: str
+    page: str
+    suite: str
+    file: str
+    broken: str
+    findings: Sequence[Told]
+    judgement: Judgement | None = None
+    rows: int | None = None
+    held: int = 0
+    spark: Trend | None = None
+    hours: Trend | None = None
+    days: Trend | None = None
+    documents: Sequence[LinkedDocument] = ()
+
+    @property
+    def anchor(self) -> str:
+        """Its place in the index."""
+        return f"asset-{slug(self.name)}"
+
+    @property
+    def held_page(self) -> str:
+        """The rows that its suite keeps back."""
+        return quarantine_page(self.suite)
+
+    @property
+    def faults(self) -> list[Told]:
+        """What was wrong, the worst first."""
+        found = [one for one in self.findings if one.state in (State.FAIL, State.WARNING)]
+        return sorted(found, key=lambda one: one.state is not State.FAIL)
+
+    @property
+    def listed(self) -> Sequence[LinkedDocument]:
+        """The newest documents."""
+        return self.documents[:_LISTED]
+
+    @property
+    def archive(self) -> str:
+        """The page with all documents; empty when its own page has them."""
+        return archive_page(self.name) if len(self.documents) > _LISTED else ""
+
+
+@dataclass(frozen=True)
+class FailureView:
+    """What failed on a day."""
+
+    failure: Failure
+    page: str
+    why: str
+    state: State
+
+
+@dataclass(frozen=True)
+class RowView:
+    """A quarantined row; payload and origin as text."""
+
+    row: Row
+    payload: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class SubjectView:
+    """The quarantine of a subject."""
+
+    held: Held
+    page: str
+    open: Sequence[RowView]
+    resolved: Sequence[RowView]
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything that the pages show."""
+
+    at: datetime
+    assets: Sequence[AssetView]
+    waiting: Sequence[AssetView]
+    failures: Sequence[FailureView]
+    held: Sequence[SubjectView]
+    failure_days: int = FAILURES.days
+    most_failures: int = MOST_FAILURES
+
+    @classmethod
+    def of(cls, facts: Facts, pages: Mapping[Document, str], load: Load) -> View:
+        """The view of these facts; `pages` are the documents that are rendered, `load` reads one that is stored."""
+        known = Suites.read()
+        assets = [_asset(one, facts, known, pages, load) for one in facts.judgements]
+        judged = {one.suite for one in facts.judgements}
+        return cls(
+            facts.at,
+            assets,
+            [_waiting(name, known) for name in known.names if name not in judged],
+            [_failure(one, known, {asset.name for asset in assets}) for one in facts.failures],
+            [_subject(one, facts) for one in facts.held],
+        )
+
+    @property
+    def worst(self) -> State:
+        """The state of the worst table."""
+        states = {one.judgement.state for one in self.assets if one.judgement is not None}
+        return next((state for state in (State.FAIL, State.WARNING) if state in states), State.PASS)
+
+    @property
+    def ill(self) -> list[AssetView]:
+        """The tables that do not pass."""
+        return [one for one in self.assets if one.faults]
+
+
+@dataclass(frozen=True)
+class Suites:
+    """What the committed suites say of their expectations; a suite that cannot be read is `broken`, with the reason."""
+
+    meanings: Mapping[str, Mapping[str, Meaning]]
+    broken: Mapping[str, str]
+
+    @classmethod
+    def read(cls) -> Suites:
+        """Read them all."""
+        meanings: dict[str, dict[str, Meaning]] = {}
+        broken: dict[str, str] = {}
+        for name in suites.names(SUITES):
+            meanings[name] = {}
+            try:
+                suite = suites.read(name, SUITES)
+            except SuiteError as error:
+                broken[name] = str(error)
+                continue
+            meanings[name] = {
+                one.name: Meaning(one.why, one.severity.value, one.scope.value) for one in suite.expectations
+            }
+        return cls(meanings, broken)
+
+    @property
+    def names(self) -> list[str]:
+        """Every suite there is a file of."""
+        return sorted(self.meanings)
+
+    def file(self, suite: str) -> str:
+        """The file of a suite, as people find it; empty when there is none."""
+        return f"great_expectations/expectations/{suite}.json" if suite in self.meanings else ""
+
+    def meaning(self, suite: str, expectation: str, then: Mapping[str, Meaning] | None = None) -> Meaning:
+        """What an expectation is for: by its suite, by a document of the time, else its name in words."""
+        by_suite = self.meanings.get(suite, {})
+        words = expectation.replace("_", " ").capitalize()
+        return by_suite.get(expectation) or (then or {}).get(expectation) or Meaning(f"{words}.")
+
+
+def _asset(judgement: Judgement, facts: Facts, known: Suites, pages: Mapping[Document, str], load: Load) -> AssetView:
+    stored = [one for one in facts.documents if one.asset == judgement.asset]
+    newest = load(stored[0]) if stored else None
+    meanings = {one.expectation: one.meaning for one in told(newest)} if newest is not None else {}
+    current = newest if stored and abs(stored[0].evaluated_at - judgement.at) < _SAME else None
+    tallies = facts.tallies.get(judgement.asset, {})
+    rows = _rows_judged(current) if current is not None else None
+    return AssetView(
+        judgement.asset,
+        report_page(judgement.asset),
+        judgement.suite,
+        known.file(judgement.suite),
+        known.broken.get(judgement.suite, ""),
+        list(_findings(judgement, known, meanings, rows)),
+        judgement,
+        rows,
+        next((one.open for one in facts.held if one.subject == judgement.suite), 0),
+        trend(tallies, facts.at, HOUR, _SPARK),
+        trend(tallies, facts.at, HOUR, _HOURS),
+        trend(tallies, facts.at, DAY, _DAYS),
+        [LinkedDocument(pages[one], one.evaluated_at, one.failed) for one in stored if one in pages],
+    )
+
+
+def _findings(judgement: Judgement, known: Suites, meanings: Mapping[str, Meaning], rows: int | None) -> Iterator[Told]:
+    """In the order of the suite, and then what the suite does not know."""
+    order = {name: place for place, name in enumerate(known.meanings.get(judgement.suite, {}))}
+    for one in sorted(judgement.findings, key=lambda one: order.get(one.expectation, len(order))):
+        yield Told(
+            one.expectation,
+            known.meaning(judgement.suite, one.expectation, meanings),
+            one.severity,
+            one.success,
+            one.state,
+            _extent(one, rows),
+            "" if one.observed in (None, []) else _brief(one.observed),
+        )
+
+
+def _extent(finding: Finding, rows: int | None) -> str:
+    if finding.success or not finding.rows:
+        return ""
+    of = f" of {rows:,}" if rows else ""
+    return f"{finding.rows:,}{of} {'row' if (rows or finding.rows) == 1 else 'rows'}"
+
+
+def _brief(observed: Any) -> str:
+    text = ", ".join(map(str, observed)) if isinstance(observed, list) else str(observed)
+    return text if len(text) <= _OBSERVED else f"{text[:_OBSERVED]}…"
+
+
+def _waiting(suite: str, known: Suites) -> AssetView:
+    findings = [Told(name, meaning, meaning.severity) for name, meaning in known.meanings[suite].items()]
+    return AssetView(suite, suite_page(suite), suite, known.file(suite), known.broken.get(suite, ""), findings)
+
+
+def _failure(failure: Failure, known: Suites, assets: set[str]) -> FailureView:
+    return FailureView(
+        failure,
+        report_page(failure.asset) if failure.asset in assets else "",
+        known.meaning(failure.suite, failure.expectation).why,
+        State.FAIL if failure.severity == Severity.CRITICAL else State.WARNING,
+    )
+
+
+def _subject(held: Held, facts: Facts) -> SubjectView:
+    rows = {
+        word: [RowView(row, plain(row.payload, _PAYLOAD), _origin(row.origin)) for row in found.get(held.subject, ())]
+        for word, found in (("open", facts.open_rows), ("resolved", facts.resolved_rows))
+    }
+    return SubjectView(held, quarantine_page(held.subject), rows["open"], rows["resolved"])
+
+
+def _origin(origin: Any) -> str:
+    if isinstance(origin, Mapping):
+        return ", ".join(f"{name}: {_brief(value)}" for name, value in origin.items())
+    return _brief(origin)
+
+
+def told(document: Mapping[str, Any]) -> list[Told]:
+    """What a document says of each expectation that has a name and a sentence why."""
+    return [
+        Told(
+            str(meta["name"]),
+            Meaning(str(meta["why"])),
+            str(configuration.get("severity") or ""),
+            bool(one.get("success")),
+        )
+        for one in document.get("results") or ()
+        for configuration in (one.get("expectation_config") or {},)
+        for meta in (configuration.get("meta") or {},)
+        if "name" in meta and "why" in meta
+    ]
+
+
+def _rows_judged(document: Mapping[str, Any]) -> int | None:
+    counts = [(one.get("result") or {}).get("element_count") for one in document.get("results") or ()]
+    return max((int(count) for count in counts if count is not None), default=None)
+
+
+def plain(value: Any, most: int) -> str:
+    """A value as text that people can read, cut where it is longer than `most` characters."""
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    return text if len(text) <= most else f"{text[:most]}\n… cut after {most:,} of {len(text):,} characters"
