@@ -1164,6 +1164,33 @@ COMMENT ON COLUMN public.anomaly_data.detail IS 'Further facts.';
 
 COMMENT ON COLUMN public.anomaly_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
 
+CREATE TABLE public.article_revisions (
+    website text NOT NULL,
+    article_id text NOT NULL,
+    revision integer NOT NULL,
+    digest text NOT NULL,
+    published_at timestamp with time zone NOT NULL,
+    title text NOT NULL,
+    first_seen timestamp with time zone NOT NULL,
+    CONSTRAINT article_revisions_revision_check CHECK ((revision >= 1))
+);
+
+COMMENT ON TABLE public.article_revisions IS 'Every revision of every article ever seen: what is in it is not new. Kept for ever.';
+
+COMMENT ON COLUMN public.article_revisions.website IS 'The site that published it.';
+
+COMMENT ON COLUMN public.article_revisions.article_id IS 'The feed''s guid.';
+
+COMMENT ON COLUMN public.article_revisions.revision IS 'Counts the versions the site published, from 1.';
+
+COMMENT ON COLUMN public.article_revisions.digest IS 'SHA-256 of title, address, summary, text and date of this revision.';
+
+COMMENT ON COLUMN public.article_revisions.published_at IS 'The revision''s own date; where it has none, when it was first seen (UTC).';
+
+COMMENT ON COLUMN public.article_revisions.title IS 'Headline.';
+
+COMMENT ON COLUMN public.article_revisions.first_seen IS 'When a poll first found it (UTC).';
+
 CREATE TABLE public.backfill_progress (
     exchange text NOT NULL,
     symbol text NOT NULL,
@@ -1543,6 +1570,42 @@ COMMENT ON COLUMN public.market_data.rank IS 'Rank by market cap, from 1.';
 
 COMMENT ON COLUMN public.market_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
 
+CREATE TABLE public.news_feeds (
+    name text NOT NULL,
+    url text NOT NULL,
+    etag text DEFAULT ''::text NOT NULL,
+    last_modified text DEFAULT ''::text NOT NULL,
+    checked_at timestamp with time zone NOT NULL,
+    succeeded_at timestamp with time zone,
+    status text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    not_before timestamp with time zone,
+    CONSTRAINT news_feeds_failures_check CHECK ((failures >= 0))
+);
+
+COMMENT ON TABLE public.news_feeds IS 'How each news feed answered last, and what to ask it with next time.';
+
+COMMENT ON COLUMN public.news_feeds.name IS 'Name of the feed, such as coindesk.';
+
+COMMENT ON COLUMN public.news_feeds.url IS 'Address of the feed.';
+
+COMMENT ON COLUMN public.news_feeds.etag IS 'ETag of what was read last; empty: none.';
+
+COMMENT ON COLUMN public.news_feeds.last_modified IS 'Last-Modified of what was read last; empty: none.';
+
+COMMENT ON COLUMN public.news_feeds.checked_at IS 'When it was last asked (UTC).';
+
+COMMENT ON COLUMN public.news_feeds.succeeded_at IS 'When it last gave entries, or said that nothing is new (UTC).';
+
+COMMENT ON COLUMN public.news_feeds.status IS 'read, unchanged, failed, forbidden or postponed.';
+
+COMMENT ON COLUMN public.news_feeds.reason IS 'Why it gave nothing; empty: it gave something.';
+
+COMMENT ON COLUMN public.news_feeds.failures IS 'Polls in a row that gave nothing.';
+
+COMMENT ON COLUMN public.news_feeds.not_before IS 'When the site wants to be asked again, if it said so (UTC).';
+
 CREATE TABLE public.platform_alerts (
     kind text NOT NULL,
     subject text NOT NULL,
@@ -1745,6 +1808,23 @@ ALTER TABLE public.quarantine ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.robots_cache (
+    origin text NOT NULL,
+    body text NOT NULL,
+    fetched_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.robots_cache IS 'The robots.txt of the sites that are read, until it expires.';
+
+COMMENT ON COLUMN public.robots_cache.origin IS 'Scheme, host and port of the site.';
+
+COMMENT ON COLUMN public.robots_cache.body IS 'Its robots.txt; empty: everything may be read.';
+
+COMMENT ON COLUMN public.robots_cache.fetched_at IS 'When it was read (UTC).';
+
+COMMENT ON COLUMN public.robots_cache.expires_at IS 'When it is read again (UTC); used beyond that only while the site is unreachable.';
 
 CREATE TABLE public.schema_migrations (
     name text NOT NULL,
@@ -2213,6 +2293,12 @@ ALTER TABLE ONLY public.anomaly_data
 ALTER TABLE ONLY public.article_data
     ADD CONSTRAINT article_data_pkey PRIMARY KEY ("timestamp", website, article_id);
 
+ALTER TABLE ONLY public.article_revisions
+    ADD CONSTRAINT article_revisions_pkey PRIMARY KEY (website, article_id, revision);
+
+ALTER TABLE ONLY public.article_revisions
+    ADD CONSTRAINT article_revisions_website_article_id_digest_key UNIQUE (website, article_id, digest);
+
 ALTER TABLE ONLY public.backfill_progress
     ADD CONSTRAINT backfill_progress_pkey PRIMARY KEY (exchange, symbol, timeframe);
 
@@ -2249,6 +2335,9 @@ ALTER TABLE ONLY public.instruments
 ALTER TABLE ONLY public.market_data
     ADD CONSTRAINT market_data_pkey PRIMARY KEY ("timestamp", source, symbol);
 
+ALTER TABLE ONLY public.news_feeds
+    ADD CONSTRAINT news_feeds_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY public.platform_alerts
     ADD CONSTRAINT platform_alerts_pkey PRIMARY KEY (kind, subject, opened_at);
 
@@ -2266,6 +2355,9 @@ ALTER TABLE ONLY public.quality_results
 
 ALTER TABLE ONLY public.quarantine
     ADD CONSTRAINT quarantine_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.robots_cache
+    ADD CONSTRAINT robots_cache_pkey PRIMARY KEY (origin);
 
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (name);
@@ -2319,6 +2411,8 @@ CREATE INDEX analytics_data_read ON public.analytics_data USING btree (exchange,
 CREATE INDEX anomaly_data_read ON public.anomaly_data USING btree (exchange, pair, "timestamp" DESC);
 
 CREATE INDEX article_data_coins ON public.article_data USING gin (cryptocurrencies_mentioned);
+
+CREATE INDEX article_revisions_seen ON public.article_revisions USING btree (first_seen DESC);
 
 CREATE INDEX candle_gaps_status ON public.candle_gaps USING btree (status, detected_at);
 

@@ -32,6 +32,8 @@ MAX_CONTENT: Final = 20_000
 """Characters kept of an article's text."""
 MAX_SUMMARY: Final = 2_000
 MAX_TAGS: Final = 30
+MAX_ID: Final = 500
+"""Characters of a guid, which becomes a key in the database; a longer one is replaced by its digest."""
 
 _TEXT_TYPES: Final = re.compile(r"(text/[\w.+-]+|[\w.-]+/(?:[\w.-]+\+)?xml|application/octet-stream|)$")
 _CHARSETS: Final = re.compile(r"utf-?(8|16|32)|iso8859|cp125\d|ascii|gb|big5|euc|shift_jis|koi8")
@@ -267,11 +269,9 @@ def _entry(entry: Any) -> Entry:
     contents = [plain(part.get("value", "")) for part in entry.get("content", [])]
     content = plain_text(_own_words(max(contents, key=len, default=""), title), MAX_CONTENT)
     summary = plain_text(_own_words(plain(entry.get("summary", "")), title), MAX_SUMMARY)
-    article_id = visible(entry.get("id", "")).strip() or url
-    if not article_id:
-        article_id = "sha256:" + hashlib.sha256(f"{title}\0{summary}\0{content}".encode()).hexdigest()[:32]
+    guid = visible(entry.get("id", "")).strip() or url
     return Entry(
-        article_id=article_id,
+        article_id=guid if 0 < len(guid) <= MAX_ID else _digest(guid or f"{title}\0{summary}\0{content}"),
         title=title,
         url=url,
         summary=summary,
@@ -279,6 +279,10 @@ def _entry(entry: Any) -> Entry:
         tags=_tags(tag.get("term") for tag in entry.get("tags", [])),
         published_at=_instant(dict.get(entry, "published_parsed") or dict.get(entry, "updated_parsed")),
     )
+
+
+def _digest(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _own_words(text: str, title: str) -> str:

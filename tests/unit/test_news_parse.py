@@ -137,6 +137,12 @@ def test_without_anything_of_its_own_the_words_stand_for_it() -> None:
     assert one.article_id != other.article_id
 
 
+def test_a_guid_too_long_for_a_key_is_replaced_by_its_digest() -> None:
+    long = [entry(f"<title>t</title><guid>{'x' * 5000}{n}</guid>").article_id for n in (1, 1, 2)]
+    assert long[0] == long[1] != long[2]
+    assert all(len(article_id) < 50 for article_id in long)
+
+
 def test_a_relative_address_is_made_whole() -> None:
     assert entry("<title>t</title><link>/x</link>", url="https://a.com/feed").url == "https://a.com/x"
 
