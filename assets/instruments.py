@@ -1,15 +1,16 @@
 """The table `instruments`: which pairs can be traded where, one Dagster partition per exchange."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import dagster as dg
 
+from assets.audits import gate_check, judged, reviewed
 from assets.streams import code
 from assets.tables import table_metadata
-from cryptoviz.instruments import Changes, ExchangeRefusedError, ExchangeUnavailableError, Listing, store
+from cryptoviz.instruments import Changes, ExchangeRefusedError, ExchangeUnavailableError, Listing, publish
 from dagster_project.partitions import exchange_partitions
 from dagster_project.resources import Database, ExchangeRest
 
@@ -33,6 +34,7 @@ def instruments_asset(exchanges: Sequence[str]) -> dg.AssetsDefinition:
         owners=["team:market-data"],
         tags={"layer": "batch"},
         freshness_policy=_FRESH,
+        check_specs=[gate_check(KEY)],
         metadata={
             **table_metadata("instruments"),
             **code("assets/instruments.py", "cryptoviz/instruments.py", "docs/data-dictionary.md"),
@@ -40,18 +42,22 @@ def instruments_asset(exchanges: Sequence[str]) -> dg.AssetsDefinition:
     )
     def instruments(
         context: dg.AssetExecutionContext, exchange_rest: ExchangeRest, database: Database
-    ) -> dg.MaterializeResult[None]:
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         """The spot pairs that each exchange lists, with status and increments.
 
         Materialize a partition to refresh that exchange now; otherwise it happens daily, and once at the start when
         the table has no row of the exchange. A pair that is no longer listed keeps its row with status `delisted`.
+        What fails its suite goes to quarantine; if the listing as a whole does, the table stays as it is.
         """
         exchange, began, seen_at = context.partition_key, time.monotonic(), datetime.now(UTC)
         listing = _listed(context, exchange_rest, exchange)
-        with database.writer() as connection:
-            changes = store(connection, exchange, listing, seen_at)
+        with reviewed(context), database.writer() as connection:
+            report, changes = publish(
+                connection, exchange, listing, seen_at, run=context.run.run_id, asset=KEY.to_user_string()
+            )
+        yield from judged(report, KEY)
         _warn(context, listing, changes)
-        return dg.MaterializeResult(metadata=_metadata(listing, changes, time.monotonic() - began))
+        yield dg.MaterializeResult(metadata=_metadata(listing, changes, time.monotonic() - began))
 
     return instruments
 

@@ -119,6 +119,17 @@ def _others(exchanges: Iterable[str]) -> dict[str, _Node]:
         "stream_events": _Node("the runner of each stream", streams, "supervision", "at"),
         "platform_alerts": _Node("the sensors", ["stream_status"], "supervision", "opened_at"),
         "action_log": _Node("the jobs and commands that people run", [], "supervision", "at"),
+        "staging": _Node("the assets that poll", [], "quality", "staged_at"),
+        "published_keys": _Node("the assets that poll", ["staging"], "quality", "published_at"),
+        "quarantine": _Node(
+            "the gate, in the run of the asset that it guards",
+            ["staging", "instruments"],
+            "quality",
+            "last_seen_at",
+            more="List, look at, release and discard rows: `cryptoviz quarantine`.",
+        ),
+        "quality_results": _Node("the gate", ["staging", "instruments"], "quality", "evaluated_at"),
+        "quality_documents": _Node("the gate", ["staging", "instruments"], "quality", "evaluated_at"),
     }
 
 

@@ -1,6 +1,6 @@
 """What can be traded where: the spot pairs that an exchange lists, asked through ccxt and kept in `instruments`.
 
-    exchange REST -> ccxt -> Instrument -> compare with the table -> upsert, delist
+    exchange REST -> ccxt -> Instrument -> gate -> compare with the table -> upsert, delist
 
 Works for every exchange id of ccxt; those with collectors of their own are asked at the address in the settings, so
 that simulators can stand in. Increments are exact decimals.
@@ -9,12 +9,15 @@ that simulators can stand in. Increments are exact decimals.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from cryptoviz.gate.frames import Row, instant
+from cryptoviz.gate.gate import audit, hold_back
+from cryptoviz.gate.report import Report
 from cryptoviz.pairs import is_pair
 from cryptoviz.storage.queries import query
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from cryptoviz.settings import Settings
 
+SUBJECT: Final = "instruments"
 ONLINE: Final = "online"
 OFFLINE: Final = "offline"
 DELISTED: Final = "delisted"
@@ -141,8 +145,11 @@ def parse(exchange: str, markets: Iterable[Mapping[str, Any]], precision_mode: i
     return Listing(tuple(instruments), tuple(sorted(str(m["symbol"]) for m in lit if m["symbol"] not in pairs)))
 
 
-def compare(stored: Mapping[str, str], listed: Iterable[Instrument]) -> Changes:
-    """What `listed` changes in a table that holds `stored`, the status of each pair of that exchange."""
+def compare(stored: Mapping[str, str], listed: Iterable[Instrument], held: Collection[str] = ()) -> Changes:
+    """What `listed` changes in a table that holds `stored`, the status of each pair of that exchange.
+
+    Pairs that are `held` back are listed too, but nothing that was said of them counts.
+    """
     now = {instrument.pair: instrument.status for instrument in listed}
     return Changes(
         new=tuple(sorted(now.keys() - stored.keys())),
@@ -151,38 +158,94 @@ def compare(stored: Mapping[str, str], listed: Iterable[Instrument]) -> Changes:
             for pair, status in sorted(now.items())
             if pair in stored and stored[pair] != status
         ),
-        delisted=tuple(sorted(pair for pair in stored.keys() - now.keys() if stored[pair] != DELISTED)),
+        delisted=tuple(sorted(pair for pair in stored.keys() - now.keys() - set(held) if stored[pair] != DELISTED)),
     )
 
 
-def store(connection: Connection[Any], exchange: str, listing: Listing, seen_at: datetime) -> Changes:
+def publish(
+    connection: Connection[Any], exchange: str, listing: Listing, seen_at: datetime, *, run: str, asset: str
+) -> tuple[Report, Changes]:
+    """Audit a listing and store what passes, in one transaction; what does not goes to quarantine.
+
+    The table keeps what it had of a pair that is held back, and everything if the audit blocks.
+
+    Raises:
+        GateError: the gate itself failed; nothing was changed.
+    """
+    rows = [_row(one, seen_at, run) for one in listing.instruments]
+    with connection.transaction():
+        found = audit(connection, SUBJECT, rows, run, asset)
+        hold_back(connection, SUBJECT, rows, found)
+        if found.report.blocked:
+            return found.report, Changes((), (), ())
+        held = {listing.instruments[position].pair for position in found.faults}
+        passed = Listing(tuple(found.passed(listing.instruments)), listing.skipped)
+        return found.report, store(connection, exchange, passed, seen_at, held)
+
+
+def store(
+    connection: Connection[Any], exchange: str, listing: Listing, seen_at: datetime, held: Collection[str] = ()
+) -> Changes:
     """Bring the table `instruments` in line with a listing, in one transaction.
 
     `seen_to` of a listed pair becomes `seen_at`. A pair no longer listed keeps its row and the last time it was seen,
-    with status `delisted`; if it comes back, the row goes on.
+    with status `delisted`; if it comes back, the row goes on. Rows of pairs that are `held` back stay as they are.
     """
     with connection.transaction():
         connection.execute(query("instruments_lock"), {"exchange": exchange})
         stored = dict(connection.execute(query("instruments_status"), {"exchange": exchange}).fetchall())
-        changes = compare(stored, listing.instruments)
-        rows = listing.instruments
-        connection.execute(
-            query("instruments_upsert"),
-            {
-                "exchange": exchange,
-                "pair": [row.pair for row in rows],
-                "status": [row.status for row in rows],
-                "price_increment": [row.price_increment for row in rows],
-                "volume_increment": [row.volume_increment for row in rows],
-                "seen_at": seen_at,
-            },
-        )
+        changes = compare(stored, listing.instruments, held)
+        _upsert(connection, exchange, listing.instruments, seen_at)
         if changes.delisted:
             connection.execute(
                 query("instruments_delist"),
                 {"exchange": exchange, "pair": list(changes.delisted), "status": DELISTED},
             )
     return changes
+
+
+def restore(connection: Connection[Any], payload: Mapping[str, Any]) -> None:
+    """Store one pair as it was held back.
+
+    Raises:
+        ValueError: it says no time at which it was seen.
+    """
+    seen_at = instant(payload.get("received_at"))
+    if seen_at is None:
+        raise ValueError("received_at is no instant")
+    steps = [
+        Decimal(payload[name]) if payload.get(name) is not None else None
+        for name in ("price_increment", "volume_increment")
+    ]
+    one = Instrument(payload["exchange"], payload["pair"], payload["status"], *steps)
+    _upsert(connection, one.exchange, [one], seen_at)
+
+
+def _row(one: Instrument, seen_at: datetime, run: str) -> Row:
+    steps = {"price_increment": one.price_increment, "volume_increment": one.volume_increment}
+    payload = {
+        "exchange": one.exchange,
+        "pair": one.pair,
+        "status": one.status,
+        **{name: None if step is None else f"{step:f}" for name, step in steps.items()},
+        "received_at": seen_at.isoformat(),
+    }
+    key = f"{one.exchange}|{one.pair}"
+    return Row(key, payload, {"source": one.exchange}, key, run)
+
+
+def _upsert(connection: Connection[Any], exchange: str, rows: Sequence[Instrument], seen_at: datetime) -> None:
+    connection.execute(
+        query("instruments_upsert"),
+        {
+            "exchange": exchange,
+            "pair": [row.pair for row in rows],
+            "status": [row.status for row in rows],
+            "price_increment": [row.price_increment for row in rows],
+            "volume_increment": [row.volume_increment for row in rows],
+            "seen_at": seen_at,
+        },
+    )
 
 
 def known_exchanges(connection: Connection[Any]) -> set[str]:

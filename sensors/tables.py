@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 INTERVAL_S: Final = 60
 QUIET_S: Final = 600
 _DEADLETTER: Final = "deadletter"
-_STATE_TABLES: Final = frozenset({"collector_position", "sink_fence", "stream_control", "stream_status"})
+_STATE_TABLES: Final = frozenset({"collector_position", "sink_fence", "staging", "stream_control", "stream_status"})
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,12 @@ FROM (
     UNION ALL
     SELECT 'sink_fence', false, max(updated_at), count(*) FILTER (WHERE updated_at > now() - interval '1 minute')
     FROM sink_fence
+    UNION ALL
+    SELECT 'staging', false, max(staged_at), count(*) FILTER (WHERE staged_at > now() - interval '1 minute')
+    FROM staging
+    UNION ALL
+    SELECT 'quarantine', false, (SELECT max(created_at) FROM quarantine),
+           (SELECT count(*) FROM quarantine WHERE created_at > now() - interval '1 minute')
 ) AS newest
 JOIN LATERAL (
     SELECT sum(CASE WHEN part.reltuples < 0 THEN pg_stat_get_live_tuples(part.oid) ELSE part.reltuples END)::bigint

@@ -17,8 +17,10 @@ from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster_shared.serdes import serialize_value
 
+from assets.audits import GATE
 from assets.candles import UNCHANGED
 from assets.gates import gates
+from assets.instruments import KEY as INSTRUMENTS
 from assets.streams import stream_assets
 from cryptoviz.settings import PROJECT_ROOT, Mode, Settings
 from cryptoviz.stack.dagster import HOST, commands, environment, prepare
@@ -30,7 +32,7 @@ from dagster_project.jobs.checks import CHECKED
 from dagster_project.partitions import days_with_trades
 
 SETTINGS = Settings(mode=Mode.DEMO, dagster_database_url="postgresql://us%40er:pa%2Fss%20@db:5555/dag?sslmode=require")
-GROUPS = {"sources", "streams", "topics", "tables", "history", "supervision"}
+GROUPS = {"sources", "streams", "topics", "tables", "history", "supervision", "quality"}
 NOBODY_WRITES = {
     "analytics_data",
     "anomaly_data",
@@ -39,8 +41,6 @@ NOBODY_WRITES = {
     "crypto_configuration",
     "indicators",
     "prediction_data",
-    "quality_results",
-    "quarantine",
     "schema_migrations",
     "sentiment_data",
     "tiering_policy",
@@ -118,6 +118,7 @@ def test_every_check_names_a_table_of_the_graph_and_a_statement(repository: dg.R
         assert repository.asset_graph.has(dg.AssetKey(gate.table))
         assert query(gate.statement).startswith("-- ")
     keys = {gate.key for gate in declared} | {dg.AssetCheckKey(dg.AssetKey("candles_daily_rebuild"), UNCHANGED)}
+    keys |= {dg.AssetCheckKey(INSTRUMENTS, GATE)}
     assert repository.asset_graph.asset_check_keys == keys
 
 

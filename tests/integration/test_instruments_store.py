@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from cryptoviz.instruments import DELISTED, Instrument, Listing, StatusChange, known_exchanges, store
+from cryptoviz.gate import engine
+from cryptoviz.gate.report import GateError, Report
+from cryptoviz.instruments import DELISTED, Changes, Instrument, Listing, StatusChange, known_exchanges, publish, store
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 
@@ -67,3 +69,48 @@ def test_one_exchange_leaves_the_others_alone(database: Settings) -> None:
         store(connection, "coinbase", other, TUESDAY)
         assert known_exchanges(connection) == {"kraken", "coinbase"}
     assert rows(database)["BTC/USD"][0] == "online"
+
+
+def gated(settings: Settings, seen: Listing, at: datetime) -> tuple[Report, Changes]:
+    with connect(Role.WRITER, settings, autocommit=True) as connection:
+        return publish(connection, "kraken", seen, at, run=f"run of {at:%A}", asset="instruments")
+
+
+def quarantined(settings: Settings) -> list[tuple[Any, ...]]:
+    with connect(Role.READER, settings) as connection:
+        return connection.execute("select key, expectation, occurrences from quarantine order by key").fetchall()
+
+
+def test_a_pair_that_fails_the_gate_keeps_its_row_and_is_not_delisted(database: Settings) -> None:
+    report, _ = gated(database, listing("BTC/USD", "ETH/USD"), MONDAY)
+    assert report.passed
+    broken = Instrument("kraken", "ETH/USD", "online", Decimal(0), None)
+    for day in (TUESDAY, FRIDAY):
+        report, changes = gated(database, Listing((*listing("BTC/USD").instruments, broken)), day)
+        assert (report.passed, report.blocked, report.counts.quarantined) == (False, False, 1)
+        assert changes.delisted == ()
+    table = rows(database)
+    assert table["BTC/USD"][:3] == ["online", MONDAY, FRIDAY]
+    assert table["ETH/USD"] == ["online", MONDAY, MONDAY, Decimal("0.000000010")]
+    assert quarantined(database) == [("kraken|ETH/USD", "price_step_above_zero", 2)]
+
+
+def test_a_listing_of_which_half_is_gone_changes_nothing(database: Settings) -> None:
+    gated(database, listing("BTC/USD", "ETH/USD", "ADA/USD"), MONDAY)
+    before = rows(database)
+    report, changes = gated(database, listing("BTC/USD"), TUESDAY)
+    assert report.blocked
+    assert changes == Changes((), (), ())
+    assert rows(database) == before
+    assert quarantined(database) == [("kraken|BTC/USD", "listing_whole", 1)]
+
+
+def test_when_the_gate_itself_fails_nothing_changes(database: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: Any) -> Any:
+        raise GateError("no room for a metric")
+
+    monkeypatch.setattr(engine, "evaluate", broken)
+    with pytest.raises(GateError):
+        gated(database, listing("BTC/USD"), MONDAY)
+    assert rows(database) == {}
+    assert quarantined(database) == []

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,9 +14,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
+import assets.audits
 import assets.instruments
 import sensors.instruments
 from assets.instruments import instruments_asset
+from cryptoviz.gate.report import Counts, GateError, Report, Result, Scope, Severity, SuiteError
 from cryptoviz.instruments import (
     Changes,
     ExchangeRefusedError,
@@ -32,6 +35,16 @@ from sensors.instruments import Attempt, due, instruments_missing
 EXCHANGES = ["kraken", "binance"]
 DAY = datetime(2026, 11, 21, 3, 17, tzinfo=UTC)
 LISTING = Listing((Instrument("kraken", "BTC/USD", "online", Decimal("1E-8"), None),), skipped=("AAPLx/USD",))
+WHOLE = Result(
+    "listing_whole", Severity.CRITICAL, Scope.BATCH, True, "A listing with less than half of the pairs is broken."
+)
+STEP = Result(
+    "price_step_above_zero", Severity.CRITICAL, Scope.ROW, False, "A step is above zero.", [0.0], 1,
+    [{"key": "kraken|ETH/USD", "price_step": 0.0}],
+)  # fmt: skip
+SOUND = Report("instruments", "run", "instruments", "instruments", True, False, Counts(9, 9, 0), [WHOLE])
+HELD = replace(SOUND, passed=False, counts=Counts(9, 8, 1), results=[WHOLE, STEP])
+BLOCKED = replace(SOUND, passed=False, blocked=True, counts=Counts(9, 0, 9), results=[replace(WHOLE, success=False)])
 CHANGES = Changes(("BTC/USD",), (StatusChange("ETH/USD", "online", "cancel_only"),), ("OLD/USD",))
 
 
@@ -60,17 +73,24 @@ class NoDatabase(Database):
 
 
 ANSWERS: list[Listing | Exception] = []
+REPORTS: list[Report | Exception] = []
 
 
 @pytest.fixture(autouse=True)
 def stored(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Listing]]:
     calls: list[tuple[str, Listing]] = []
 
-    def store(_connection: object, exchange: str, listing: Listing, _seen_at: object) -> Changes:
+    def publish(
+        _connection: object, exchange: str, listing: Listing, _seen_at: object, **_told: str
+    ) -> tuple[Report, Changes]:
+        if isinstance(REPORTS[-1], Exception):
+            raise REPORTS[-1]
         calls.append((exchange, listing))
-        return CHANGES
+        return REPORTS[-1], CHANGES
 
-    monkeypatch.setattr(assets.instruments, "store", store)
+    monkeypatch.setattr(assets.instruments, "publish", publish)
+    monkeypatch.setattr(assets.audits, "_WAIT_S", 0.001)
+    REPORTS[:] = [SOUND]
     return calls
 
 
@@ -117,6 +137,60 @@ def test_a_refresh_stores_the_listing_and_tells_what_changed(stored: list[tuple[
     preview = materialization.metadata["preview"]
     assert isinstance(preview, dg.TableMetadataValue)
     assert preview.records[0].data["price_increment"] == "0.00000001"
+
+
+def check(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
+    (evaluation,) = result.get_asset_check_evaluations()
+    return evaluation
+
+
+def test_a_listing_that_meets_its_suite_passes_with_figures() -> None:
+    found = check(refresh(LISTING))
+    assert (found.passed, found.check_name, found.blocking) == (True, "gate", True)
+    assert {name: found.metadata[name].value for name in ("staged", "passed", "quarantined", "expectations")} == {
+        "staged": 9, "passed": 9, "quarantined": 0, "expectations": 1,
+    }  # fmt: skip
+
+
+def test_rows_in_quarantine_are_a_warning_that_says_what_and_why(stored: list[tuple[str, Listing]]) -> None:
+    REPORTS[:] = [HELD]
+    result = refresh(LISTING)
+    assert result.success
+    assert len(result.asset_materializations_for_node("instruments")) == 1
+    found = check(result)
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert found.description == "not met: price_step_above_zero, 1 of 9 rows in quarantine"
+    not_met, examples = found.metadata["not met"], found.metadata["examples"]
+    assert isinstance(not_met, dg.TableMetadataValue)
+    assert isinstance(examples, dg.TableMetadataValue)
+    assert not_met.records[0].data["why"] == "A step is above zero."
+    assert examples.records[0].data["key"] == "kraken|ETH/USD"
+
+
+def test_a_blocked_listing_fails_check_and_run_and_is_not_materialized() -> None:
+    REPORTS[:] = [BLOCKED]
+    result = refresh(LISTING, LISTING)
+    assert not result.success
+    assert (check(result).passed, check(result).severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert not result.asset_materializations_for_node("instruments")
+    assert "All 9 rows of instruments are in quarantine" in failure(result).user_failure_data.description
+    assert ANSWERS == [LISTING], "asking again would not help"
+
+
+@pytest.mark.parametrize(
+    ("error", "asked", "said"),
+    [
+        (GateError("no room for a metric"), 3, "The gate itself failed, not the data: no room for a metric"),
+        (SuiteError("instruments.json is not JSON"), 1, "The suite is broken: instruments.json is not JSON"),
+    ],
+)
+def test_an_error_of_the_gate_is_no_verdict_on_the_data(error: Exception, asked: int, said: str) -> None:
+    REPORTS[:] = [error]
+    result = refresh(*[LISTING] * 4)
+    assert not result.success
+    assert not result.get_asset_check_evaluations()
+    assert len(ANSWERS) == 4 - asked
+    assert failure(result).user_failure_data.description.startswith(said)
 
 
 def test_an_exchange_that_is_away_for_a_while_is_asked_again(stored: list[tuple[str, Listing]]) -> None:

@@ -1,0 +1,136 @@
+"""What the gate found, as Dagster shows it: one check named `gate` on every asset that the gate guards.
+
+Report -> AssetCheckResult (figures, what failed and why, examples) -> if it blocks, dg.Failure
+GateError, DeliveryError -> retry, then dg.Failure: the gate or the broker is at fault, never the data
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import dagster as dg
+
+from cryptoviz.gate.gate import DeliveryError
+from cryptoviz.gate.report import GateError, Report, Result, SuiteError
+
+GATE: Final = "gate"
+
+_RETRIES: Final = 2
+_WAIT_S: Final = 20
+_UNTOUCHED: Final = "Nothing was published and nothing held back: what was fetched waits in `staging` for the next run."
+
+
+def gate_check(asset: dg.AssetKey) -> dg.AssetCheckSpec:
+    """The check of an asset that the gate guards; its failure as an error holds back what depends on the asset."""
+    return dg.AssetCheckSpec(
+        GATE,
+        asset=asset,
+        blocking=True,
+        description="What was fetched meets the suite in great_expectations/expectations before it is published.",
+    )
+
+
+def judged(report: Report, asset: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
+    """The result of the check, and then the failure of the run if everything went to quarantine.
+
+    Both are needed: a failing check alone does not stop the body of its asset.
+    """
+    yield outcome(report, asset)
+    if report.blocked:
+        why = "; ".join(f"{result.name}: {result.why}" for result in report.results if result.blocks)
+        raise dg.Failure(
+            f"All {report.counts.staged} rows of {report.subject} are in quarantine and nothing was published. {why} "
+            f"`cryptoviz quarantine list` shows them.",
+            metadata=figures(report),
+            allow_retries=False,
+        )
+
+
+def outcome(report: Report, asset: dg.AssetKey, name: str = GATE) -> dg.AssetCheckResult:
+    """A report as the result of a check: an error where everything was held back, else a warning."""
+    return dg.AssetCheckResult(
+        passed=report.passed,
+        check_name=name,
+        asset_key=asset,
+        severity=severity(report),
+        description=words(report),
+        metadata=figures(report),
+    )
+
+
+@contextmanager
+def reviewed(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """Judging and delivering: an error of the gate or the broker within is retried, then fails the run and says so."""
+    try:
+        yield
+    except SuiteError as error:
+        raise dg.Failure(f"The suite is broken: {error}. {_UNTOUCHED}", allow_retries=False) from error
+    except (GateError, DeliveryError) as error:
+        what = "The gate itself failed" if isinstance(error, GateError) else "The broker did not take what passed"
+        if context.retry_number >= _RETRIES:
+            raise dg.Failure(f"{what}, not the data: {error}. {_UNTOUCHED}", allow_retries=False) from error
+        context.log.warning("%s, not the data: %s. Next attempt in %d s.", what, error, _WAIT_S)
+        raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=_WAIT_S) from error
+
+
+def severity(report: Report) -> dg.AssetCheckSeverity:
+    """How bad a failure is: an error where a critical expectation about everything failed."""
+    worst = any(result.blocks for result in report.results)
+    return dg.AssetCheckSeverity.ERROR if worst else dg.AssetCheckSeverity.WARN
+
+
+def words(report: Report) -> str:
+    """A report in a sentence."""
+    failed = ", ".join(result.name for result in report.failed)
+    if report.standing:
+        return f"nothing new to judge; what was found last stands: {failed or 'every expectation met'}"
+    held = f", {report.counts.quarantined} of {report.counts.staged} rows in quarantine" if report.counts.staged else ""
+    return f"not met: {failed}{held}" if failed else f"every expectation met by {report.counts.staged} rows"
+
+
+def figures(report: Report) -> dict[str, Any]:
+    """The figures of a report, what failed and why, and examples."""
+    failed = [result for result in report.results if not result.success]
+    examples = [
+        {"expectation": result.name, "key": example.get("key"), "values": _values(example)}
+        for result in failed
+        for example in result.examples
+    ]
+    return {
+        "staged": report.counts.staged,
+        "passed": report.counts.passed,
+        "quarantined": report.counts.quarantined,
+        "expectations": len(report.results),
+        "failed expectations": len(failed),
+        "seconds": report.seconds,
+        "suite": dg.MetadataValue.path(f"great_expectations/expectations/{report.suite}.json"),
+        **({"not met": _table([_told(result) for result in failed])} if failed else {}),
+        **({"examples": _table(examples)} if examples else {}),
+    }
+
+
+def _told(result: Result) -> dict[str, Any]:
+    return {
+        "expectation": result.name,
+        "severity": result.severity.value,
+        "of": result.scope.value,
+        "rows": result.unexpected_count,
+        "why": result.why,
+        "observed": _text(result.observed),
+    }
+
+
+def _values(example: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}: {_text(value)}" for name, value in example.items() if name != "key")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [dg.TableRecord(dict(row)) for row in rows],
+        schema=dg.TableSchema([dg.TableColumn(name) for name in rows[0]]),
+    )
