@@ -9,6 +9,7 @@ known elements and attributes are kept, without any address, style or script.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -39,6 +40,15 @@ _ELEMENTS: Final = frozenset(
     }
 )
 _ATTRIBUTES: Final = frozenset({"class", "colspan", "rowspan"})
+_CLASSES: Final = frozenset(
+    {
+        *("alert", "badge", "fa-check-circle", "fa-exclamation-triangle", "fa-times", "ge-section", "h5", "h6"),
+        "table-responsive",
+    }
+)
+"""Those that style.css knows."""
+
+_SPACE: Final = re.compile(r"\s+")
 _DROPPED: Final = frozenset(
     {
         *("script", "style", "iframe", "object", "embed", "svg", "math", "template", "noscript"),
@@ -50,6 +60,9 @@ _LONGEST: Final = 20_000
 _DISGUISE: Final = str.maketrans(
     "<>&\"'\ue000\ue001\ue002\ue003\ue004", "\ue000\ue001\ue002\ue003\ue004\ufffd\ufffd\ufffd\ufffd\ufffd"
 )
+_OPERATORS: Final = frozenset({"<", "<=", ">", ">="})
+"""GX knows them by their names in conditions."""
+
 _REVEAL: Final = str.maketrans(
     {"\ue000": "&lt;", "\ue001": "&gt;", "\ue002": "&amp;", "\ue003": "&quot;", "\ue004": "&#39;"}
 )
@@ -136,7 +149,7 @@ def _page(document: Document, text: Mapping[str, Any], render: Render) -> str:
     except docs.DocumentError as error:
         # Kept as it is: tried again, it would break again, with every build.
         sections = str(
-            Markup("<p>Great Expectations cannot show this document: {}</p><pre>{}</pre>").format(
+            Markup("<p>Great Expectations cannot show this document:</p><pre>{}</pre><pre>{}</pre>").format(
                 error, plain(text, _LONGEST)
             )
         )
@@ -164,7 +177,7 @@ def _told(document: Document, text: Mapping[str, Any]) -> dict[str, Any]:
 def disguised(value: Any) -> Any:
     """The value without a character that means something in HTML: GX would show `<b>` as markup, or as nothing."""
     if isinstance(value, str):
-        return value.translate(_DISGUISE)
+        return value if value in _OPERATORS else value.translate(_DISGUISE)
     if isinstance(value, Mapping):
         return {str(disguised(name)): disguised(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -189,7 +202,7 @@ def _harmless(root: HtmlElement) -> HtmlElement:
     for element in list(root.iter()):
         if element is root:
             _bare(element)
-        elif not isinstance(element.tag, str) or element.tag in _DROPPED:
+        elif not isinstance(element.tag, str) or element.tag in _DROPPED or _empty_head(element):
             element.drop_tree()
         elif element.tag not in _ELEMENTS:
             element.drop_tag()
@@ -199,6 +212,18 @@ def _harmless(root: HtmlElement) -> HtmlElement:
 
 
 def _bare(element: HtmlElement) -> None:
+    """Leave what is known; GX's templates indent with most of the bytes of a page."""
+    kept = " ".join(name for name in (element.get("class") or "").split() if name in _CLASSES)
     for name in list(element.attrib):
-        if name not in _ATTRIBUTES:
+        if name not in _ATTRIBUTES or (name == "class" and not kept):
             del element.attrib[name]
+        elif name == "class":
+            element.set("class", kept)
+    if element.text and element.tag != "pre":
+        element.text = _SPACE.sub(" ", element.text)
+    if element.tail:
+        element.tail = _SPACE.sub(" ", element.tail)
+
+
+def _empty_head(element: HtmlElement) -> bool:
+    return element.tag == "thead" and not element.text_content().strip()

@@ -24,6 +24,9 @@ KEEP: Final = timedelta(days=30)
 
 FAILURES: Final = timedelta(days=7)
 MOST_FAILURES: Final = 200
+MOST_DOCUMENTS: Final = 1_500
+"""Of an asset: twice as many as there are hours, so that one that fails and recovers all the time fills no disk."""
+
 MOST_OPEN: Final = 200
 MOST_RESOLVED: Final = 50
 """Rows of a subject that its page shows; the command line lists all."""
@@ -202,7 +205,7 @@ def _facts(connection: Connection[Any], now: datetime) -> Facts:
         resolved_rows={one.subject: _quarantined(connection, one.subject, open_=False) for one in held},
         documents=[
             Document(**row | {"failed": tuple(row["failed"])})
-            for row in _rows(connection, "report_documents", since=now - KEEP)
+            for row in _rows(connection, "report_documents", since=now - KEEP, most=MOST_DOCUMENTS)
         ],
     )
 

@@ -147,4 +147,5 @@ def _said(start: datetime, tally: Tally, step: timedelta) -> str:
 
 
 def _counted(tally: Tally) -> str:
-    return f"{tally.passed:,} passed, {tally.failed:,} failed, {tally.quarantined:,} rows into quarantine"
+    rows = "row" if tally.quarantined == 1 else "rows"
+    return f"{tally.passed:,} passed, {tally.failed:,} failed, {tally.quarantined:,} {rows} into quarantine"

@@ -273,8 +273,12 @@ def _extent(finding: Finding, rows: int | None) -> str:
 
 
 def _brief(observed: Any) -> str:
-    text = ", ".join(map(str, observed)) if isinstance(observed, list) else str(observed)
+    text = ", ".join(map(_said, observed)) if isinstance(observed, list) else _said(observed)
     return text if len(text) <= _OBSERVED else f"{text[:_OBSERVED]}…"
+
+
+def _said(value: Any) -> str:
+    return f"{value:,.12g}" if isinstance(value, float) else str(value)
 
 
 def _waiting(suite: str, known: Suites) -> AssetView:
@@ -328,5 +332,6 @@ def _rows_judged(document: Mapping[str, Any]) -> int | None:
 
 def plain(value: Any, most: int) -> str:
     """A value as text that people can read, cut where it is longer than `most` characters."""
-    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=str)
-    return text if len(text) <= most else f"{text[:most]}\n… cut after {most:,} of {len(text):,} characters"
+    if not isinstance(value, str):
+        value = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str)
+    return value if len(value) <= most else f"{value[:most]}\n… cut after {most:,} of {len(value):,} characters"

@@ -251,7 +251,7 @@ def test_a_failure_says_what_was_wrong_how_much_and_what_to_do(tmp_path: Path, m
     assert "quarantine release 1" not in kept
     assert "released 2026-11-21 15:40:03 UTC by plain" in kept
     about = shown(tmp_path, report_page("poll/market"))
-    assert "Last 48 hours: 58 passed, 2 failed, 1 rows into quarantine" in about
+    assert "Last 48 hours: 58 passed, 2 failed, 1 row into quarantine" in about
     assert (result.failing, result.open_rows) == (("poll/market", "plain"), {"market": 2, "plain": 0})
 
 
