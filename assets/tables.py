@@ -119,6 +119,8 @@ def _others(exchanges: Iterable[str]) -> dict[str, _Node]:
         "stream_events": _Node("the runner of each stream", streams, "supervision", "at"),
         "platform_alerts": _Node("the sensors", ["stream_status"], "supervision", "opened_at"),
         "action_log": _Node("the jobs and commands that people run", [], "supervision", "at"),
+        "source_states": _Node("the pollers of market overviews and mood", [], "supervision", "asked_at"),
+        "source_quotas": _Node("the pollers of market overviews and mood", [], "supervision", "starts_at"),
         "staging": _Node("the assets that poll", [], "quality", "staged_at"),
         "published_keys": _Node("the assets that poll", ["staging"], "quality", "published_at"),
         "quarantine": _Node(

@@ -22,6 +22,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from cryptoviz.pairs import is_pair
+from cryptoviz.quotas import parse as parse_quotas
 
 PREFIX: Final = "CRYPTOVIZ_"
 EXCHANGES: Final = ("kraken", "binance")
@@ -87,8 +88,14 @@ def _hosts(value: list[str]) -> list[str]:
     return value
 
 
+def _quota(value: str) -> str:
+    parse_quotas(value)
+    return value
+
+
 Names = Annotated[list[str], NoDecode, BeforeValidator(_list)]
 Pairs = Annotated[list[str], NoDecode, BeforeValidator(_list), AfterValidator(_pairs), Field(min_length=1)]
+Quota = Annotated[str, AfterValidator(_quota)]
 ReadableFile = Annotated[Path | None, AfterValidator(_readable)]
 
 _COINS = ("BTC", "ETH", "SOL", "ADA", "DOT", "XRP", "LTC", "DOGE")
@@ -171,6 +178,38 @@ class Settings(BaseSettings):
         description="host:port, separated by commas, that may be fetched though the address is private; "
         "all others must be public.",
     )
+
+    # Market overviews and mood; empty addresses mean: the simulated web in demo mode, the real services in live mode
+    market_coins: int = Field(
+        100, ge=1, le=5000, description="Coins to ask for in each market overview, the largest first."
+    )
+    coingecko_url: str = Field("", description="CoinGecko's address, without /coins/markets.")
+    coingecko_key: SecretStr = Field(SecretStr(""), description="API key of CoinGecko; it may be asked without one.")
+    coingecko_pro: bool = Field(False, description="The key of CoinGecko is one of a paid plan.")
+    coingecko_quota: Quota = Field(
+        "",
+        description="Most requests to CoinGecko, as in 30/minute,10000/month (that is the default with a free key).",
+    )
+    coingecko_every_s: Seconds = Field(60, description="Seconds between two polls of CoinGecko.")
+    coinmarketcap_url: str = Field("", description="CoinMarketCap's address, without /v1.")
+    coinmarketcap_key: SecretStr = Field(
+        SecretStr(""),
+        description="API key of CoinMarketCap; without one only the simulated one is asked.",
+    )
+    coinmarketcap_quota: Quota = Field(
+        "", description="Most requests to CoinMarketCap a minute, and credits a day or month; 30/minute,10000/month."
+    )
+    coinmarketcap_every_s: Seconds = Field(120, description="Seconds between two polls of CoinMarketCap.")
+    fear_greed_url: str = Field("", description="Address of the fear and greed index, without /fng.")
+    fear_greed_quota: Quota = Field(
+        "", description="Most requests for the fear and greed index; default: 6/minute,1000/day."
+    )
+    fear_greed_every_s: Seconds = Field(300, description="Seconds between two polls of the fear and greed index.")
+    poller_timeout_s: Seconds = Field(10, description="Longest wait for one answer of these three.")
+    poller_failures: int = Field(
+        3, ge=1, le=100, description="Failed polls in a row after which one of them is left alone for a while."
+    )
+    poller_rest_s: Seconds = Field(180, description="How long it is left alone.")
 
     # PostgreSQL with TimescaleDB
     postgres_host: str = Field("127.0.0.1", description="Host of the database; the local stack listens here.")
@@ -328,6 +367,25 @@ class Settings(BaseSettings):
     def checkpoints(self) -> str:
         """The root of the streaming checkpoints."""
         return self.checkpoint_dir or str(self.state / "checkpoints")
+
+    @property
+    def coingecko_address(self) -> str:
+        """Where CoinGecko's API is in this mode, for this kind of key."""
+        real = "https://pro-api.coingecko.com/api/v3" if self.coingecko_pro else "https://api.coingecko.com/api/v3"
+        return self.coingecko_url.rstrip("/") or self._polled("coingecko/api/v3", real)
+
+    @property
+    def coinmarketcap_address(self) -> str:
+        """Where CoinMarketCap's API is in this mode."""
+        return self.coinmarketcap_url.rstrip("/") or self._polled("coinmarketcap", "https://pro-api.coinmarketcap.com")
+
+    @property
+    def fear_greed_address(self) -> str:
+        """Where the fear and greed index is in this mode."""
+        return self.fear_greed_url.rstrip("/") or self._polled("fear_greed", "https://api.alternative.me")
+
+    def _polled(self, path: str, real: str) -> str:
+        return f"http://127.0.0.1:{self.web_simulator_port}/{path}" if self.mode is Mode.DEMO else real
 
     @property
     def private_hosts(self) -> list[str]:

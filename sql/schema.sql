@@ -1922,6 +1922,73 @@ COMMENT ON COLUMN public.sink_fence.epoch IS 'Raised by each start; who holds an
 
 COMMENT ON COLUMN public.sink_fence.updated_at IS 'When the row was changed last (UTC).';
 
+CREATE TABLE public.source_quotas (
+    source text NOT NULL,
+    period text NOT NULL,
+    starts_at timestamp with time zone NOT NULL,
+    used bigint NOT NULL,
+    allowed bigint NOT NULL,
+    CONSTRAINT source_quotas_allowed_check CHECK ((allowed >= 0)),
+    CONSTRAINT source_quotas_period_check CHECK ((period = ANY (ARRAY['minute'::text, 'day'::text, 'month'::text]))),
+    CONSTRAINT source_quotas_used_check CHECK ((used >= 0))
+);
+
+COMMENT ON TABLE public.source_quotas IS 'How much of each quota of a polled source is used, in its current period.';
+
+COMMENT ON COLUMN public.source_quotas.source IS 'The source, such as coingecko.';
+
+COMMENT ON COLUMN public.source_quotas.period IS 'minute, day or month (UTC).';
+
+COMMENT ON COLUMN public.source_quotas.starts_at IS 'Start of the period that is counted (UTC).';
+
+COMMENT ON COLUMN public.source_quotas.used IS 'Requests (of a long quota: credits) in this period.';
+
+COMMENT ON COLUMN public.source_quotas.allowed IS 'How many could be used by the time of the last request: long quotas are spread.';
+
+CREATE TABLE public.source_states (
+    source text NOT NULL,
+    breaker text DEFAULT 'closed'::text NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    successes integer DEFAULT 0 NOT NULL,
+    opened_at timestamp with time zone,
+    paused_until timestamp with time zone,
+    paused_because text,
+    memory jsonb DEFAULT '{}'::jsonb NOT NULL,
+    asked_at timestamp with time zone,
+    succeeded_at timestamp with time zone,
+    failed_at timestamp with time zone,
+    failure text,
+    CONSTRAINT source_states_breaker_check CHECK ((breaker = ANY (ARRAY['closed'::text, 'open'::text, 'half-open'::text]))),
+    CONSTRAINT source_states_failures_check CHECK ((failures >= 0)),
+    CONSTRAINT source_states_successes_check CHECK ((successes >= 0))
+);
+
+COMMENT ON TABLE public.source_states IS 'How each polled source is: its circuit breaker, how long it wants to be left alone, its last answer.';
+
+COMMENT ON COLUMN public.source_states.source IS 'The source, such as coingecko.';
+
+COMMENT ON COLUMN public.source_states.breaker IS 'closed; open: not asked; half-open: the next answer decides.';
+
+COMMENT ON COLUMN public.source_states.failures IS 'Failed polls since the last success.';
+
+COMMENT ON COLUMN public.source_states.successes IS 'Successful polls since it half opened.';
+
+COMMENT ON COLUMN public.source_states.opened_at IS 'When the breaker opened last (UTC).';
+
+COMMENT ON COLUMN public.source_states.paused_until IS 'The source asked to be left alone until then (UTC).';
+
+COMMENT ON COLUMN public.source_states.paused_because IS 'With which words it did.';
+
+COMMENT ON COLUMN public.source_states.memory IS 'What its poller keeps between runs: validators, days that the source lacks.';
+
+COMMENT ON COLUMN public.source_states.asked_at IS 'When it was asked last (UTC).';
+
+COMMENT ON COLUMN public.source_states.succeeded_at IS 'When it answered well last (UTC).';
+
+COMMENT ON COLUMN public.source_states.failed_at IS 'When it failed last (UTC).';
+
+COMMENT ON COLUMN public.source_states.failure IS 'How it failed last, in words.';
+
 CREATE TABLE public.staging (
     subject text NOT NULL,
     key text NOT NULL,
@@ -2367,6 +2434,12 @@ ALTER TABLE ONLY public.sentiment_data
 
 ALTER TABLE ONLY public.sink_fence
     ADD CONSTRAINT sink_fence_pkey PRIMARY KEY (query_id, part);
+
+ALTER TABLE ONLY public.source_quotas
+    ADD CONSTRAINT source_quotas_pkey PRIMARY KEY (source, period);
+
+ALTER TABLE ONLY public.source_states
+    ADD CONSTRAINT source_states_pkey PRIMARY KEY (source);
 
 ALTER TABLE ONLY public.staging
     ADD CONSTRAINT staging_pkey PRIMARY KEY (subject, key);

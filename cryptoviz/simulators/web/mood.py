@@ -63,5 +63,5 @@ def level(day: date, seed: int) -> int:
 
 def classification(value: int) -> str:
     """The word of the index."""
-    bounds = ((25, "Extreme Fear"), (46, "Fear"), (55, "Neutral"), (76, "Greed"))
-    return next((word for bound, word in bounds if value < bound), "Extreme Greed")
+    bounds = ((25, "Extreme Fear"), (46, "Fear"), (54, "Neutral"), (75, "Greed"))
+    return next((word for bound, word in bounds if value <= bound), "Extreme Greed")

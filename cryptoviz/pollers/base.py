@@ -1,0 +1,182 @@
+"""What all pollers share: when a source may be asked, and what is said of how it went.
+
+    paused? circuit open? due? quota? -> ask, with retries -> rows, as far as they came -> Outcome, state
+
+What a source asks for itself (Retry-After) is waited for where it is short and kept for the next runs where it is
+long. A source that failed several polls in a row is left alone for a while by its circuit breaker, whose state every
+run and process shares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import pybreaker
+
+from cryptoviz.gate.staging import Staged
+from cryptoviz.logs import logger
+from cryptoviz.pollers import state, wire
+from cryptoviz.pollers.client import Client, Means, Source, SourceError
+from cryptoviz.pollers.outcome import Outcome, Poll, Status
+from cryptoviz.pollers.state import ExhaustedError, State
+from cryptoviz.settings import Settings
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+_log = logger(__name__)
+
+_SLACK: Final = timedelta(seconds=30)
+"""A tick of the clock may come this much early."""
+
+_LONGEST_ENTRY: Final = 1000
+_LEVELS: Final = {Status.FAILED: logging.WARNING, Status.PARTIAL: logging.WARNING}
+
+
+@dataclass
+class Harvest:
+    """What came so far; it stays when a later page fails. Of `memory` only what goes with these rows."""
+
+    rows: list[Staged] = field(default_factory=list)
+    unmodified: bool = False
+    newest: datetime | None = None
+    missing: tuple[date, ...] = ()
+    memory: Mapping[str, Any] | None = None
+
+
+Ask = Callable[[Client, Mapping[str, Any], Harvest], None]
+"""Asks by the client, knowing what was remembered, and puts what comes into the harvest."""
+
+
+@dataclass(frozen=True)
+class Poller:
+    """One source and how it is asked. The connection is outside of any transaction."""
+
+    source: Source
+    ask: Ask
+    connection: Connection[Any]
+    settings: Settings
+    means: Means
+
+    def poll(self, *, due_only: bool) -> Poll:
+        """Ask the source, if it may be asked now; with `due_only` not before its time.
+
+        Raises:
+            ValueError: a transaction is open: what a request uses up is committed at once.
+            psycopg.Error: our own database is in trouble.
+        """
+        from psycopg.pq import TransactionStatus  # noqa: PLC0415 - only who connects loads the driver
+
+        if self.connection.info.transaction_status is not TransactionStatus.IDLE:
+            raise ValueError("poll outside of any transaction: the use of quotas is committed at once")
+        known = state.load(self.connection, self.source.name)
+        client = Client(self.source, self.connection, self.settings, self.means)
+        reason = self._not_now(known, due_only=due_only)
+        if reason is None:
+            try:
+                client.take()
+            except ExhaustedError as error:
+                reason = ("quota", str(error))
+        if reason is None:
+            return self._asked(client, known)
+        outcome = Outcome(self.source.name, Status.SKIPPED, *reason, breaker=known.breaker)
+        _log.info("source_skipped", source=outcome.source, reason=outcome.reason, detail=outcome.detail)
+        return Poll((), outcome)
+
+    def _not_now(self, known: State, *, due_only: bool) -> tuple[str, str] | None:
+        """Why the source is not asked now, in a word and a sentence."""
+        now, every = self.means.now(), self.source.every
+        if known.paused_until is not None and now < known.paused_until:
+            return "paused", f"left alone until {known.paused_until:%Y-%m-%d %H:%M:%S} UTC: {known.paused_because}"
+        if known.breaker == pybreaker.STATE_OPEN and known.opened_at is not None:
+            until = known.opened_at + timedelta(seconds=self.settings.poller_rest_s)
+            if now < until:
+                return "circuit_open", f"failed {known.failures} times in a row; tried again at {until:%H:%M:%S} UTC"
+        if due_only and known.asked_at is not None and now < known.asked_at + every - min(_SLACK, every / 4):
+            return "not_due", f"asked every {every.total_seconds():.0f} s"
+        return None
+
+    def _asked(self, client: Client, known: State) -> Poll:
+        harvest = Harvest()
+        breaker = self._breaker()
+        begun = time.monotonic()
+        trouble = self._trouble(breaker, client, known, harvest)
+        now = self.means.now()
+        pause = None
+        if trouble is not None and trouble.pause is not None:
+            pause = now + timedelta(seconds=trouble.pause), str(trouble)
+        failure = str(trouble) if trouble is not None else None
+        state.answered(self.connection, self.source.name, now, failure, pause)
+        outcome = Outcome(
+            self.source.name,
+            _status(harvest, trouble),
+            trouble.reason if trouble is not None else "",
+            trouble.detail if trouble is not None else "",
+            rows=len(harvest.rows),
+            requests=client.requests,
+            http_status=client.http_status,
+            bytes=client.bytes,
+            seconds=time.monotonic() - begun,
+            breaker=breaker.current_state,
+            newest=harvest.newest,
+            missing=harvest.missing,
+        )
+        said = {name: value for name, value in outcome.facts().items() if value is not None}
+        _log.log(_LEVELS.get(outcome.status, logging.INFO), "source_polled", source=outcome.source, **said)
+        return Poll(harvest.rows, outcome, harvest.memory)
+
+    def _breaker(self) -> pybreaker.CircuitBreaker:
+        return pybreaker.CircuitBreaker(
+            fail_max=self.settings.poller_failures,
+            reset_timeout=self.settings.poller_rest_s,
+            exclude=[lambda error: not (isinstance(error, SourceError) and error.counts)],
+            state_storage=state.BreakerStorage(self.connection, self.source.name),
+            throw_new_error_on_trip=False,
+        )
+
+    def _trouble(
+        self, breaker: pybreaker.CircuitBreaker, client: Client, known: State, harvest: Harvest
+    ) -> SourceError | None:
+        """Ask through the breaker; what went wrong, None where nothing did."""
+        try:
+            breaker.call(self.ask, client, known.memory, harvest)
+        except SourceError as error:
+            return error
+        except ExhaustedError as error:
+            return SourceError("quota", str(error))
+        except pybreaker.CircuitBreakerError:
+            return SourceError("circuit_open", "another run opened the circuit in this moment")
+        return None
+
+
+def _status(harvest: Harvest, trouble: SourceError | None) -> Status:
+    if trouble is not None:
+        return Status.PARTIAL if harvest.rows else Status.FAILED
+    return Status.UNMODIFIED if harvest.unmodified and not harvest.rows else Status.POLLED
+
+
+def newest(instants: Iterable[Any]) -> datetime | None:
+    """The latest of those that are texts of instants."""
+    found: list[datetime] = []
+    for value in instants:
+        try:
+            at = datetime.fromisoformat(value)
+        except (TypeError, ValueError):
+            continue
+        if at.tzinfo is not None:
+            found.append(at.astimezone(UTC))
+    return max(found, default=None)
+
+
+def no_object(source: str, entry: Any, origin: Mapping[str, Any], received_at: datetime) -> Staged:
+    """The row of an entry that is not even an object: the gate says so."""
+    text = repr(entry)[:_LONGEST_ENTRY]
+    digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]
+    payload = {"received_at": wire.instant(received_at), "source": source, "entry": text}
+    return Staged(f"entry {digest}|{source}", payload, origin)

@@ -1,0 +1,164 @@
+"""What is remembered of a source between runs, and shared by them: its circuit breaker and the use of its quotas."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pybreaker
+
+from cryptoviz.quotas import Period, Quotas
+from cryptoviz.storage.queries import query
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+
+@dataclass(frozen=True)
+class State:
+    """A source as it was left. `memory` is what its poller kept."""
+
+    breaker: str
+    failures: int
+    successes: int
+    opened_at: datetime | None
+    paused_until: datetime | None
+    paused_because: str | None
+    memory: Mapping[str, Any]
+    asked_at: datetime | None
+
+
+def load(connection: Connection[Any], source: str) -> State:
+    """What is remembered of a source."""
+    from psycopg.rows import class_row  # noqa: PLC0415 - only who connects loads the driver
+
+    with connection.transaction(), connection.cursor(row_factory=class_row(State)) as cursor:
+        found = cursor.execute(query("source_state"), {"source": source}).fetchone()
+    assert found is not None  # noqa: S101 - the statement returns a row, always
+    return found
+
+
+def answered(
+    connection: Connection[Any],
+    source: str,
+    at: datetime,
+    failure: str | None,
+    pause: tuple[datetime, str] | None = None,
+) -> None:
+    """Write down how asking ended, and until when the source wants to be left alone, and why."""
+    until, because = pause if pause is not None else (None, None)
+    parameters = {
+        "source": source,
+        "at": at,
+        "failure": failure,
+        "paused_until": until,
+        "paused_because": because,
+    }
+    with connection.transaction():
+        connection.execute(query("source_answered"), parameters)
+
+
+def remember(connection: Connection[Any], source: str, memory: Mapping[str, Any]) -> None:
+    """Keep something for the next run, within the caller's transaction."""
+    connection.execute(query("source_remember"), {"source": source, "memory": json.dumps(memory)})
+
+
+class ExhaustedError(Exception):
+    """A quota is used up, as far as it may be by now."""
+
+    def __init__(self, period: Period, limit: int, now: datetime) -> None:
+        allowed = period.allowed(limit, now)
+        spread = f" ({allowed} of them by now)" if allowed < limit else ""
+        super().__init__(f"the quota of {limit} requests a {period}{spread} is used up")
+        self.period = period
+
+
+def take(connection: Connection[Any], source: str, quotas: Quotas, now: datetime, cost: int = 1) -> None:
+    """Take one request out of every quota, or none. `cost` is what it costs of a day's and a month's.
+
+    Committed at once: a request that a killed run may have made counts.
+
+    Raises:
+        ExhaustedError: one of them has nothing left; it says which.
+    """
+    periods = [period for period in Period if period in quotas]
+    parameters = {
+        "source": source,
+        "period": [str(period) for period in periods],
+        "starts_at": [period.begin(now) for period in periods],
+        "cost": [1 if period is Period.MINUTE else cost for period in periods],
+        "allowed": [period.allowed(quotas[period], now) for period in periods],
+    }
+    with connection.transaction():
+        granted = {name for (name,) in connection.execute(query("source_quota_take"), parameters)}
+        for period in periods:
+            if period not in granted:
+                raise ExhaustedError(period, quotas[period], now)
+
+
+class BreakerStorage(pybreaker.CircuitBreakerStorage):
+    """A breaker whose state is a row: every run, and every process, sees the same. Each change is committed at once."""
+
+    def __init__(self, connection: Connection[Any], source: str) -> None:
+        super().__init__(source)
+        self._connection = connection
+
+    def _read(self) -> State:
+        return load(self._connection, self.name)
+
+    def _write(self, **changes: Any) -> None:
+        unchanged = {"breaker": None, "opened_at": None, "failures": None, "successes": None}
+        with self._connection.transaction():
+            self._connection.execute(query("source_breaker"), {"source": self.name, **unchanged, **changes})
+
+    def _count(self, *, failures: int = 0, successes: int = 0) -> None:
+        parameters = {"source": self.name, "failures": failures, "successes": successes}
+        with self._connection.transaction():
+            self._connection.execute(query("source_count"), parameters)
+
+    @property
+    def state(self) -> str:
+        """closed, open or half-open."""
+        return self._read().breaker
+
+    @state.setter
+    def state(self, state: str) -> None:
+        self._write(breaker=state)
+
+    @property
+    def counter(self) -> int:
+        """Failures since the last success."""
+        return self._read().failures
+
+    def increment_counter(self) -> None:
+        """One more failure."""
+        self._count(failures=1)
+
+    def reset_counter(self) -> None:
+        """No failures any more."""
+        self._write(failures=0)
+
+    @property
+    def success_counter(self) -> int:
+        """Successes since it half opened."""
+        return self._read().successes
+
+    def increment_success_counter(self) -> None:
+        """One more success."""
+        self._count(successes=1)
+
+    def reset_success_counter(self) -> None:
+        """No successes yet."""
+        self._write(successes=0)
+
+    @property
+    def opened_at(self) -> datetime | None:
+        """When it opened last."""
+        return self._read().opened_at
+
+    @opened_at.setter
+    def opened_at(self, at: datetime) -> None:
+        self._write(opened_at=at)
