@@ -9,6 +9,7 @@ import dagster as dg
 from assets.candles import candles_daily_rebuild
 from assets.gates import table_checks
 from assets.instruments import instruments_asset
+from assets.reports import reports_asset
 from assets.streams import stream_assets
 from assets.tables import table_assets
 from cryptoviz.settings import Settings, settings
@@ -18,6 +19,7 @@ from dagster_project.schedules import schedules
 from sensors.automation import AUTOMATION
 from sensors.failures import run_failures
 from sensors.instruments import instruments_missing
+from sensors.reports import reports_outdated
 from sensors.streams import stream_supervisor
 from sensors.tables import observe_tables
 
@@ -31,6 +33,7 @@ def build(settings: Settings) -> dg.Definitions:
             *table_assets(settings),
             instruments_asset(exchanges),
             candles_daily_rebuild(settings, datetime.now(UTC).date()),
+            reports_asset(settings),
         ],
         asset_checks=[table_checks(settings)],
         jobs=JOBS,
@@ -41,6 +44,7 @@ def build(settings: Settings) -> dg.Definitions:
             AUTOMATION,
             stream_supervisor(settings),
             run_failures(settings),
+            reports_outdated,
         ],
         resources=RESOURCES,
         # A run of its own process already; a process per step would cost as much again.

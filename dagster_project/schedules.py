@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from dagster_project.jobs import CHECK_TABLES, PURGE_HISTORY, REFRESH_INSTRUMENTS
+from dagster_project.jobs import BUILD_REPORTS, CHECK_TABLES, PURGE_HISTORY, REFRESH_INSTRUMENTS
 
 
 def refresh_instruments_daily(exchanges: Sequence[str]) -> dg.ScheduleDefinition:
@@ -44,10 +44,21 @@ check_tables_every_five_minutes = dg.ScheduleDefinition(
 )
 
 
+build_reports_hourly = dg.ScheduleDefinition(
+    name="build_reports_hourly",
+    job=BUILD_REPORTS,
+    cron_schedule="7 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Build the reports, whatever happened or did not.",
+)
+
+
 def schedules(exchanges: Sequence[str]) -> list[dg.ScheduleDefinition]:
     """Every schedule, for the configured exchanges."""
     return [
         refresh_instruments_daily(exchanges),
         check_tables_every_five_minutes,
+        build_reports_hourly,
         purge_dagster_history_nightly,
     ]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 INTERVAL_S: Final = 60
 QUIET_S: Final = 600
 _DEADLETTER: Final = "deadletter"
+_QUARANTINE: Final = "quarantine"
 _STATE_TABLES: Final = frozenset({"collector_position", "sink_fence", "staging", "stream_control", "stream_status"})
 
 
@@ -99,11 +100,13 @@ def _flow(one: Figures, seen: Seen | None, now: float) -> dict[str, float]:
 
 def table_figures(connection: Connection[Any]) -> list[Figures]:
     """What the tables hold now."""
+    more = {_QUARANTINE: _open_rows(connection)}
     return [
         Figures(
             dg.AssetKey(name),
             int(newest.timestamp() * 1_000_000) if newest else 0,
             {
+                **more.get(name, {}),
                 "rows in the last minute": last_minute,
                 "dagster/row_count": rows,
                 "size on disk MB": round(size / 1_000_000, 2),
@@ -114,6 +117,13 @@ def table_figures(connection: Connection[Any]) -> list[Figures]:
         )
         for name, newest, last_minute, rows, size, batch_ms in connection.execute(query("table_figures"))
     ]
+
+
+def _open_rows(connection: Connection[Any]) -> dict[str, float]:
+    counts: dict[str, float] = {
+        f"open {subject}": count for subject, count in connection.execute(query("quarantine_counts"))
+    }
+    return {"open": sum(counts.values()), **counts}
 
 
 def exchange_figures(connection: Connection[Any]) -> list[Figures]:

@@ -6,13 +6,17 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import psycopg
 import pytest
 
+import sensors.reports
+from assets.reports import reports_asset
 from cryptoviz import cli
 from cryptoviz.gate.gate import judge
 from cryptoviz.gate.staging import stage
@@ -23,10 +27,14 @@ from cryptoviz.reports.site import build
 from cryptoviz.reports.store import built_at
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Role, Settings
 from cryptoviz.storage.database import connect
+from dagster_project.resources import Database
+from sensors.tables import table_figures
 from tests.integration.test_gate import ASSET, INCIDENT, SOUND, coin
 from tests.unit.test_reports import problems, shown
 
 pytestmark = pytest.mark.services
+
+SETTINGS: list[Settings] = []
 
 
 @pytest.fixture
@@ -108,6 +116,48 @@ def test_a_database_that_is_away_leaves_the_site_before(settings: Settings) -> N
     with pytest.raises(psycopg.OperationalError):
         build(away)
     assert (reports_folder(settings) / store.SITE).readlink() == before
+
+
+class OneDatabase(Database):
+    """The database of one test."""
+
+    @contextmanager
+    def reader(self) -> Iterator[Any]:
+        with connect(Role.READER, SETTINGS[-1], autocommit=True) as connection:
+            yield connection
+
+
+@pytest.mark.slow
+def test_the_asset_tells_its_figures_and_the_sensor_asks_for_it_when_something_new_fails(
+    database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = database.model_copy(update={"state_dir": tmp_path})
+    SETTINGS[:] = [settings]
+    monkeypatch.setattr(sensors.reports, "settings", lambda: settings)
+
+    def asked(cursor: str | None = None) -> tuple[int, str | None]:
+        context = dg.build_sensor_context(cursor=cursor, resources={"database": OneDatabase()})
+        result = sensors.reports.reports_outdated(context)
+        assert isinstance(result, dg.SensorResult)
+        return len(result.run_requests or []), result.cursor
+
+    assert asked()[0] == 0, "nothing has been judged"
+    with connect(Role.WRITER, settings, autocommit=True) as writer:
+        stage(writer, "market", [INCIDENT, coin("SOL", 3)], "run-1")
+        judge(writer, "market", "run-1", ASSET)
+        requests, cursor = asked()
+        assert requests == 1
+        assert asked(cursor)[0] == 0, "it was asked for a moment ago"
+        done = dg.materialize([reports_asset(settings)], resources={"database": OneDatabase()})
+        assert asked()[0] == 0, "the report tells it"
+        [told] = done.asset_materializations_for_node("reports")
+        figures = {name: value.value for name, value in told.metadata.items()}
+        assert figures["report"] == f"http://127.0.0.1:{settings.reports_port}/"
+        assert (figures["tables that do not pass"], figures["not passing"]) == (1, ASSET)
+        assert (figures["open in quarantine"], figures["open market"]) == (1, 1)
+        assert figures["documents rendered"] == 1
+        quarantine = next(one for one in table_figures(writer) if one.asset == dg.AssetKey("quarantine"))
+        assert (quarantine.numbers["open"], quarantine.numbers["open market"]) == (1, 1)
 
 
 def test_the_command_builds_and_says_what_it_found(
