@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,10 +18,13 @@ import feedparser
 import httpx
 import pytest
 
-from cryptoviz.settings import PROJECT_ROOT, Mode, Settings
-from cryptoviz.simulators.web import Kind, WebSimulator, running
+from cryptoviz.settings import PREFIX, PROJECT_ROOT, Mode, Settings
+from cryptoviz.simulators.web import Kind, WebSimulator, hostile, running
 from cryptoviz.simulators.web.faults import DEMO, Faults
 from cryptoviz.simulators.web.news import SITES, WINDOW
+from cryptoviz.stack.health import probe
+from cryptoviz.stack.services import services
+from tests.conftest import free_ports
 
 RECORDED = PROJECT_ROOT.parent / "shared" / "data"
 NOON = datetime(2026, 11, 21, 12, 0, 7, tzinfo=UTC)
@@ -226,6 +233,148 @@ def test_the_incident_is_the_recorded_one(web: WebSimulator) -> None:
     assert (unknown["market_cap_rank"], unknown["market_cap"], unknown["total_volume"]) == (1, 3_300_000_000_000, 5)
     assert unknown["symbol"] not in {row["symbol"] for row in before}
     assert (bitcoin["id"], bitcoin["market_cap_rank"]) == (real["id"], real["market_cap_rank"]) == ("bitcoin", 2)
+
+
+def test_a_feed_that_is_ill_formed_is_all_there_and_a_broken_one_is_not(web: WebSimulator) -> None:
+    for kind, found in ((Kind.ILL_FORMED, {WINDOW}), (Kind.BREAK, set(range(1, WINDOW)))):
+        web.order("coindesk", kind, count=1)
+        parsed = feedparser.parse(httpx.get(web.feed_url("coindesk")).content)
+        assert parsed.bozo
+        assert len(parsed.entries) in found
+
+
+def test_an_answer_that_was_damaged_counts_as_no_item_served(web: WebSimulator) -> None:
+    web.order("coindesk", Kind.BREAK, count=1)
+    httpx.get(web.feed_url("coindesk"))
+    assert counters(web, "coindesk")["items"] == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "header"),
+    [
+        (Kind.RATE_LIMIT, 429, ("Retry-After", "7")),
+        (Kind.SERVER_ERROR, 503, None),
+        (Kind.REDIRECT, 302, ("Location", "http://169.254.169.254/latest/meta-data/")),
+        (Kind.REDIRECT_LOOP, 302, ("Location", "/theblock/rss.xml")),
+        (Kind.HTML, 200, ("Content-Type", "text/html; charset=utf-8")),
+    ],
+)
+def test_a_short_fault_is_an_answer_of_its_kind(
+    web: WebSimulator, kind: Kind, status: int, header: tuple[str, str] | None
+) -> None:
+    web.order("theblock", kind, count=1, retry_after_s=7)
+    answer = httpx.get(web.feed_url("theblock"))
+    assert answer.status_code == status
+    if header is not None:
+        assert answer.headers[header[0]] == header[1]
+    assert httpx.get(web.feed_url("theblock")).status_code == 200
+
+
+def test_a_fault_may_be_for_a_path_alone(web: WebSimulator) -> None:
+    web.order("coindesk", Kind.SERVER_ERROR, path="/markets/")
+    page = next(entry.link for entry in entries(web, "coindesk"))
+    assert httpx.get(page).status_code == 503
+    web.order("robots", Kind.SERVER_ERROR)
+    assert get(web, "/robots.txt").status_code == 503
+
+
+def test_robots_may_not_read_members_pages_and_there_are_some(web: WebSimulator, clock: Clock) -> None:
+    rules = get(web, "/robots.txt").text
+    assert "Disallow: /theblock/pro/" in rules
+    links = set()
+    for _ in range(6):
+        links |= {entry.link for entry in entries(web, "theblock")}
+        clock.now += timedelta(hours=1)
+    members = {link for link in links if link.startswith(f"{web.url}/theblock/pro/")}
+    assert 0 < len(members) < len(links) / 2
+    assert httpx.get(members.pop()).status_code == 200, "they exist for those who read them all the same"
+
+
+def test_an_entity_bomb_would_unfold_to_gigabytes_and_names_a_file(web: WebSimulator) -> None:
+    text = get(web, "/hostile/entity_bomb").text
+    assert text.count("<!ENTITY a") == 10
+    assert 'SYSTEM "file:///etc/passwd"' in text
+    assert len(text) < 1500
+
+
+def test_a_gzip_bomb_is_a_valid_stream_a_thousand_times_its_size(web: WebSimulator) -> None:
+    inflater, size, wire = zlib.decompressobj(zlib.MAX_WBITS | 16), 0, 0
+    with httpx.stream("GET", f"{web.url}/hostile/gzip_bomb", timeout=60) as answer:
+        for part in answer.iter_raw():
+            wire += len(part)
+            while part:
+                size += len(inflater.decompress(part, 1 << 22))
+                part = inflater.unconsumed_tail  # noqa: PLW2901 - the rest of the same part
+    assert inflater.eof
+    assert size == hostile.BOMB_BYTES
+    assert size > 900 * wire
+
+
+def test_errors_of_the_apis_have_their_own_shapes(web: WebSimulator) -> None:
+    for source in ("coingecko", "coinmarketcap", "fear_greed"):
+        web.order(source, Kind.ERROR_BODY, error=1010)
+    listing = get(web, "/coinmarketcap/v1/cryptocurrency/listings/latest", **{"X-CMC_PRO_API_KEY": "key"})
+    assert (listing.status_code, listing.json()["status"]["error_code"]) == (200, 1010)
+    assert markets(web).json()["status"]["error_code"] == 1010
+    mood = get(web, "/fear_greed/fng/")
+    assert (mood.status_code, mood.json()["data"]) == (200, [])
+    assert mood.json()["metadata"]["error"]
+
+
+# The process
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Settings]]:
+    [port] = free_ports(1)
+    variables = {f"{PREFIX}MODE": "demo", f"{PREFIX}WEB_SIMULATOR_PORT": str(port), f"{PREFIX}STATE_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "cryptoviz.simulators.web"]
+    with subprocess.Popen(command, env=os.environ | variables, stderr=subprocess.DEVNULL) as child:
+        yield child, Settings(mode=Mode.DEMO, web_simulator_port=port)
+        child.kill()
+
+
+def healthy(settings: Settings) -> bool:
+    [service] = [one for one in services(settings) if one.name == "simulated-web"]
+    return probe(service, settings).healthy
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def memory_kb(pid: int, name: str) -> int:
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(f"{name}:")]
+    return int(line.split()[1])
+
+
+def test_the_process_is_healthy_sends_200_mb_without_holding_them_and_ends_when_asked(
+    process: tuple[subprocess.Popen[bytes], Settings],
+) -> None:
+    child, settings = process
+    wait_until(lambda: healthy(settings))
+    before = memory_kb(child.pid, "VmRSS")
+    received = 0
+    with httpx.stream("GET", f"http://127.0.0.1:{settings.web_simulator_port}/hostile/huge", timeout=60) as answer:
+        for part in answer.iter_raw():
+            received += len(part)
+    assert received >= hostile.HUGE_BYTES
+    assert memory_kb(child.pid, "VmHWM") - before < 20_000
+    second = subprocess.run(
+        [sys.executable, "-m", "cryptoviz.simulators.web"],
+        env=os.environ | {f"{PREFIX}WEB_SIMULATOR_PORT": str(settings.web_simulator_port)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert f"{PREFIX}WEB_SIMULATOR_PORT" in second.stderr
+    child.terminate()
+    assert child.wait(20) == 0
+    assert not healthy(settings)
 
 
 def test_what_hangs_ends_with_the_simulator() -> None:

@@ -18,7 +18,9 @@ class Kind(StrEnum):
     """What can go wrong."""
 
     BREAK = "break"
-    """The document is cut off in the middle: a feed that is not well-formed, JSON that is none."""
+    """The document is cut off in the middle: a feed that ends within an entry, JSON that is none."""
+    ILL_FORMED = "ill_formed"
+    """A feed with a bare ampersand in every entry, as real ones have at times: not XML, and yet all there."""
     HANG = "hang"
     """The request is never answered."""
     DRIP = "drip"

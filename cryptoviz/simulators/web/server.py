@@ -360,7 +360,7 @@ class WebSimulator:
 _CHANGE: Final = web.RequestKey("change", Order)
 """The fault that only changes the ordinary answer to a request."""
 
-_CHANGES: Final = frozenset({Kind.BREAK, Kind.ODD_VALUES, Kind.NOT_A_NUMBER, Kind.INCIDENT})
+_CHANGES: Final = frozenset({Kind.BREAK, Kind.ILL_FORMED, Kind.ODD_VALUES, Kind.NOT_A_NUMBER, Kind.INCIDENT})
 _STREAMED: Final[dict[Kind, Handler]] = {
     Kind.DRIP: hostile.drip,
     Kind.CUT: hostile.cut,
@@ -389,13 +389,21 @@ def _changed_text(
 ) -> web.StreamResponse:
     """The ordinary answer, or what a fault makes of it; compressed where the reader takes that."""
     order: Order | None = request.get(_CHANGE)
-    if order is not None and order.kind is Kind.BREAK:
-        text = text[: len(text) * 2 // 3]
-    if order is not None and order.kind is Kind.NOT_A_NUMBER:
-        text = re.sub(r'"((?:current_)?price|value)":', r'"\1":NaN,"was":', text, count=1)
+    if order is not None:
+        text = _damaged(text, order.kind)
     response = web.Response(text=text, content_type=content_type, charset="utf-8", headers=headers)
     response.enable_compression()
     return response
+
+
+def _damaged(text: str, kind: Kind) -> str:
+    if kind is Kind.BREAK:
+        return text[: len(text) * 2 // 3]
+    if kind is Kind.ILL_FORMED:
+        return text.replace("<item>", "<item><comments>http://localhost/?a=1&b=2</comments>")
+    if kind is Kind.NOT_A_NUMBER:
+        return re.sub(r'"((?:current_)?price|value)":', r'"\1":NaN,"was":', text, count=1)
+    return text
 
 
 def _json(body: Any, status: int = 200) -> web.Response:
