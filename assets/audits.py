@@ -60,7 +60,7 @@ def outcome(report: Report, asset: dg.AssetKey, name: str = GATE) -> dg.AssetChe
 
 
 @contextmanager
-def reviewed(context: dg.AssetExecutionContext) -> Iterator[None]:
+def reviewed(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Iterator[None]:
     """Judging and delivering: an error of the gate or the broker within is retried, then fails the run and says so."""
     try:
         yield

@@ -1,6 +1,7 @@
 """The checks of the tables that streams fill: a statement over the recent window, and a judgement of its rows.
 
     sql/queries/check_*.sql -> cryptoviz.quality -> AssetCheckResult with numbers
+    the newest rows         -> suites of expectations (assets.windows) -> the check `expectations`
 
 All run in one run every five minutes, and each alone on demand. Those that block also hold back what Dagster computes
 from the table.
@@ -14,7 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from assets.audits import outcome, reviewed
 from assets.tables import CANDLES, TRADE_GAPS, TRADES
+from assets.windows import EXPECTATIONS, WINDOWS, look
+from assets.windows import standing as lasting
 from cryptoviz import quality
 from cryptoviz.quality import Row, Verdict
 from cryptoviz.settings import Settings
@@ -144,7 +148,8 @@ def table_checks(settings: Settings) -> dg.AssetChecksDefinition:
                 metadata={"statement": f"sql/queries/{gate.statement}.sql"},
             )
             for gate in declared().values()
-        ],
+        ]
+        + [window.spec() for window in WINDOWS],
         can_subset=True,
         description="Judges the recent rows of the tables that streams fill.",
     )
@@ -162,6 +167,13 @@ def table_checks(settings: Settings) -> dg.AssetChecksDefinition:
                     # The tables are reported without a run every minute, and Dagster takes a check of another run
                     # than the latest report for one of older rows: said without a run too, the verdict stands.
                     context.instance.report_runless_asset_event(standing(gate, verdict))
+        for window in WINDOWS:
+            if window.key in context.selected_asset_check_keys:
+                with reviewed(context.op_execution_context), database.writer() as connection:
+                    connection.execute(_LONGEST_STATEMENT)
+                    report = look(window, connection, settings, context.run.run_id)
+                yield outcome(report, window.key.asset_key, EXPECTATIONS)
+                context.instance.report_runless_asset_event(lasting(window, report))
 
     return judge_tables
 

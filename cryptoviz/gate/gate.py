@@ -219,9 +219,10 @@ def _judged(
 ) -> tuple[list[frames.Columns], list[engine.Judged]]:
     columns = frames.columns(suite.name, rows, frames.known(connection, suite.name, rows))
     judged = engine.evaluate(suite, columns)
-    if not rows:
-        return columns, [engine.added(_HAS_ROWS, engine.Outcome(False, 0, 0), 0), *judged]
-    if suite.name in SUBJECTS:
+    if not rows and all(one.outcome.success for one in judged):
+        others = [one for one in judged if one.expectation.name != _HAS_ROWS.name]
+        return columns, [engine.added(_HAS_ROWS, engine.Outcome(False, 0, 0), 0), *others]
+    if rows and suite.name in SUBJECTS:
         held = _faults(judged, rows, columns)
         judged.append(_as_records(SUBJECTS[suite.name].topic, rows, columns, held))
     return columns, judged

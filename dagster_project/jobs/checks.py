@@ -6,7 +6,7 @@ from typing import Final
 
 import dagster as dg
 
-CHECKED: Final = ("trade_data", "ticker_data", "candles", "exchange_candles", "trade_gaps")
+CHECKED: Final = ("trade_data", "ticker_data", "candles", "exchange_candles", "alert_data", "trade_gaps")
 """The tables that have checks."""
 
 CHECK_TABLES: Final = dg.define_asset_job(

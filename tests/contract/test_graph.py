@@ -22,6 +22,7 @@ from assets.candles import UNCHANGED
 from assets.gates import gates
 from assets.instruments import KEY as INSTRUMENTS
 from assets.streams import stream_assets
+from assets.windows import WINDOWS
 from cryptoviz.settings import PROJECT_ROOT, Mode, Settings
 from cryptoviz.stack.dagster import HOST, commands, environment, prepare
 from cryptoviz.storage.catalogue import tables
@@ -115,13 +116,14 @@ def test_only_what_dagster_writes_can_be_materialized(repository: dg.RepositoryD
 
 def test_every_check_names_a_table_of_the_graph_and_a_statement(repository: dg.RepositoryDefinition) -> None:
     declared = gates(SETTINGS, dict)
-    assert {gate.table for gate in declared} == set(CHECKED)
+    assert {gate.table for gate in declared} | {window.table for window in WINDOWS} == set(CHECKED)
+    assert all(query(window.statement).startswith("-- ") for window in WINDOWS)
     assert len({gate.key for gate in declared}) == len(declared)
     for gate in declared:
         assert repository.asset_graph.has(dg.AssetKey(gate.table))
         assert query(gate.statement).startswith("-- ")
     keys = {gate.key for gate in declared} | {dg.AssetCheckKey(dg.AssetKey("candles_daily_rebuild"), UNCHANGED)}
-    keys |= {dg.AssetCheckKey(INSTRUMENTS, GATE)}
+    keys |= {dg.AssetCheckKey(INSTRUMENTS, GATE)} | {window.key for window in WINDOWS}
     assert repository.asset_graph.asset_check_keys == keys
 
 

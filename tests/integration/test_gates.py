@@ -12,6 +12,8 @@ import pytest
 
 from assets.candles import KEY, candles_daily_rebuild
 from assets.gates import evaluate, gates, table_checks
+from assets.windows import MOST, WINDOWS, look
+from cryptoviz.gate.report import Report
 from cryptoviz.quality import Verdict
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
@@ -21,12 +23,13 @@ from dagster_project.resources import Database, Sources
 pytestmark = pytest.mark.services
 
 PAIRS = {"kraken": ["BTC/USD"], "binance": ["BTC/USDT"]}
-TRADES = """insert into trade_data (timestamp, exchange, pair, trade_id, price, volume, side)
-select %(until)s::timestamptz - id * interval '15 seconds', exchange, pair, 100000 - id, 100 + id %% 5, 1, 'buy'
+TRADES = """insert into trade_data (timestamp, exchange, pair, trade_id, price, volume, side, received_at)
+select at, exchange, pair, 100000 - id, 100 + id %% 5, 1, 'buy', at
 from generate_series(0, %(count)s - 1) id,
+     lateral (select %(until)s::timestamptz - id * interval '15 seconds') times (at),
      (values ('kraken', 'BTC/USD'), ('binance', 'BTC/USDT')) given (exchange, pair)"""
-TICKERS = """insert into ticker_data (timestamp, exchange, pair, last)
-select distinct on (exchange, pair) timestamp, exchange, pair, price from trade_data order by 2, 3, 1 desc"""
+TICKERS = """insert into ticker_data (timestamp, exchange, pair, last, received_at)
+select distinct on (exchange, pair) timestamp, exchange, pair, price, timestamp from trade_data order by 2, 3, 1 desc"""
 CANDLES = """select refresh_candles(array_agg(exchange), array_agg(pair), array_agg(minute))
 from (
     select distinct exchange, pair, date_trunc('minute', timestamp) from trade_data
@@ -233,6 +236,44 @@ def test_candles_from_rest_are_not_held_against_the_trades(sound: Settings) -> N
     assert verdicts(sound)["candles.equal_trades"].passed
 
 
+def looked(settings: Settings) -> dict[str, Report]:
+    with connect(Role.WRITER, settings, autocommit=True) as writer:
+        return {window.table: look(window, writer, settings, "run") for window in WINDOWS}
+
+
+def test_the_recent_rows_of_every_table_meet_their_suite_and_few_enough_are_read(sound: Settings) -> None:
+    found = looked(sound)
+    assert {table: [one.name for one in report.failed] for table, report in found.items()} == {
+        "ticker_data": [], "trade_data": [], "candles": [], "alert_data": ["has_rows"],
+    }  # fmt: skip
+    assert found["trade_data"].counts.staged == pytest.approx(80, abs=2)
+    assert 2 * 25 <= found["candles"].counts.staged <= 2 * MOST
+    assert not found["alert_data"].blocked, "a quiet day is worth a look, no more"
+    with connect(Role.READER, sound) as reader:
+        written = reader.execute("select asset, count(*) from quality_results where run = 'run' group by 1").fetchall()
+        assert dict(written).keys() == found.keys()
+        assert reader.execute("select count(*) from quality_documents").fetchone() == (4,)
+
+
+def test_recent_rows_that_violate_their_suite_fail_the_check(sound: Settings) -> None:
+    plant(
+        sound,
+        "update trade_data set price = 1000 where trade_id = 99995",
+        "insert into alert_data (timestamp, exchange, pair, alert_type, last_price, change_percent, threshold)"
+        " values (now(), 'kraken', 'BTC/USD', 'price_up', 100, -0.7, 0.5)",
+    )
+    found = looked(sound)
+    assert [(one.name, one.unexpected_count) for one in found["trade_data"].failed] == [("price_near_market", 2)]
+    assert found["trade_data"].blocked
+    assert found["trade_data"].results[-2].examples[0]["price_to_median"] == pytest.approx(9.8, abs=0.3)
+    assert [one.name for one in found["alert_data"].failed] == ["type_fits_move"]
+
+
+def test_empty_tables_never_pass(database: Settings) -> None:
+    found = looked(configured(database))
+    assert all([one.name for one in report.failed] == ["has_rows"] for report in found.values())
+
+
 def test_one_run_judges_all_tables_and_a_selection_only_what_was_asked(sound: Settings) -> None:
     plant(sound, f"update candles set volume = volume + 1 where {CLOSED}")
     checks = table_checks(sound)
@@ -248,7 +289,8 @@ def test_one_run_judges_all_tables_and_a_selection_only_what_was_asked(sound: Se
         )
         assert not run.success, "a blocking check that fails must not go unnoticed"
         results = {(one.asset_key.to_user_string(), one.check_name): one for one in run.get_asset_check_evaluations()}
-        assert results.keys() == {(gate.table, gate.name) for gate in gates(sound, dict)}
+        windows = {(window.table, "expectations") for window in WINDOWS}
+        assert results.keys() == {(gate.table, gate.name) for gate in gates(sound, dict)} | windows
         bad = results["candles", "equal_trades"]
         assert (bad.passed, bad.severity, bad.blocking) == (False, dg.AssetCheckSeverity.ERROR, True)
         assert bad.metadata["differing"].value > 0
@@ -275,7 +317,7 @@ def test_verdicts_stand_while_the_tables_are_reported_and_let_dependents_react(s
 
         def judge() -> None:
             job = definitions.resolve_implicit_global_asset_job_def()
-            selected = [gate.key for gate in gates(sound, dict)]
+            selected = [gate.key for gate in gates(sound, dict)] + [window.key for window in WINDOWS]
             job.get_subset(asset_selection=set(), asset_check_selection=set(selected)).execute_in_process(
                 instance=instance, raise_on_error=False
             )

@@ -1,0 +1,142 @@
+"""What the gate holds back: look at it, release it, discard it.
+
+quarantine --release--> judged once more, by today's suite --> staging (passed) --> deliver
+           --discard--> stays as it is, resolved; its key is not staged again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptoviz import instruments
+from cryptoviz.gate.frames import Row
+from cryptoviz.gate.gate import refused
+from cryptoviz.gate.staging import as_json
+from cryptoviz.gate.subjects import SUBJECTS
+from cryptoviz.storage.queries import query
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+RELEASE: Final = "release_quarantined"
+DISCARD: Final = "discard_quarantined"
+"""The actions as the audit log names them."""
+
+_OPEN: Final = "open"
+_GONE: Final = "there is no such row"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What became of one row: released or discarded, or `why` it was not."""
+
+    id: int
+    subject: str
+    done: bool
+    why: str = ""
+
+
+def listed(
+    connection: Connection[Any], *, subject: str | None = None, every: bool = False, limit: int = 100
+) -> list[dict[str, Any]]:
+    """The rows in quarantine, those seen last first; `every`: resolved ones too."""
+    from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
+
+    cursor = connection.cursor(row_factory=dict_row)
+    return cursor.execute(query("quarantine_list"), {"subject": subject, "all": every, "limit": limit}).fetchall()
+
+
+def shown(connection: Connection[Any], number: int) -> dict[str, Any] | None:
+    """One row, whole; None: there is none of that id."""
+    from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
+
+    return connection.cursor(row_factory=dict_row).execute(query("quarantine_show"), {"id": number}).fetchone()
+
+
+def open_ids(connection: Connection[Any], subject: str) -> list[int]:
+    """The ids of all open rows of a subject, the oldest first."""
+    return [number for (number,) in connection.execute(query("quarantine_open"), {"subject": subject})]
+
+
+def release(connection: Connection[Any], ids: Iterable[int], actor: str, run: str = "by hand") -> list[Resolved]:
+    """Judge rows once more by what today's suites say of single rows, and publish those that meet it.
+
+    What goes to a topic waits in `staging` as passed: `deliver` sends it, at once or with the next run. In one
+    transaction; two at once wait for each other.
+
+    Raises:
+        GateError: the gate itself failed; nothing was changed.
+    """
+    with connection.transaction():
+        taken, resolved = _taken(connection, ids)
+        for subject, group in groupby(sorted(taken, key=lambda row: row[1]), key=lambda row: row[1]):
+            rows = [Row(key or str(number), payload, origin, series or "", run, number)
+                    for number, _, key, series, payload, origin in group]  # fmt: skip
+            resolved += _released(connection, subject, rows, run)
+        _resolve(connection, resolved, actor, released=True)
+    return sorted(resolved, key=lambda one: one.id)
+
+
+def discard(connection: Connection[Any], ids: Iterable[int], actor: str) -> list[Resolved]:
+    """Resolve rows without publishing them: they stay to be looked at, and their keys are not staged again."""
+    with connection.transaction():
+        taken, resolved = _taken(connection, ids)
+        resolved += [Resolved(number, subject, done=True) for number, subject, *_ in taken]
+        _resolve(connection, resolved, actor, released=False)
+    return sorted(resolved, key=lambda one: one.id)
+
+
+def _taken(connection: Connection[Any], ids: Iterable[int]) -> tuple[list[tuple[Any, ...]], list[Resolved]]:
+    """The open rows among those asked for, and why the others are none."""
+    wanted = sorted(set(ids))
+    found = connection.execute(query("quarantine_take"), {"ids": wanted}).fetchall()
+    gone = [Resolved(number, "", False, _GONE) for number in set(wanted) - {row[0] for row in found}]
+    closed = [Resolved(row[0], row[1], False, f"it is {row[-1]} already") for row in found if row[-1] != _OPEN]
+    return [row[:-1] for row in found if row[-1] == _OPEN], gone + closed
+
+
+def _released(connection: Connection[Any], subject: str, rows: Sequence[Row], run: str) -> Iterator[Resolved]:
+    """Publish those of a subject's rows that are met by its suite."""
+    if subject not in SUBJECTS and subject != instruments.SUBJECT:
+        yield from (Resolved(row.number, subject, False, f"nothing publishes {subject}") for row in rows)
+        return
+    faults = refused(connection, subject, rows)
+    passed = [row for position, row in enumerate(rows) if position not in faults]
+    if subject == instruments.SUBJECT:
+        for row in passed:
+            instruments.restore(connection, row.payload)
+    elif passed:
+        _stage(connection, subject, passed, run)
+    yield from (Resolved(row.number, subject, done=True) for row in passed)
+    yield from (Resolved(rows[position].number, subject, False, fault.reason) for position, fault in faults.items())
+
+
+def _stage(connection: Connection[Any], subject: str, rows: Sequence[Row], run: str) -> None:
+    connection.execute(
+        query("staging_release"),
+        {
+            "subject": subject,
+            "run": run,
+            "key": [row.key for row in rows],
+            "series": [row.series for row in rows],
+            "payload": [as_json(row.payload) for row in rows],
+            "origin": [as_json(row.origin) for row in rows],
+        },
+    )
+
+
+def _resolve(connection: Connection[Any], resolved: Sequence[Resolved], actor: str, *, released: bool) -> None:
+    done = [one.id for one in resolved if one.done]
+    if done:
+        connection.execute(query("quarantine_resolve"), {"ids": done, "actor": actor, "released": released})
+
+
+def told(resolved: Sequence[Resolved]) -> Mapping[str, Any]:
+    """What became of rows, for the audit log."""
+    return {
+        "done": [one.id for one in resolved if one.done],
+        "refused": {str(one.id): one.why for one in resolved if not one.done},
+    }
