@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from assets.reports import quarantine_url, report_url
 from cryptoviz.gate.gate import DeliveryError
 from cryptoviz.gate.report import GateError, Report, Result, SuiteError
 
@@ -104,6 +105,8 @@ def figures(report: Report) -> dict[str, Any]:
         "expectations": len(report.results),
         "failed expectations": len(failed),
         "seconds": report.seconds,
+        "report": report_url(report.asset),
+        **({"quarantined rows": quarantine_url(report.subject)} if report.counts.quarantined else {}),
         "suite": dg.MetadataValue.path(f"great_expectations/expectations/{report.suite}.json"),
         **({"not met": _table([_told(result) for result in failed])} if failed else {}),
         **({"examples": _table(examples)} if examples else {}),

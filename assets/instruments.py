@@ -52,9 +52,9 @@ def instruments_asset(exchanges: Sequence[str]) -> dg.AssetsDefinition:
         exchange, began, seen_at = context.partition_key, time.monotonic(), datetime.now(UTC)
         listing = _listed(context, exchange_rest, exchange)
         with reviewed(context), database.writer() as connection:
-            report, changes = publish(
-                connection, exchange, listing, seen_at, run=context.run.run_id, asset=KEY.to_user_string()
-            )
+            # Each exchange is judged by itself: one that passes must not hide another that does not.
+            judged_as = f"{KEY.to_user_string()}/{exchange}"
+            report, changes = publish(connection, exchange, listing, seen_at, run=context.run.run_id, asset=judged_as)
         yield from judged(report, KEY)
         _warn(context, listing, changes)
         yield dg.MaterializeResult(metadata=_metadata(listing, changes, time.monotonic() - began))

@@ -81,12 +81,12 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Listing]]:
     calls: list[tuple[str, Listing]] = []
 
     def publish(
-        _connection: object, exchange: str, listing: Listing, _seen_at: object, **_told: str
+        _connection: object, exchange: str, listing: Listing, _seen_at: object, **told: str
     ) -> tuple[Report, Changes]:
         if isinstance(REPORTS[-1], Exception):
             raise REPORTS[-1]
         calls.append((exchange, listing))
-        return REPORTS[-1], CHANGES
+        return replace(REPORTS[-1], asset=told["asset"]), CHANGES
 
     monkeypatch.setattr(assets.instruments, "publish", publish)
     monkeypatch.setattr(assets.audits, "_WAIT_S", 0.001)
@@ -150,6 +150,8 @@ def test_a_listing_that_meets_its_suite_passes_with_figures() -> None:
     assert {name: found.metadata[name].value for name in ("staged", "passed", "quarantined", "expectations")} == {
         "staged": 9, "passed": 9, "quarantined": 0, "expectations": 1,
     }  # fmt: skip
+    assert str(found.metadata["report"].value).endswith("/assets/instruments-kraken.html")
+    assert "quarantined rows" not in found.metadata
 
 
 def test_rows_in_quarantine_are_a_warning_that_says_what_and_why(stored: list[tuple[str, Listing]]) -> None:
@@ -158,6 +160,7 @@ def test_rows_in_quarantine_are_a_warning_that_says_what_and_why(stored: list[tu
     assert result.success
     assert len(result.asset_materializations_for_node("instruments")) == 1
     found = check(result)
+    assert str(found.metadata["quarantined rows"].value).endswith("/quarantine/instruments.html")
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert found.description == "not met: price_step_above_zero, 1 of 9 rows in quarantine"
     not_met, examples = found.metadata["not met"], found.metadata["examples"]
