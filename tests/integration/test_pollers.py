@@ -18,6 +18,8 @@ import psycopg
 import pytest
 
 from cryptoviz import codec
+from cryptoviz.gate.gate import judge
+from cryptoviz.gate.report import Report
 from cryptoviz.gate.staging import stage
 from cryptoviz.pollers import Poll, Status, coingecko, coinmarketcap, fear_greed, state
 from cryptoviz.pollers.client import ATTEMPTS, Means
@@ -578,34 +580,68 @@ def test_no_odd_row_is_dropped(source: str, connection: Connection, demo: Settin
     keep(connection, "mood" if source == "fear_greed" else "market", poll)
 
 
-FAULTS = {
-    Kind.BREAK: "not_json",
-    Kind.NOT_A_NUMBER: "not_json",
-    Kind.HANG: "timeout",
-    Kind.DRIP: "timeout",
-    Kind.CUT: "protocol",
-    Kind.REDIRECT: "private_address",
-    Kind.REDIRECT_LOOP: "redirect_loop",
-    Kind.HUGE: "too_large",
-    Kind.GZIP_BOMB: "too_large",
-    Kind.RATE_LIMIT: "rate_limited",
-    Kind.SERVER_ERROR: "server_error",
-    Kind.HTML: "html",
-    Kind.ENTITY_BOMB: "html",
-    Kind.ERROR_BODY: {"coingecko": "refused", "coinmarketcap": "refused", "fear_greed": "api_error"},
-}
+FAULTS = [
+    ("coingecko", Kind.BREAK, "not_json"),
+    ("fear_greed", Kind.NOT_A_NUMBER, "not_json"),
+    ("coingecko", Kind.HANG, "timeout"),
+    ("coinmarketcap", Kind.DRIP, "timeout"),
+    ("fear_greed", Kind.CUT, "protocol"),
+    ("coinmarketcap", Kind.REDIRECT, "private_address"),
+    ("coingecko", Kind.REDIRECT_LOOP, "redirect_loop"),
+    ("fear_greed", Kind.HUGE, "too_large"),
+    ("coinmarketcap", Kind.GZIP_BOMB, "too_large"),
+    ("coinmarketcap", Kind.RATE_LIMIT, "rate_limited"),
+    ("fear_greed", Kind.SERVER_ERROR, "server_error"),
+    ("coingecko", Kind.HTML, "html"),
+    ("coingecko", Kind.ERROR_BODY, "refused"),
+    ("coinmarketcap", Kind.ERROR_BODY, "refused"),
+    ("fear_greed", Kind.ERROR_BODY, "api_error"),
+]
 
 
-@pytest.mark.parametrize("kind", FAULTS)
-@pytest.mark.parametrize("source", POLLS)
+@pytest.mark.parametrize(("source", "kind", "reason"), FAULTS)
 def test_each_fault_of_a_source_is_its_own(
-    source: str, kind: Kind, connection: Connection, demo: Settings, simulated: WebSimulator
+    source: str, kind: Kind, reason: str, connection: Connection, demo: Settings, simulated: WebSimulator
 ) -> None:
     simulated.order(source, kind)
     means = Means(sleep=lambda _seconds: None)
-    wanted = FAULTS[kind]
-    hasty = Settings(**{**demo.model_dump(), "poller_timeout_s": 0.4}) if kind in (Kind.HANG, Kind.DRIP) else demo
+    hasty = Settings(**{**demo.model_dump(), "poller_timeout_s": 0.4}) if reason == "timeout" else demo
     outcome = POLLS[source](connection, hasty, means).outcome
-    assert outcome.reason == (wanted[source] if isinstance(wanted, dict) else wanted), outcome.detail
+    assert outcome.reason == reason, outcome.detail
     others = [name for name in POLLS if name != source]
     assert [POLLS[name](connection, demo).outcome.status for name in others] == [Status.POLLED] * 2
+
+
+# Before the gate
+
+
+def judged(connection: Connection, subject: str, *polls: Poll) -> Report:
+    for poll in polls:
+        keep(connection, subject, poll)
+    return judge(connection, subject, "run", f"poll/{subject}")
+
+
+def failed(report: Report) -> set[str]:
+    return {result.name for result in report.results if not result.success}
+
+
+def test_the_gate_passes_what_the_simulated_sources_say_and_holds_back_the_incident(
+    connection: Connection, demo: Settings, simulated: WebSimulator
+) -> None:
+    simulated.clock = lambda: datetime.now(UTC) - timedelta(minutes=5)
+    well = judged(connection, "market", coingecko.poll(connection, demo), coinmarketcap.poll(connection, demo))
+    assert failed(well) == set()
+    assert (well.passed, well.counts.passed, well.counts.quarantined) == (True, 200, 0)
+    mood = judged(connection, "mood", fear_greed.poll(connection, demo))
+    assert failed(mood) == {"no_missing_days"}
+    assert (mood.blocked, mood.counts.quarantined) == (False, 0)
+    assert mood.counts.passed > 3000
+    simulated.clock = lambda: datetime.now(UTC)
+    simulated.order("coingecko", Kind.INCIDENT)
+    wrong = judged(connection, "market", coingecko.poll(connection, demo))
+    assert {"rank_one_is_bitcoin", "bitcoin_is_rank_one", "cap_has_volume"} <= failed(wrong)
+    assert (wrong.blocked, wrong.counts.quarantined) == (False, 2)
+    with connection.transaction():
+        held = connection.execute("select payload ->> 'symbol', reason from quarantine order by 1").fetchall()
+    assert [symbol for symbol, _ in held] == ["BTC", "MDV2"]
+    assert all("Bitcoin" in reason for _, reason in held)
