@@ -14,6 +14,7 @@ from cryptoviz.commands.output import Json, as_json, say
 from cryptoviz.logs import MASK, mask
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Settings, load
 
+_POLLED: Final = ("coingecko", "coinmarketcap", "fear_greed")
 _INTRODUCTION: Final = """\
 # Every setting with its default. Copy what you change into .env, or set it in the environment, which wins.
 # Written by `cryptoviz settings --example`; the descriptions live in cryptoviz/settings.py.
@@ -49,6 +50,7 @@ def masked(settings: Settings) -> dict[str, Any]:
         for exchange in settings.exchanges
         for kind in ("ws", "rest")
     }
+    sources |= {f"{name}_url": getattr(settings, f"{name}_address") for name in _POLLED}
     resolved = {
         "state_dir": str(settings.state),
         "kafka_bootstrap_servers": settings.bootstrap_servers,

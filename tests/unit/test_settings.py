@@ -113,4 +113,5 @@ def test_the_command_masks_secrets_and_resolves_addresses(monkeypatch: pytest.Mo
     assert SECRET not in result.output
     assert values["kafka_password"] == "**********"
     assert values["kraken_ws_url"] == f"ws://127.0.0.1:{Settings().simulator_port}/kraken/v2"
+    assert values["fear_greed_url"] == f"http://127.0.0.1:{Settings().web_simulator_port}/fear_greed"
     assert values["mode"] == str(Mode.DEMO)
