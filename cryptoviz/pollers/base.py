@@ -75,7 +75,7 @@ class Poller:
 
         if self.connection.info.transaction_status is not TransactionStatus.IDLE:
             raise ValueError("poll outside of any transaction: the use of quotas is committed at once")
-        known = state.load(self.connection, self.source.name)
+        known = state.know(self.connection, self.source.name)
         client = Client(self.source, self.connection, self.settings, self.means)
         reason = self._not_now(known, due_only=due_only)
         if reason is None:

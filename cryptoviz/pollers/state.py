@@ -31,13 +31,20 @@ class State:
     asked_at: datetime | None
 
 
-def load(connection: Connection[Any], source: str) -> State:
-    """What is remembered of a source."""
+def know(connection: Connection[Any], source: str) -> State:
+    """What is remembered of a source, which has a row from now on."""
+    with connection.transaction():
+        connection.execute(query("source_known"), {"source": source})
+    return _read(connection, source)
+
+
+def _read(connection: Connection[Any], source: str) -> State:
     from psycopg.rows import class_row  # noqa: PLC0415 - only who connects loads the driver
 
     with connection.transaction(), connection.cursor(row_factory=class_row(State)) as cursor:
         found = cursor.execute(query("source_state"), {"source": source}).fetchone()
-    assert found is not None  # noqa: S101 - the statement returns a row, always
+    if found is None:
+        raise LookupError(f"nothing is known of source {source}")
     return found
 
 
@@ -107,7 +114,7 @@ class BreakerStorage(pybreaker.CircuitBreakerStorage):
         self._connection = connection
 
     def _read(self) -> State:
-        return load(self._connection, self.name)
+        return _read(self._connection, self.name)
 
     def _write(self, **changes: Any) -> None:
         unchanged = {"breaker": None, "opened_at": None, "failures": None, "successes": None}

@@ -353,7 +353,7 @@ def test_the_state_of_a_breaker_survives_its_process(connection: Connection, set
 
 
 def fear_greed_untouched(connection: Connection) -> bool:
-    return state.load(connection, "fear_greed").breaker == "closed"
+    return state.know(connection, "fear_greed").breaker == "closed"
 
 
 def test_being_asked_too_often_is_no_failure_of_the_source(
