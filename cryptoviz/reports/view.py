@@ -170,7 +170,7 @@ class View:
             facts.at,
             assets,
             [_waiting(name, known) for name in known.names if name not in judged],
-            [_failure(one, known, {asset.name for asset in assets}) for one in facts.failures],
+            [_failure(one, known, {asset.name: asset for asset in assets}) for one in facts.failures],
             [_subject(one, facts) for one in facts.held],
         )
 
@@ -286,11 +286,13 @@ def _waiting(suite: str, known: Suites) -> AssetView:
     return AssetView(suite, suite_page(suite), suite, known.file(suite), known.broken.get(suite, ""), findings)
 
 
-def _failure(failure: Failure, known: Suites, assets: set[str]) -> FailureView:
+def _failure(failure: Failure, known: Suites, assets: Mapping[str, AssetView]) -> FailureView:
+    asset = assets.get(failure.asset)
+    meanings = {one.expectation: one.meaning for one in asset.findings} if asset is not None else {}
     return FailureView(
         failure,
-        report_page(failure.asset) if failure.asset in assets else "",
-        known.meaning(failure.suite, failure.expectation).why,
+        asset.page if asset is not None else "",
+        known.meaning(failure.suite, failure.expectation, meanings).why,
         State.FAIL if failure.severity == Severity.CRITICAL else State.WARNING,
     )
 

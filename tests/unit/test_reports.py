@@ -29,6 +29,8 @@ from cryptoviz.reports.site import Built, publish
 from cryptoviz.reports.store import BusyError, building, built_at
 from cryptoviz.reports.trend import DAY, HOUR, Tally, trend
 from cryptoviz.settings import PROJECT_ROOT, Settings
+from cryptoviz.stack.health import Health, probe
+from cryptoviz.stack.services import services
 from tests.conftest import free_ports
 
 NOW = datetime(2026, 11, 21, 15, 40, 3, tzinfo=UTC)
@@ -562,6 +564,13 @@ def test_the_service_starts_serves_and_ends(tmp_path: Path) -> None:
                 break
             except ConnectionError:
                 continue
+        settings = Settings(state_dir=tmp_path, reports_port=number)
+        [service] = [one for one in services(settings) if one.name == "reports"]
+        assert probe(service, settings) == Health(True, "nothing built yet")
+        with building(tmp_path / "reports", 1) as build:
+            store.mark_built(build.made, datetime.now(UTC))
+            build.publish()
+        assert probe(service, settings).detail == "built 0 min ago"
         second = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False)
         assert second.returncode == 1
         assert "CRYPTOVIZ_REPORTS_PORT" in second.stderr
@@ -569,3 +578,4 @@ def test_the_service_starts_serves_and_ends(tmp_path: Path) -> None:
         process.terminate()
         process.communicate(timeout=30)
     assert process.returncode == 0
+    assert not probe(service, settings).healthy
