@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from cryptoviz.pairs import is_pair
 from cryptoviz.quotas import parse as parse_quotas
+from cryptoviz.sentiment import SentimentModel
 
 PREFIX: Final = "CRYPTOVIZ_"
 EXCHANGES: Final = ("kraken", "binance")
@@ -211,6 +212,30 @@ class Settings(BaseSettings):
     )
     poller_rest_s: Seconds = Field(180, description="How long it is left alone.")
 
+    # News
+    news_feeds_file: ReadableFile = Field(
+        None,
+        description="A JSON file with the feeds to read, instead of cryptoviz/news/feeds.json and written like it.",
+    )
+    news_poll_s: Seconds = Field(
+        90, description="Longest time of one poll of all feeds; what is slower is left for the next."
+    )
+    news_pages_per_feed: int = Field(
+        5,
+        ge=0,
+        le=100,
+        description="Most article pages read in one poll of a feed whose entries have no text of their own; 0: none.",
+    )
+    news_host_delay_s: Annotated[float, Field(ge=0)] = Field(
+        1, description="Shortest time between two requests to one host, in seconds."
+    )
+    news_crawl_delay_max_s: Annotated[float, Field(ge=0)] = Field(
+        10, description="Longest Crawl-delay that is waited for; of sites that ask for more only the feed is read."
+    )
+    sentiment_model: SentimentModel = Field(
+        SentimentModel.TEXTBLOB, description="What scores the news: textblob or vader."
+    )
+
     # PostgreSQL with TimescaleDB
     postgres_host: str = Field("127.0.0.1", description="Host of the database; the local stack listens here.")
     postgres_port: Port = Field(5433, description="Port of the database.")
@@ -305,6 +330,9 @@ class Settings(BaseSettings):
     dagster_code_port: Port = Field(4266, description="Port of the Dagster code server.")
     dagster_keep_days: int = Field(
         14, ge=1, le=3650, description="Days that runs and their events are kept; the newest of each asset stay longer."
+    )
+    dagster_keep_poll_days: int = Field(
+        3, ge=1, le=3650, description="Days that polls that went well are kept in Dagster: there is one every minute."
     )
     dagster_keep_observation_days: int = Field(
         7, ge=1, le=3650, description="Days that what sensors report of streams, topics and tables is kept."

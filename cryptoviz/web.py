@@ -194,7 +194,11 @@ def _parsed(url: str) -> httpx.URL:
 
 
 def _host_port(url: httpx.URL) -> str:
-    return f"{url.host}:{url.port or _PORTS[url.scheme]}"
+    return _joined(url.host, url.port or _PORTS[url.scheme])
+
+
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _ask(
@@ -359,12 +363,12 @@ class _Backend(httpcore.NetworkBackend):
 
     def _addresses(self, host: str, port: int) -> list[str]:
         addresses = self._looked_up(host, port)
-        if f"{host}:{port}" in self._policy.private_hosts:
+        if _joined(host, port) in self._policy.private_hosts:
             return addresses
         # One private address among public ones is an attack too: which one is used would be luck.
         for address in addresses:
             if not is_public(address):
-                raise FetchError(Reason.PRIVATE_ADDRESS, f"{host}:{port} is {address}, inside a private network")
+                raise FetchError(Reason.PRIVATE_ADDRESS, f"{_joined(host, port)} is the private address {address}")
         return addresses
 
     def _looked_up(self, host: str, port: int) -> list[str]:

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from lxml import etree
 
-from cryptoviz.news.text import plain, plain_text, visible
+from cryptoviz.news.text import own_words, plain, plain_text, visible
 
 MAX_ELEMENTS: Final = 20_000
 """XML elements of one feed; fifty entries with pictures have about two thousand."""
@@ -51,7 +51,7 @@ _SKIPPED: Final = (("<?", "?>"), ("<!--", "-->"))
 _DOCTYPE: Final = re.compile(r"<!DOCTYPE[^>\[]*(\[|>)", re.IGNORECASE)
 _FEED: Final = re.compile(r"<(?:rss|feed|rdf:RDF)[\s>/]", re.IGNORECASE)
 _PAGE: Final = re.compile(r"<(?:!doctype\s+)?html\b", re.IGNORECASE)
-_BARE_AMPERSAND: Final = re.compile(r"&(?!(?:#\d+|#x[0-9a-f]+|amp|lt|gt|quot|apos);)", re.IGNORECASE)
+_AMPERSAND: Final = re.compile(r"&(?:#(?:(\d{1,7})|x([0-9a-f]{1,6}));|(amp|lt|gt|quot|apos);)?", re.IGNORECASE)
 _UNDECLARED: Final = {
     "content": "http://purl.org/rss/1.0/modules/content/",
     "dc": "http://purl.org/dc/elements/1.1/",
@@ -65,9 +65,6 @@ _ENTRIES: Final = frozenset({"item", "entry"})
 
 _TRACKING: Final = re.compile(
     r"(?:utm_\w+|fbclid|gclid|gbraid|wbraid|msclkid|yclid|igshid|mc_[ce]id)(?:=|$)", re.IGNORECASE
-)
-_TAIL: Final = re.compile(
-    r"\bTh(?:e|is) post (?:(?!\bTh(?:e|is) post ).){1,500}?\b(?:appeared first|first appeared) on\b"
 )
 
 
@@ -140,7 +137,7 @@ def parse(body: bytes, content_type: str = "", url: str = "") -> ParsedFeed:
             raise FeedError(FeedProblem.HTML_PAGE, "an HTML page instead of a feed")
         raise FeedError(FeedProblem.NOT_A_FEED, f"it begins with {text[:40]!r}")
     root, problem = _tree(text[feed.start() :])
-    _check_size(root)
+    _prepare(root)
     document = etree.tostring(root, encoding="utf-8")
     if problem:
         _well_formed(document)
@@ -209,7 +206,7 @@ def _tree(text: str) -> tuple[etree._Element, str]:
         return _well_formed(text.encode("utf-8", "replace")), ""
     except FeedError as error:
         problem = error.detail
-    repaired = "".join(_escaped(text)).encode("utf-8", "replace")
+    repaired = "".join(_escaped(visible(text))).encode("utf-8", "replace")
     root = etree.fromstring(repaired, etree.XMLParser(**_SAFE, recover=True))
     if root is None:
         raise FeedError(FeedProblem.NOT_A_FEED, problem)
@@ -224,17 +221,29 @@ def _well_formed(document: bytes) -> etree._Element:
 
 
 def _escaped(text: str) -> Iterator[str]:
-    """The text with every ampersand that begins no entity escaped, but for CDATA, where none does."""
+    """The text with every ampersand escaped that begins no entity of XML, but for CDATA, where none does."""
     at = 0
     while (start := text.find("<![CDATA[", at)) >= 0 and (end := text.find("]]>", start)) >= 0:
-        yield _BARE_AMPERSAND.sub("&amp;", text[at:start])
+        yield _AMPERSAND.sub(_entity, text[at:start])
         yield text[start : end + 3]
         at = end + 3
-    yield _BARE_AMPERSAND.sub("&amp;", text[at:])
+    yield _AMPERSAND.sub(_entity, text[at:])
 
 
-def _check_size(root: etree._Element) -> None:
-    """Raises FeedError where the tree is larger than any newspaper's; declares namespaces that were forgotten."""
+def _entity(found: re.Match[str]) -> str:
+    decimal, hexadecimal, name = found.groups()
+    if decimal or hexadecimal:
+        code = int(decimal or hexadecimal, 10 if decimal else 16)
+        return found[0] if code <= 0x10FFFF and visible(chr(code)) else "&#xFFFD;"
+    return found[0] if name else "&amp;"
+
+
+def _prepare(root: etree._Element) -> None:
+    """Bring a tree into the form in which feedparser reads it as its publisher meant it.
+
+    Raises:
+        FeedError: it is larger than any newspaper's.
+    """
     entries = 0
     for number, element in enumerate(root.iter(etree.Element)):
         name = str(element.tag)
@@ -246,6 +255,9 @@ def _check_size(root: etree._Element) -> None:
             element.tag = f"{{{_UNDECLARED.get(prefix, 'urn:undeclared')}}}{local.replace(':', '_')}"
         for attribute in [key for key in element.attrib if ":" in key and not str(key).startswith("{")]:
             del element.attrib[attribute]
+        # feedparser would make an address of any guid, one that depends on where the feed was read.
+        if name == "guid" and not (element.text or "").strip().startswith(("http://", "https://")):
+            element.set("isPermaLink", "false")
         # feedparser lets an empty dc:description take the place of a description that says something (CoinDesk).
         if name == _DC_DESCRIPTION and not (element.text or "").strip():
             element.tag = "{urn:ignored}description"
@@ -267,8 +279,8 @@ def _entry(entry: Any) -> Entry:
     title = plain_text(plain(entry.get("title", "")), MAX_SUMMARY)
     url = without_tracking(visible(entry.get("link", "")))
     contents = [plain(part.get("value", "")) for part in entry.get("content", [])]
-    content = plain_text(_own_words(max(contents, key=len, default=""), title), MAX_CONTENT)
-    summary = plain_text(_own_words(plain(entry.get("summary", "")), title), MAX_SUMMARY)
+    content = plain_text(own_words(max(contents, key=len, default=""), title), MAX_CONTENT)
+    summary = plain_text(own_words(plain(entry.get("summary", "")), title), MAX_SUMMARY)
     guid = visible(entry.get("id", "")).strip() or url
     return Entry(
         article_id=guid if 0 < len(guid) <= MAX_ID else _digest(guid or f"{title}\0{summary}\0{content}"),
@@ -283,15 +295,6 @@ def _entry(entry: Any) -> Entry:
 
 def _digest(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _own_words(text: str, title: str) -> str:
-    """The text without what publishing software puts around it: site and title before, where it appeared after."""
-    at = text.find(title, 0, len(title) + 60) if title else -1
-    if at >= 0 and len(text) > at + len(title):
-        text = text[at + len(title) :].lstrip(" .:-\u2013\u2014")
-    tail = _TAIL.search(text, max(0, len(text) - 700))
-    return text[: tail.start()].rstrip() if tail else text
 
 
 def _tags(terms: Iterable[str | None]) -> tuple[str, ...]:

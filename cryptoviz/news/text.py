@@ -15,6 +15,9 @@ _BLOCK: Final = re.compile(
     r"<(?=/?(?:p|br|div|li|ul|ol|h[1-6]|tr|td|th|table|blockquote|figure|figcaption|section|article|hr|pre)\b)",
     re.IGNORECASE,
 )
+_TAIL: Final = re.compile(
+    r"\bTh(?:e|is) post (?:(?!\bTh(?:e|is) post ).){1,500}?\b(?:appeared first|first appeared) on\b"
+)
 _SILENT: Final = ("script", "style", "noscript", "template", "iframe", "object", "svg", "head", "title")
 
 
@@ -45,6 +48,15 @@ def article_text(page: bytes, url: str, longest: int) -> str:
         page, url=url, include_comments=False, include_tables=False, deduplicate=False, favor_precision=True
     )
     return plain_text(found or "", longest)
+
+
+def own_words(text: str, title: str) -> str:
+    """The text without what publishing software puts around it: site and title before, where it appeared after."""
+    at = text.find(title, 0, len(title) + 60) if title else -1
+    if at >= 0 and len(text) > at + len(title):
+        text = text[at + len(title) :].lstrip(" .:-\u2013\u2014")
+    tail = _TAIL.search(text, max(0, len(text) - 700))
+    return text[: tail.start()].rstrip() if tail else text
 
 
 def plain_text(text: str, longest: int) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cryptoviz.news.parse import FeedError, FeedProblem, parse, without_tracking
@@ -171,6 +171,13 @@ def test_atom_is_a_feed_too() -> None:
     assert found.published_at == datetime(2026, 10, 1, 10, tzinfo=UTC)
 
 
+def test_characters_that_xml_has_not_are_no_reason_to_lose_a_feed() -> None:
+    guid = "<guid>&#0;&#xD800;&#1114112;&#99999999999;x\0</guid>"
+    [found] = parse(feed(f"<title>a\x0bb &#8217;&#x26;</title>{guid}")).entries
+    assert found.title == "ab ’&"
+    assert found.article_id == "\ufffd\ufffd\ufffd&#99999999999;x"
+
+
 def test_prefixes_nobody_declared_mean_what_they_mean_elsewhere() -> None:
     found = parse(feed(ITEM + "<content:encoded>Long text</content:encoded><foo:bar x:y='1'>z</foo:bar>"))
     assert found.entries[0].content == "Long text"
@@ -292,9 +299,11 @@ def test_no_feed_costs_much(body: bytes) -> None:
 
 
 @given(st.binary(max_size=500), st.booleans())
+@example(b"&#xD800;", True)
+@example(b"<guid>&#xD800;</guid>", True)
 def test_any_bytes_are_parsed_or_refused(body: bytes, wrapped: bool) -> None:
     with contextlib.suppress(FeedError):
-        parse(feed("<title>x</title>").replace(b"x", body) if wrapped else body)
+        parse(feed("x<title>y</title>").replace(b"x", body) if wrapped else body)
 
 
 # Text

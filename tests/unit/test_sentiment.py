@@ -83,6 +83,6 @@ def test_only_the_beginning_of_a_long_text_is_judged() -> None:
 
 def test_the_models_are_imported_only_by_who_scores() -> None:
     heavy = "{'textblob', 'nltk', 'vaderSentiment', 'trafilatura', 'feedparser'}"
-    asked = f"import sys, cryptoviz.sentiment, cryptoviz.news.parse; print({heavy} & {{*sys.modules}})"
+    asked = f"import sys, cryptoviz.sentiment, cryptoviz.news.poll; print({heavy} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -213,7 +213,7 @@ def test_an_address_that_is_none(url: str, policy: Policy) -> None:
 
 def test_an_origin_is_scheme_host_and_port() -> None:
     assert origin("https://Example.com/feed?x#y") == "https://example.com:443"
-    assert origin("http://[2606:4700::1]:81/") == "http://2606:4700::1:81"
+    assert origin("http://[2606:4700::1]:81/") == "http://[2606:4700::1]:81"
     with pytest.raises(FetchError, match="bad_address"):
         origin("mailto:me@example.com")
 

@@ -1,0 +1,54 @@
+"""Which feeds are read: data, `feeds.json` or a file of the user's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from cryptoviz.records import Name
+from cryptoviz.settings import PREFIX, Mode, Settings, SettingsError
+
+FEEDS_FILE: Final = Path(__file__).with_name("feeds.json")
+
+
+class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One feed. `website` is the domain of its site, which articles are listed under."""
+
+    name: Name
+    website: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")]
+    url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^/\s]+/\S*$")]
+
+    def publishes(self, url: str) -> bool:
+        """Whether an address is on the feed's own site. In a demo that is the simulated one: nothing leaves it."""
+        own, host = urlsplit(self.url), urlsplit(url)
+        if host.scheme not in ("http", "https") or host.hostname is None:
+            return False
+        if own.hostname == "127.0.0.1":
+            return host.netloc == own.netloc
+        return host.hostname == own.hostname or f".{host.hostname}".endswith(f".{self.website}")
+
+
+def load_feeds(settings: Settings) -> tuple[Feed, ...]:
+    """The feeds to read; in demo mode the same at the simulated web.
+
+    Raises:
+        SettingsError: the list makes no sense.
+    """
+    file = settings.news_feeds_file or FEEDS_FILE
+    try:
+        feeds = msgspec.json.decode(file.read_bytes(), type=tuple[Feed, ...])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{PREFIX}NEWS_FEEDS_FILE: {file} is no list of feeds: {error}") from None
+    names = [feed.name for feed in feeds]
+    if not feeds or len(set(names)) != len(names):
+        raise SettingsError(f"{PREFIX}NEWS_FEEDS_FILE: {file} must list at least one feed, and each name once")
+    if settings.mode is Mode.DEMO:
+        return tuple(msgspec.structs.replace(feed, url=_simulated(feed, settings)) for feed in feeds)
+    return feeds
+
+
+def _simulated(feed: Feed, settings: Settings) -> str:
+    return f"http://127.0.0.1:{settings.web_simulator_port}/{feed.name}{urlsplit(feed.url).path}"

@@ -1,0 +1,248 @@
+"""One poll of the news: every feed asked, what is new understood and staged, what was learnt remembered.
+
+    feeds, in parallel -> entries -> those whose digest nobody knows -> text of their pages -> coins, sentiment
+          -> one transaction: revisions numbered, rows staged, state of feeds and robots.txt
+
+A feed that is down, slow, huge, hostile or broken costs its own outcome and nothing else. Killed before the end, a
+poll leaves no trace: the next one finds the same entries new.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptoviz import web
+from cryptoviz.gate.staging import Staged, stage
+from cryptoviz.logs import logger
+from cryptoviz.news.feeds import Feed, load_feeds
+from cryptoviz.news.mentions import mentions
+from cryptoviz.news.parse import Entry
+from cryptoviz.news.reader import FeedState, Outcome, Reader, Reading, Status, Text
+from cryptoviz.news.robots import RobotsText
+from cryptoviz.news.text import plain_text
+from cryptoviz.sentiment import MAX_CHARACTERS, SentimentModel, sentiment
+from cryptoviz.storage.queries import query
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from cryptoviz.settings import Settings
+
+SUBJECT: Final = "articles"
+"""What the gate calls these rows."""
+
+_MAX_THREADS: Final = 8
+_SUMMARY: Final = 300
+
+_log = logger(__name__)
+
+Known = dict[tuple[str, str], dict[str, int]]
+"""Digest and number of every revision of an article, by website and guid."""
+
+
+@dataclass(frozen=True)
+class Poll:
+    """What a poll found: the rows that it staged (`staged` were new to the outbox), and how each feed answered."""
+
+    rows: tuple[Staged, ...]
+    staged: int
+    outcomes: tuple[Outcome, ...]
+    seconds: float
+
+    @property
+    def newest(self) -> datetime | None:
+        """The newest publication in any feed."""
+        return max((outcome.newest for outcome in self.outcomes if outcome.newest is not None), default=None)
+
+
+def poll(
+    connection: Connection[Any],
+    settings: Settings,
+    *,
+    run: str,
+    feeds: Sequence[Feed] | None = None,
+    now: datetime | None = None,
+    resolve: web.Resolver = web.resolve,
+) -> Poll:
+    """Read every feed, stage what is new for the gate, and remember it, in one transaction that this commits.
+
+    `connection` is the writer's, with no transaction open; none is open while the web is asked. Afterwards the rows
+    wait in `staging` under the subject `articles`: `judge` and `deliver` of `cryptoviz.gate` come next. What a site
+    does never raises: look at `outcomes`. `feeds` (else those of the settings), `now` (the time of the rows) and
+    `resolve` are for tests.
+
+    Raises:
+        SettingsError: the list of feeds makes no sense.
+        psycopg.Error: the database refuses; nothing was staged or remembered.
+    """
+    began, at = time.monotonic(), now or datetime.now(UTC)
+    listed = load_feeds(settings) if feeds is None else tuple(feeds)
+    reader = _reader(connection, settings, at, began + settings.news_poll_s, resolve)
+    with ThreadPoolExecutor(min(_MAX_THREADS, len(listed)), thread_name_prefix="feed") as threads:
+        readings = list(threads.map(reader.read, listed))
+        fresh = _fresh(connection, readings)
+        if any(reading.entries for reading in fresh):
+            sentiment("", settings.sentiment_model)  # loads the model once, before several threads want it
+        found = list(threads.map(lambda reading: _understand(reader, reading, settings.sentiment_model), fresh))
+    with connection.transaction():
+        rows = _remember(connection, [article for understood in found for article in understood.articles], at)
+        staged = stage(connection, SUBJECT, rows, run)
+        outcomes = _counted([understood.reading.outcome for understood in found], rows)
+        _store_states(connection, [understood.reading for understood in found], at)
+        _store_robots(connection, reader.robots.fetched, at)
+    for outcome in outcomes:
+        if outcome.trouble:
+            _log.warning("feed_gave_nothing", feed=outcome.feed, status=outcome.status, trouble=outcome.trouble)
+    return Poll(tuple(rows), staged, tuple(outcomes), time.monotonic() - began)
+
+
+@dataclass(frozen=True)
+class _Article:
+    """An entry understood: everything of its row but revision and times."""
+
+    feed: Feed
+    entry: Entry
+    payload: Mapping[str, Any]
+    origin: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Understood:
+    reading: Reading
+    articles: tuple[_Article, ...]
+
+
+def _reader(connection: Connection[Any], settings: Settings, at: datetime, end: float, resolve: web.Resolver) -> Reader:
+    with connection.transaction():
+        states = {name: FeedState(*row) for name, *row in connection.execute(query("news_feeds_states"))}
+        robots = {origin: RobotsText(*row) for origin, *row in connection.execute(query("robots_known"))}
+    return Reader(settings, states, robots, at, end=end, resolve=resolve)
+
+
+def _fresh(connection: Connection[Any], readings: Sequence[Reading]) -> list[Reading]:
+    """The readings with only those entries whose digest nobody knows, each once."""
+    asked = [(reading.feed.website, entry.article_id) for reading in readings for entry in reading.entries]
+    with connection.transaction():
+        known = _known(connection, asked)
+    return [_unknown(reading, known) for reading in readings]
+
+
+def _unknown(reading: Reading, known: Known) -> Reading:
+    seen = {(entry.article_id, entry.digest): entry for entry in reading.entries}
+    website = reading.feed.website
+    fresh = [entry for (guid, digest), entry in seen.items() if digest not in known.get((website, guid), {})]
+    return replace(reading, entries=tuple(fresh))
+
+
+def _known(connection: Connection[Any], asked: Sequence[tuple[str, str]]) -> Known:
+    known: Known = {}
+    parameters = {"website": [website for website, _ in asked], "article_id": [article for _, article in asked]}
+    for website, article_id, revision, digest in connection.execute(query("article_revisions_known"), parameters):
+        known.setdefault((website, article_id), {})[digest] = revision
+    return known
+
+
+def _understand(reader: Reader, reading: Reading, model: SentimentModel) -> _Understood:
+    """The fresh entries of one feed, understood; the oldest first, so that revisions are numbered in their order."""
+    try:
+        texts = reader.texts(reading.feed, reading.entries)
+        articles = [_article(reading.feed, *pair, model) for pair in zip(reading.entries, texts, strict=True)]
+    except Exception as error:  # noqa: BLE001 - the border between feeds, as in the reader
+        _log.exception("feed_crashed", feed=reading.feed.name)
+        # Without its state: what was not understood is read again.
+        return _Understood(replace(reading, outcome=reading.outcome.crashed(error), state=None), ())
+    sources = Counter(text.source for text in texts)
+    refused = {source: count for source, count in sources.items() if source not in ("feed", "page")}
+    outcome = replace(reading.outcome, pages=sources["page"], pages_refused=refused)
+    return _Understood(replace(reading, outcome=outcome), tuple(reversed(articles)))
+
+
+def _article(feed: Feed, entry: Entry, text: Text, model: SentimentModel) -> _Article:
+    summary = entry.summary or plain_text(text.content, _SUMMARY)
+    read = f"{entry.title}\n\n{text.content or summary}"[:MAX_CHARACTERS]
+    feeling = sentiment(read, model)
+    payload = {
+        "article_id": entry.article_id,
+        "title": entry.title,
+        "url": entry.url,
+        "website": feed.website,
+        "source": feed.name,
+        "summary": summary,
+        "content": text.content,
+        "tags": list(entry.tags),
+        "cryptocurrencies_mentioned": list(mentions(read)),
+        "sentiment": {"score": feeling.score, "label": feeling.label.value},
+    }
+    origin = {"source": feed.name, "url": feed.url, "text": text.source, "model": model.value}
+    return _Article(feed, entry, payload, origin)
+
+
+def _remember(connection: Connection[Any], articles: Sequence[_Article], at: datetime) -> list[Staged]:
+    """Number the revisions and keep them; what another poll has kept meanwhile is not new any more."""
+    connection.execute(query("news_lock"))
+    known = _known(connection, [(article.feed.website, article.entry.article_id) for article in articles])
+    rows, kept = [], []
+    for article in articles:
+        website, entry = article.feed.website, article.entry
+        revisions = known.setdefault((website, entry.article_id), {})
+        if entry.digest in revisions:
+            continue
+        revision = revisions[entry.digest] = max(revisions.values(), default=0) + 1
+        published_at = entry.published_at or at
+        times = {"received_at": _wire(at), "scraped_at": _wire(at), "published_at": _wire(published_at)}
+        payload = {**times, **article.payload, "revision": revision}
+        rows.append(Staged(f"{website}|{entry.article_id}|{revision}", payload, article.origin))
+        kept.append((website, entry.article_id, revision, entry.digest, published_at, entry.title))
+    names = ("website", "article_id", "revision", "digest", "published_at", "title")
+    columns = {name: [row[number] for row in kept] for number, name in enumerate(names)}
+    connection.execute(query("article_revisions_insert"), {"at": at, **columns})
+    return rows
+
+
+def _wire(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _counted(outcomes: Sequence[Outcome], rows: Sequence[Staged]) -> list[Outcome]:
+    first = Counter(row.payload["source"] for row in rows if row.payload["revision"] == 1)
+    every = Counter(row.payload["source"] for row in rows)
+    return [
+        replace(outcome, new=first[outcome.feed], revised=every[outcome.feed] - first[outcome.feed])
+        for outcome in outcomes
+    ]
+
+
+def _store_states(connection: Connection[Any], readings: Sequence[Reading], at: datetime) -> None:
+    for reading in readings:
+        outcome, state = reading.outcome, reading.state or FeedState(reading.feed.url)
+        parameters = {
+            "name": reading.feed.name,
+            "url": state.url,
+            "etag": state.etag,
+            "last_modified": state.last_modified,
+            "not_before": state.not_before,
+            "at": at,
+            "status": outcome.status.value,
+            "reason": (outcome.trouble or "")[:1000],
+            "succeeded": outcome.status in (Status.READ, Status.UNCHANGED),
+            "failed": outcome.status in (Status.FAILED, Status.FORBIDDEN),
+        }
+        connection.execute(query("news_feed_upsert"), parameters)
+
+
+def _store_robots(connection: Connection[Any], fetched: Mapping[str, RobotsText], at: datetime) -> None:
+    for origin, text in fetched.items():
+        parameters = {
+            "origin": origin,
+            "body": text.body,
+            "fetched_at": text.fetched_at,
+            "expires_at": text.expires_at,
+        }
+        connection.execute(query("robots_upsert"), parameters)
+    connection.execute(query("robots_forget"), {"at": at})
