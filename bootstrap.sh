@@ -66,7 +66,9 @@ if ! [ -x .venv/bin/uv ]; then
     rm -f "$pin"
 fi
 say "installing the locked requirements into .venv"
-.venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes requirements/dev.txt
+# Compiled now, once: every run of Dagster is a process of its own, and would compile for seconds where Python may not
+# write beside its sources.
+.venv/bin/uv pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes requirements/dev.txt
 .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 touch "$stamp"
 say "environment ready after $(($(date +%s) - started)) s"
