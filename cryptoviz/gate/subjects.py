@@ -35,4 +35,8 @@ SUBJECTS: Final[Mapping[str, Subject]] = {
         Subject("mood", "rawmood", memory=timedelta(days=30)),
     )
 }
-"""The subjects whose rows wait in `staging`. Rows are never older than the memory: the suites refuse those that are."""
+"""The subjects whose rows wait in `staging`.
+
+What comes again after the memory is sent again, and its key makes that harmless. The suite of the market refuses what is
+older than its memory, and the news remember every article themselves.
+"""

@@ -410,6 +410,18 @@ def test_no_value_whatever_breaks_the_gate(subject: str, value: Any) -> None:
 
 
 @pytest.mark.slow
+def test_a_metric_that_crashes_is_a_failure_of_the_gate_and_names_the_expectation(tmp_path: Path) -> None:
+    """Great Expectations itself calls that an expectation that was not met."""
+    a_suite(tmp_path, changed(lambda suite: suite["expectations"][4].update(MISMATCHED)))
+    with pytest.raises(GateError, match=r"could not evaluate price_known of suite market: .*same type") as error:
+        engine.evaluate(suites.read("market", tmp_path).of(Scope.ROW), frames.columns("market", rows(MARKET), Known()))
+    assert not isinstance(error.value, SuiteError)
+
+
+MISMATCHED = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "symbol", "min_value": 1}}
+
+
+@pytest.mark.slow
 def test_what_great_expectations_raises_is_a_failure_of_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
     from great_expectations.execution_engine import pandas_execution_engine  # noqa: PLC0415 - takes seconds
 
