@@ -37,6 +37,6 @@ SUBJECTS: Final[Mapping[str, Subject]] = {
 }
 """The subjects whose rows wait in `staging`.
 
-What comes again after the memory is sent again, and its key makes that harmless. The suite of the market refuses what is
-older than its memory, and the news remember every article themselves.
+What comes again after the memory is sent again, and its key makes that harmless. The suite of the market refuses what
+is older than its memory, and the news remember every article themselves.
 """
