@@ -1,6 +1,7 @@
 """The streams outside Dagster: exchanges, collectors, topics and the Spark job; `tables` has what they write.
 
     exchange -> collector -> topic -> spark/ingestion -> table
+    news feed, market overview -> poll/... (assets.polls) -> topic -> ...
 
 Nothing here runs: every node is external, derived from the registries of the library, so that the graph shows what
 really happens and a table written by Spark is never shown as written by Dagster.
@@ -11,7 +12,7 @@ from __future__ import annotations
 import types
 import typing
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -19,21 +20,25 @@ from typing import Any, Final
 
 import dagster as dg
 
+from cryptoviz.news.feeds import load_feeds
 from cryptoviz.settings import PROJECT_ROOT, Settings
 from cryptoviz.storage.catalogue import tables
 from cryptoviz.topics import INGESTED, TOPICS, Topic
+from dagster_project.jobs.polls import ARTICLES, MARKET, MOOD
 
 INGESTION: Final = dg.AssetKey(["spark", "ingestion"])
 
 MARKET_OWNERS: Final = ("team:market-data",)
 NEWS_OWNERS: Final = ("team:news",)
 PLATFORM_OWNERS: Final = ("team:platform",)
-_NEWS_TOPICS: Final = frozenset({"rawarticle", "rawmarket", "rawmood"})
 _COLLECTED: Final[Mapping[str, tuple[str, ...]]] = {
     "kraken": ("rawticker", "rawtrade", "rawalert"),
     "binance": ("rawticker", "rawtrade", "rawcandle", "rawalert"),
 }
 """The topics that each collector writes. Kraken's `ohlc` never says that a candle is closed: it is not collected."""
+
+POLLED: Final[Mapping[str, dg.AssetKey]] = {"rawarticle": ARTICLES, "rawmarket": MARKET, "rawmood": MOOD}
+"""Topic -> the poll that fills it."""
 
 _TYPES: Final[Mapping[type, str]] = {
     datetime: "string, RFC 3339",
@@ -59,10 +64,11 @@ LIVE_TOPICS: Final = frozenset({"rawticker", "rawtrade", "rawcandle", "candle"})
 
 
 def stream_assets(settings: Settings) -> list[dg.AssetSpec]:
-    """The exchanges, collectors and topics of these settings, and the Spark job."""
+    """The exchanges, collectors and topics of these settings, what is polled, and the Spark job."""
     exchanges = settings.exchanges
     return [
         *(_exchange(name, settings) for name in exchanges),
+        *_polled(settings),
         *(_collector(name, settings) for name in exchanges),
         *(_topic(topic, exchanges, settings) for topic in TOPICS.values()),
         _ingestion(),
@@ -94,6 +100,41 @@ def _exchange(name: str, settings: Settings) -> dg.AssetSpec:
             "pairs": len(settings.pairs(name)),
             **code(f"cryptoviz/collectors/{name}.py"),
         },
+    )
+
+
+def _polled(settings: Settings) -> Iterator[dg.AssetSpec]:
+    """The sources that are asked by the clock."""
+    feeds = load_feeds(settings)
+    yield _source(
+        "news_feeds",
+        "The news feeds (RSS and Atom) and the article pages behind them:\n\n"
+        + "\n".join(f"- {feed.name}: <{feed.url}>" for feed in feeds),
+        settings,
+        {"feeds": len(feeds)},
+        "cryptoviz/news/feeds.json",
+    )
+    for name, words, url in (
+        ("coingecko", "CoinGecko's market overview.", settings.coingecko_address),
+        (
+            "coinmarketcap",
+            "CoinMarketCap's market overview. Asked only where the setting `CRYPTOVIZ_COINMARKETCAP_KEY` has a key.",
+            settings.coinmarketcap_address,
+        ),
+        ("fear_greed", "The fear and greed index of alternative.me.", settings.fear_greed_address),
+    ):
+        yield _source(name, words, settings, {"REST": dg.MetadataValue.url(url)}, f"cryptoviz/pollers/{name}.py")
+
+
+def _source(name: str, words: str, settings: Settings, facts: Mapping[str, Any], path: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        name,
+        group_name="sources",
+        description=words,
+        kinds={"api"},
+        owners=NEWS_OWNERS,
+        tags={"layer": "batch", "mode": str(settings.mode)},
+        metadata={**facts, **code(path)},
     )
 
 
@@ -143,6 +184,8 @@ def _topic(topic: Topic, exchanges: Iterable[str], settings: Settings) -> dg.Ass
 def _writers(topic: Topic, exchanges: Iterable[str]) -> list[dg.AssetKey]:
     if topic.name in ("candle", "deadletter"):
         return [INGESTION]
+    if topic.name in POLLED:
+        return [POLLED[topic.name]]
     return [collector_key(name) for name in exchanges if topic.name in _COLLECTED.get(name, ())]
 
 
@@ -203,7 +246,7 @@ def owners(topic: Topic) -> Sequence[str]:
     """Who answers for a topic and the table it ends in."""
     if topic.name == "deadletter":
         return PLATFORM_OWNERS
-    return NEWS_OWNERS if topic.name in _NEWS_TOPICS else MARKET_OWNERS
+    return NEWS_OWNERS if topic.name in POLLED else MARKET_OWNERS
 
 
 def _duration(retention: timedelta) -> str:

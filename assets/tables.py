@@ -17,6 +17,7 @@ from assets.streams import (
     INGESTION,
     LIVE,
     MARKET_OWNERS,
+    NEWS_OWNERS,
     PLATFORM_OWNERS,
     code,
     collector_key,
@@ -26,6 +27,7 @@ from assets.streams import (
 from cryptoviz.settings import Settings
 from cryptoviz.storage.catalogue import tables
 from cryptoviz.topics import INGESTED
+from dagster_project.jobs.polls import ARTICLES, MARKET, MOOD
 
 CANDLES: Final = "candles"
 TRADES: Final = "trade_data"
@@ -119,9 +121,12 @@ def _others(exchanges: Iterable[str]) -> dict[str, _Node]:
         "stream_events": _Node("the runner of each stream", streams, "supervision", "at"),
         "platform_alerts": _Node("the sensors", ["stream_status"], "supervision", "opened_at"),
         "action_log": _Node("the jobs and commands that people run", [], "supervision", "at"),
-        "source_states": _Node("the pollers of market overviews and mood", [], "supervision", "asked_at"),
-        "source_quotas": _Node("the pollers of market overviews and mood", [], "supervision", "starts_at"),
-        "staging": _Node("the assets that poll", [], "quality", "staged_at"),
+        "source_states": _Node("the polls of market and mood", [MARKET, MOOD], "supervision", "asked_at"),
+        "source_quotas": _Node("the polls of market and mood", [MARKET, MOOD], "supervision", "starts_at"),
+        "article_revisions": _Node("the poll of the news", [ARTICLES], "supervision", "first_seen", NEWS_OWNERS),
+        "news_feed_states": _Node("the poll of the news", [ARTICLES], "supervision", "checked_at", NEWS_OWNERS),
+        "robots_cache": _Node("the poll of the news", [ARTICLES], "supervision", "fetched_at", NEWS_OWNERS),
+        "staging": _Node("the assets that poll", [ARTICLES, MARKET, MOOD], "quality", "staged_at"),
         "published_keys": _Node("the assets that poll", ["staging"], "quality", "published_at"),
         "quarantine": _Node(
             "the gate, in the run of the asset that it guards",

@@ -9,6 +9,7 @@ import dagster as dg
 from assets.candles import candles_daily_rebuild
 from assets.gates import table_checks
 from assets.instruments import instruments_asset
+from assets.polls import poll_assets
 from assets.reports import reports_asset
 from assets.streams import stream_assets
 from assets.tables import table_assets
@@ -32,6 +33,7 @@ def build(settings: Settings) -> dg.Definitions:
             *stream_assets(settings),
             *table_assets(settings),
             instruments_asset(exchanges),
+            *poll_assets(),
             candles_daily_rebuild(settings, datetime.now(UTC).date()),
             reports_asset(settings),
         ],

@@ -20,6 +20,8 @@ from cryptoviz.settings import Mode, Role, settings
 if TYPE_CHECKING:
     from psycopg import Connection
 
+    from cryptoviz.bus import Bus
+
 
 class Database(dg.ConfigurableResource[Any]):
     """The platform's database."""
@@ -55,6 +57,18 @@ class Broker(dg.ConfigurableResource[Any]):
         from cryptoviz import bus  # noqa: PLC0415 - only who asks loads the client
 
         return bus.offsets(settings(), topics, timeout_s=self.timeout_s)
+
+    @contextmanager
+    def producer(self) -> Iterator[Bus]:
+        """A producer that connects in the background; closed at the end of the block."""
+        from cryptoviz.bus import Producer  # noqa: PLC0415 - only who sends loads the client
+
+        producer = Producer(settings())
+        producer.start()
+        try:
+            yield producer
+        finally:
+            producer.close()
 
 
 class Sources(dg.ConfigurableResource[Any]):

@@ -1,10 +1,29 @@
 """What starts by the clock, always in UTC."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final
 
 import dagster as dg
 
-from dagster_project.jobs import BUILD_REPORTS, CHECK_TABLES, PURGE_HISTORY, REFRESH_INSTRUMENTS
+from dagster_project.jobs import (
+    BUILD_REPORTS,
+    CHECK_TABLES,
+    POLL_ARTICLES,
+    POLL_MARKET,
+    PURGE_HISTORY,
+    REFRESH_INSTRUMENTS,
+)
+from dagster_project.jobs.polls import MARKET, MOOD
+
+_MOOD_MINUTES: Final = 5
+_UNENDED: Final = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 def refresh_instruments_daily(exchanges: Sequence[str]) -> dg.ScheduleDefinition:
@@ -54,10 +73,49 @@ build_reports_hourly = dg.ScheduleDefinition(
 )
 
 
+def polled(at: datetime) -> list[dg.AssetKey]:
+    """What the minutely poll asks for at this minute: the market always, the mood every five minutes."""
+    return [MARKET, MOOD] if at.minute % _MOOD_MINUTES == 0 else [MARKET]
+
+
+def turn(instance: dg.DagsterInstance, job: str, request: dg.RunRequest) -> dg.RunRequest | dg.SkipReason:
+    """The request, unless a run of the job is under way: what a slow source delays is not stacked up."""
+    if instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_UNENDED), limit=1):
+        return dg.SkipReason("the poll before is still under way")
+    return request
+
+
+@dg.schedule(
+    job=POLL_MARKET,
+    cron_schedule="* * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Poll the market each minute and the mood every five; a minute is left out while a poll is under way.",
+)
+def poll_market_minutely(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One run at a time."""
+    wanted = dg.RunRequest(asset_selection=polled(context.scheduled_execution_time))
+    return turn(context.instance, POLL_MARKET.name, wanted)
+
+
+@dg.schedule(
+    job=POLL_ARTICLES,
+    cron_schedule="*/5 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Poll every news feed; a turn is left out while a poll is under way.",
+)
+def poll_articles_every_five_minutes(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One run at a time."""
+    return turn(context.instance, POLL_ARTICLES.name, dg.RunRequest())
+
+
 def schedules(exchanges: Sequence[str]) -> list[dg.ScheduleDefinition]:
     """Every schedule, for the configured exchanges."""
     return [
         refresh_instruments_daily(exchanges),
+        poll_market_minutely,
+        poll_articles_every_five_minutes,
         check_tables_every_five_minutes,
         build_reports_hourly,
         purge_dagster_history_nightly,

@@ -1570,7 +1570,7 @@ COMMENT ON COLUMN public.market_data.rank IS 'Rank by market cap, from 1.';
 
 COMMENT ON COLUMN public.market_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
 
-CREATE TABLE public.news_feeds (
+CREATE TABLE public.news_feed_states (
     name text NOT NULL,
     url text NOT NULL,
     etag text DEFAULT ''::text NOT NULL,
@@ -1581,30 +1581,30 @@ CREATE TABLE public.news_feeds (
     reason text DEFAULT ''::text NOT NULL,
     failures integer DEFAULT 0 NOT NULL,
     not_before timestamp with time zone,
-    CONSTRAINT news_feeds_failures_check CHECK ((failures >= 0))
+    CONSTRAINT news_feed_states_failures_check CHECK ((failures >= 0))
 );
 
-COMMENT ON TABLE public.news_feeds IS 'How each news feed answered last, and what to ask it with next time.';
+COMMENT ON TABLE public.news_feed_states IS 'How each news feed answered last, and what to ask it with next time.';
 
-COMMENT ON COLUMN public.news_feeds.name IS 'Name of the feed, such as coindesk.';
+COMMENT ON COLUMN public.news_feed_states.name IS 'Name of the feed, such as coindesk.';
 
-COMMENT ON COLUMN public.news_feeds.url IS 'Address of the feed.';
+COMMENT ON COLUMN public.news_feed_states.url IS 'Address of the feed.';
 
-COMMENT ON COLUMN public.news_feeds.etag IS 'ETag of what was read last; empty: none.';
+COMMENT ON COLUMN public.news_feed_states.etag IS 'ETag of what was read last; empty: none.';
 
-COMMENT ON COLUMN public.news_feeds.last_modified IS 'Last-Modified of what was read last; empty: none.';
+COMMENT ON COLUMN public.news_feed_states.last_modified IS 'Last-Modified of what was read last; empty: none.';
 
-COMMENT ON COLUMN public.news_feeds.checked_at IS 'When it was last asked (UTC).';
+COMMENT ON COLUMN public.news_feed_states.checked_at IS 'When it was last asked (UTC).';
 
-COMMENT ON COLUMN public.news_feeds.succeeded_at IS 'When it last gave entries, or said that nothing is new (UTC).';
+COMMENT ON COLUMN public.news_feed_states.succeeded_at IS 'When it last gave entries, or said that nothing is new (UTC).';
 
-COMMENT ON COLUMN public.news_feeds.status IS 'read, unchanged, failed, forbidden or postponed.';
+COMMENT ON COLUMN public.news_feed_states.status IS 'read, unchanged, failed, forbidden or postponed.';
 
-COMMENT ON COLUMN public.news_feeds.reason IS 'Why it gave nothing; empty: it gave something.';
+COMMENT ON COLUMN public.news_feed_states.reason IS 'Why it gave nothing; empty: it gave something.';
 
-COMMENT ON COLUMN public.news_feeds.failures IS 'Polls in a row that gave nothing.';
+COMMENT ON COLUMN public.news_feed_states.failures IS 'Polls in a row that gave nothing.';
 
-COMMENT ON COLUMN public.news_feeds.not_before IS 'When the site wants to be asked again, if it said so (UTC).';
+COMMENT ON COLUMN public.news_feed_states.not_before IS 'When the site wants to be asked again, if it said so (UTC).';
 
 CREATE TABLE public.platform_alerts (
     kind text NOT NULL,
@@ -2402,8 +2402,8 @@ ALTER TABLE ONLY public.instruments
 ALTER TABLE ONLY public.market_data
     ADD CONSTRAINT market_data_pkey PRIMARY KEY ("timestamp", source, symbol);
 
-ALTER TABLE ONLY public.news_feeds
-    ADD CONSTRAINT news_feeds_pkey PRIMARY KEY (name);
+ALTER TABLE ONLY public.news_feed_states
+    ADD CONSTRAINT news_feed_states_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY public.platform_alerts
     ADD CONSTRAINT platform_alerts_pkey PRIMARY KEY (kind, subject, opened_at);

@@ -110,10 +110,10 @@ def number(value: object) -> float | None:
 
 
 def _articles(rows: Sequence[Row], _known: Known) -> list[Columns]:
-    return [_article(row.payload) for row in rows]
+    return [_article(row.payload, row.origin) for row in rows]
 
 
-def _article(payload: Mapping[str, Any]) -> Columns:
+def _article(payload: Mapping[str, Any], origin: Mapping[str, Any]) -> Columns:
     sentiment = payload.get("sentiment")
     sentiment = sentiment if isinstance(sentiment, Mapping) else {}
     score = number(sentiment.get("score"))
@@ -126,7 +126,7 @@ def _article(payload: Mapping[str, Any]) -> Columns:
         "text_length": len(summary) + len(content),
         "markup": next((part for part in (title, summary) if _MARKUP.search(part)), None),
         "age_days": None if published is None else published / 86_400,
-        "on_website": _on_website(payload),
+        "on_website": _on_website(payload, origin),
         "score": score,
         "label": str(sentiment.get("label")),
         "fitting_label": SentimentLabel.of(score).value if score is not None else None,
@@ -134,13 +134,16 @@ def _article(payload: Mapping[str, Any]) -> Columns:
     }
 
 
-def _on_website(payload: Mapping[str, Any]) -> bool:
+def _on_website(payload: Mapping[str, Any], origin: Mapping[str, Any]) -> bool:
+    host, website = _host(payload.get("url")), _text(payload.get("website")).lower().removeprefix("www.")
+    return bool(host) and (host in (website, _host(origin.get("url"))) or host.endswith(f".{website}"))
+
+
+def _host(url: object) -> str:
     try:
-        host = (urlsplit(_text(payload.get("url"))).hostname or "").removeprefix("www.")
+        return (urlsplit(_text(url)).hostname or "").removeprefix("www.")
     except ValueError:
-        return False
-    website = _text(payload.get("website")).lower().removeprefix("www.")
-    return bool(website) and (host == website or host.endswith(f".{website}"))
+        return ""
 
 
 def _market(rows: Sequence[Row], known: Known) -> list[Columns]:

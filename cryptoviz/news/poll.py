@@ -120,7 +120,7 @@ class _Understood:
 
 def _reader(connection: Connection[Any], settings: Settings, at: datetime, end: float, resolve: web.Resolver) -> Reader:
     with connection.transaction():
-        states = {name: FeedState(*row) for name, *row in connection.execute(query("news_feeds_states"))}
+        states = {name: FeedState(*row) for name, *row in connection.execute(query("news_feed_states"))}
         robots = {origin: RobotsText(*row) for origin, *row in connection.execute(query("robots_known"))}
     return Reader(settings, states, robots, at, end=end, resolve=resolve)
 

@@ -7,15 +7,21 @@ from typing import Final
 from dagster_project.jobs.checks import CHECK_TABLES
 from dagster_project.jobs.housekeeping import PURGE_HISTORY
 from dagster_project.jobs.instruments import REFRESH_INSTRUMENTS
+from dagster_project.jobs.polls import POLL_ARTICLES, POLL_MARKET
+from dagster_project.jobs.quarantine import DISCARD_QUARANTINED, RELEASE_QUARANTINED
 from dagster_project.jobs.repair import REBUILD_CANDLES, REPLAY_TOPIC
 from dagster_project.jobs.reports import BUILD_REPORTS
 from dagster_project.jobs.streams import STREAM_JOBS
 
 JOBS: Final = (
     REFRESH_INSTRUMENTS,
+    POLL_ARTICLES,
+    POLL_MARKET,
     *STREAM_JOBS,
     REPLAY_TOPIC,
     REBUILD_CANDLES,
+    RELEASE_QUARANTINED,
+    DISCARD_QUARANTINED,
     PURGE_HISTORY,
     CHECK_TABLES,
     BUILD_REPORTS,
@@ -24,10 +30,14 @@ JOBS: Final = (
 __all__ = [
     "BUILD_REPORTS",
     "CHECK_TABLES",
+    "DISCARD_QUARANTINED",
     "JOBS",
+    "POLL_ARTICLES",
+    "POLL_MARKET",
     "PURGE_HISTORY",
     "REBUILD_CANDLES",
     "REFRESH_INSTRUMENTS",
+    "RELEASE_QUARANTINED",
     "REPLAY_TOPIC",
     "STREAM_JOBS",
 ]

@@ -1,4 +1,4 @@
-"""Keep Dagster's own database within bounds."""
+"""Keep Dagster's own database, and the platform's records of itself, within bounds."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -7,9 +7,10 @@ from typing import Final
 import dagster as dg
 
 from cryptoviz.audit import recorded
-from cryptoviz.housekeeping import purge, size
+from cryptoviz.housekeeping import KEPT, forget, purge, size
 from cryptoviz.settings import settings
 from dagster_project.jobs.actions import HEAVY_SQL, actor
+from dagster_project.jobs.polls import POLL_ARTICLES, POLL_MARKET
 from dagster_project.resources import Database
 
 
@@ -26,7 +27,11 @@ def _purge(context: dg.OpExecutionContext, database: Database) -> int:
     from psycopg import connect  # noqa: PLC0415 - only who connects loads the driver
 
     ours, now = settings(), datetime.now(UTC)
-    ages = {"keep days": ours.dagster_keep_days, "keep reports days": ours.dagster_keep_observation_days}
+    ages = {
+        "keep days": ours.dagster_keep_days,
+        "keep reports days": ours.dagster_keep_observation_days,
+        "keep polls days": ours.dagster_keep_poll_days,
+    }
     counts: Counter[str] = Counter()
     with (
         recorded(
@@ -46,6 +51,8 @@ def _purge(context: dg.OpExecutionContext, database: Database) -> int:
             lambda run: _delete(context.instance, run),
             runs_before=now - timedelta(days=ours.dagster_keep_days),
             reports_before=now - timedelta(days=ours.dagster_keep_observation_days),
+            polls_before=now - timedelta(days=ours.dagster_keep_poll_days),
+            polls=[POLL_MARKET.name, POLL_ARTICLES.name],
         ):
             counts[batch.what] += batch.count
             found.update(counts)
@@ -55,6 +62,21 @@ def _purge(context: dg.OpExecutionContext, database: Database) -> int:
     return after
 
 
+@dg.op(
+    name="forget",
+    pool=HEAVY_SQL,
+    description="Deletes old quarantine, results and documents of the gate, events of streams and closed alerts.",
+)
+def _forget(context: dg.OpExecutionContext, database: Database) -> int:
+    """Returns the number of rows that were deleted."""
+    counts: Counter[str] = Counter()
+    with database.writer() as connection:
+        for batch in forget(connection, datetime.now(UTC)):
+            counts[batch.what] += batch.count
+    context.add_output_metadata({**{f"keep {what}, days": age.days for what, age in KEPT.items()}, **counts})
+    return counts.total()
+
+
 def _delete(instance: dg.DagsterInstance, run: str) -> None:
     instance.compute_log_manager.delete_logs(prefix=[run])
     instance.delete_run(run)
@@ -62,11 +84,15 @@ def _delete(instance: dg.DagsterInstance, run: str) -> None:
 
 @dg.job(
     name="purge_dagster_history",
-    description="Delete what is old from Dagster's own database; nightly by schedule. Assets keep their state.",
+    description=(
+        "Delete what is old from Dagster's own database, and of the platform's records of itself; nightly by schedule. "
+        "Assets keep their state."
+    ),
     tags={"dagster/max_runtime": "3600", "kind": "housekeeping"},
 )
 def _purge_dagster_history() -> None:
     _purge()
+    _forget()
 
 
 PURGE_HISTORY: Final = _purge_dagster_history

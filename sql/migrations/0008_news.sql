@@ -13,7 +13,7 @@ create table article_revisions (
 );
 create index article_revisions_seen on article_revisions (first_seen desc);
 
-create table news_feeds (
+create table news_feed_states (
     name text not null primary key,
     url text not null,
     etag text not null default '',

@@ -1,6 +1,10 @@
--- A batch of finished runs that hold the newest word on no asset, partition or check. Parameters: before, batch.
+-- A batch of finished runs that hold the newest word on no asset, partition or check; the polls' that went well go
+-- earlier. Parameters: before, polls_before, polls (job names), batch.
 SELECT run_id FROM runs
-WHERE status IN ('SUCCESS', 'FAILURE', 'CANCELED') AND update_timestamp < %(before)s
+WHERE (
+      status IN ('SUCCESS', 'FAILURE', 'CANCELED') AND update_timestamp < %(before)s
+      OR status = 'SUCCESS' AND pipeline_name = ANY(%(polls)s) AND update_timestamp < %(polls_before)s
+  )
   AND NOT EXISTS (
       SELECT FROM event_logs AS event
       WHERE event.run_id = runs.run_id AND event.asset_key IS NOT NULL

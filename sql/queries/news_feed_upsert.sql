@@ -1,6 +1,6 @@
 -- How a feed answered now, and what to ask it with next time.
 -- Parameters: name, url, etag, last_modified, not_before, at, status, reason; succeeded, failed (booleans).
-INSERT INTO news_feeds AS known (
+INSERT INTO news_feed_states AS known (
     name, url, etag, last_modified, not_before, checked_at, status, reason, succeeded_at, failures
 )
 VALUES (

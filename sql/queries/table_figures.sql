@@ -48,6 +48,21 @@ FROM (
     SELECT 'sink_fence', false, max(updated_at), count(*) FILTER (WHERE updated_at > now() - interval '1 minute')
     FROM sink_fence
     UNION ALL
+    SELECT 'source_states', false, max(asked_at), count(*) FILTER (WHERE asked_at > now() - interval '1 minute')
+    FROM source_states
+    UNION ALL
+    SELECT 'source_quotas', false, max(starts_at), count(*) FILTER (WHERE starts_at > now() - interval '1 minute')
+    FROM source_quotas
+    UNION ALL
+    SELECT 'article_revisions', false, (SELECT max(first_seen) FROM article_revisions),
+           (SELECT count(*) FROM article_revisions WHERE first_seen > now() - interval '1 minute')
+    UNION ALL
+    SELECT 'news_feed_states', false, max(checked_at), count(*) FILTER (WHERE checked_at > now() - interval '1 minute')
+    FROM news_feed_states
+    UNION ALL
+    SELECT 'robots_cache', false, max(fetched_at), count(*) FILTER (WHERE fetched_at > now() - interval '1 minute')
+    FROM robots_cache
+    UNION ALL
     SELECT 'staging', false, max(staged_at), count(*) FILTER (WHERE staged_at > now() - interval '1 minute')
     FROM staging
     UNION ALL

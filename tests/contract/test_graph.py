@@ -21,6 +21,7 @@ from assets.audits import GATE
 from assets.candles import UNCHANGED
 from assets.gates import gates
 from assets.instruments import KEY as INSTRUMENTS
+from assets.polls import ANSWERED, SUBJECTS
 from assets.streams import stream_assets
 from assets.windows import WINDOWS
 from cryptoviz.settings import PROJECT_ROOT, Mode, Settings
@@ -34,6 +35,8 @@ from dagster_project.partitions import days_with_trades
 
 SETTINGS = Settings(mode=Mode.DEMO, dagster_database_url="postgresql://us%40er:pa%2Fss%20@db:5555/dag?sslmode=require")
 GROUPS = {"sources", "streams", "topics", "tables", "history", "supervision", "quality"}
+POLLS = {"poll/articles", "poll/market", "poll/mood"}
+POLLED_SOURCES = {"news_feeds", "coingecko", "coinmarketcap", "fear_greed"}
 NOBODY_WRITES = {
     "analytics_data",
     "anomaly_data",
@@ -92,8 +95,8 @@ def test_every_table_that_something_writes_is_a_node(specs: dict[str, dg.AssetSp
 
 
 def test_sources_and_streams_follow_the_settings(specs: dict[str, dg.AssetSpec]) -> None:
-    assert in_group(specs, "sources") == {"kraken", "binance"}
-    assert in_group(specs, "streams") == {"collector_kraken", "collector_binance", "spark/ingestion"}
+    assert in_group(specs, "sources") == {"kraken", "binance", *POLLED_SOURCES}
+    assert in_group(specs, "streams") == {"collector_kraken", "collector_binance", "spark/ingestion", *POLLS}
     only_kraken = {spec.key.to_user_string() for spec in stream_assets(Settings(exchanges=["kraken"]))}
     assert "collector_kraken" in only_kraken
     assert not {"binance", "collector_binance"} & only_kraken
@@ -106,12 +109,16 @@ def test_lineage_runs_from_the_exchange_to_the_table(specs: dict[str, dg.AssetSp
     assert parents(specs, "trade_data") == {"spark/ingestion"}
     assert parents(specs, "kafka/candle") == parents(specs, "kafka/deadletter") == {"spark/ingestion"}
     assert parents(specs, "candles") == {"spark/ingestion", "trade_data"}
+    assert parents(specs, "kafka/rawarticle") == {"poll/articles"}
+    assert parents(specs, "kafka/rawmarket") == {"poll/market"}
+    assert parents(specs, "kafka/rawmood") == {"poll/mood"}
+    assert set().union(*(parents(specs, name) for name in POLLS)) == POLLED_SOURCES
     assert parents(specs, "trade_gaps") == {"collector_kraken", "collector_binance"}
 
 
 def test_only_what_dagster_writes_can_be_materialized(repository: dg.RepositoryDefinition) -> None:
     written = {key.to_user_string() for key in repository.asset_graph.materializable_asset_keys}
-    assert written == {"instruments", "candles_daily_rebuild", "reports"}
+    assert written == {"instruments", "candles_daily_rebuild", "reports", *POLLS}
 
 
 def test_every_check_names_a_table_of_the_graph_and_a_statement(repository: dg.RepositoryDefinition) -> None:
@@ -124,6 +131,7 @@ def test_every_check_names_a_table_of_the_graph_and_a_statement(repository: dg.R
         assert query(gate.statement).startswith("-- ")
     keys = {gate.key for gate in declared} | {dg.AssetCheckKey(dg.AssetKey("candles_daily_rebuild"), UNCHANGED)}
     keys |= {dg.AssetCheckKey(INSTRUMENTS, GATE)} | {window.key for window in WINDOWS}
+    keys |= {dg.AssetCheckKey(subject.key, name) for subject in SUBJECTS for name in (GATE, ANSWERED)}
     assert repository.asset_graph.asset_check_keys == keys
 
 
@@ -155,7 +163,7 @@ def created_tables() -> dict[str, dict[str, str]]:
     """Table -> column -> type, as the migrations create and change them."""
     text = "".join(path.read_text() for path in sorted((PROJECT_ROOT / "sql" / "migrations").glob("*.sql")))
     column = re.compile(
-        r"^    (?:add column )?\"?(?!primary|check|unique|add)(\w+)\"? (double precision|[a-z]+)(\[\])?",
+        r"^    (?:add column )?\"?(?!(?:primary|check|unique|add)\b)(\w+)\"? (double precision|[a-z]+)(\[\])?",
         re.MULTILINE | re.IGNORECASE,
     )
     found: dict[str, dict[str, str]] = {}
@@ -210,7 +218,13 @@ def test_what_a_live_market_feeds_must_be_fresh(specs: dict[str, dg.AssetSpec]) 
     market = {"ticker_data", "trade_data", "exchange_candles", "candles"}
     market |= {"collector_kraken", "collector_binance", "spark/ingestion"}
     topics = {f"kafka/{name}" for name in ("rawticker", "rawtrade", "rawcandle", "candle")}
-    assert windows == dict.fromkeys(market | topics, live) | {"instruments": (timedelta(hours=26), timedelta(days=2))}
+    slower = {
+        "instruments": (timedelta(hours=26), timedelta(days=2)),
+        "poll/articles": (timedelta(minutes=12), timedelta(minutes=30)),
+        "poll/market": (timedelta(minutes=5), timedelta(minutes=15)),
+        "poll/mood": (timedelta(minutes=12), timedelta(minutes=30)),
+    }
+    assert windows == dict.fromkeys(market | topics, live) | slower
 
 
 def test_links_to_code_lead_to_files(specs: dict[str, dg.AssetSpec]) -> None:

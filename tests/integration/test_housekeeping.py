@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,9 +16,11 @@ import pytest
 from pydantic import SecretStr
 
 import dagster_project.jobs.housekeeping
+from cryptoviz.gate.subjects import SUBJECTS
+from cryptoviz.housekeeping import KEPT, forget
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
-from dagster_project.jobs import PURGE_HISTORY
+from dagster_project.jobs import POLL_MARKET, PURGE_HISTORY
 from dagster_project.resources import Database
 from tests.conftest import Cluster
 
@@ -68,12 +71,12 @@ def storage() -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-def age(since: int) -> None:
-    """Make what was written after event `since` forty days old."""
+def age(since: int, by: timedelta = OLD) -> None:
+    """Make what was written after event `since` older, by forty days."""
     with storage() as connection:
-        connection.execute("UPDATE event_logs SET timestamp = timestamp - %s WHERE id > %s", [OLD, since])
-        connection.execute("UPDATE runs SET update_timestamp = update_timestamp - %s", [OLD])
-        connection.execute("UPDATE asset_check_executions SET create_timestamp = create_timestamp - %s", [OLD])
+        connection.execute("UPDATE event_logs SET timestamp = timestamp - %s WHERE id > %s", [by, since])
+        connection.execute("UPDATE runs SET update_timestamp = update_timestamp - %s", [by])
+        connection.execute("UPDATE asset_check_executions SET create_timestamp = create_timestamp - %s", [by])
 
 
 def count(table: str) -> int:
@@ -162,6 +165,22 @@ def test_old_history_goes_and_the_state_of_every_asset_stays(instance: dg.Dagste
     assert count("runs") - 2 == before[1], "only the run of the purge itself was added"
 
 
+def test_polls_that_went_well_go_earlier_and_the_newest_of_them_stays(instance: dg.DagsterInstance) -> None:
+    poll = dg.define_asset_job(POLL_MARKET.name, selection=[daily], partitions_def=days).resolve(
+        asset_graph=dg.Definitions(assets=[daily], asset_checks=[sound]).get_repository_def().asset_graph
+    )
+    first, newest = (poll.execute_in_process(instance=instance, partition_key="monday").run_id for _ in range(2))
+    other = idle.execute_in_process(instance=instance).run_id
+    age(0, timedelta(days=5))
+
+    purge(instance)
+
+    kept = {record.run_id for record in instance.get_runs()}
+    assert first not in kept
+    assert {newest, other} <= kept
+    assert instance.get_materialized_partitions(dg.AssetKey("daily")) == {"monday"}
+
+
 def test_young_history_is_left_alone(instance: dg.DagsterInstance) -> None:
     materialize(instance, "monday")
     materialize(instance, "monday")
@@ -182,3 +201,39 @@ def test_purging_in_small_batches_comes_to_the_same(
         report(instance, lag)
     age(0)
     assert purge(instance)["reports"] == 6
+
+
+def test_the_platforms_records_of_itself_are_forgotten_in_time(database: Settings) -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    rows = {
+        "quarantine": "insert into quarantine (subject, reason, payload, last_seen_at) values ('mood', '', '{}', %s)",
+        "quality_results": "insert into quality_results (run, asset, suite, expectation, severity, success, "
+        "evaluated_at) values (%s, '', '', '', 'info', true, %s)",
+        "quality_documents": "insert into quality_documents (asset, evaluated_at, run, suite, success, document) "
+        "values ('', %s, '', '', true, '{}')",
+        "stream_events": "insert into stream_events (name, at, event, epoch) values ('', %s, 'started', 1)",
+        "platform_alerts": "insert into platform_alerts (kind, subject, opened_at, last_seen_at, closed_at, severity, "
+        "message) values ('', %s, %s, %s, %s, 'info', '')",
+    }
+    assert rows.keys() == KEPT.keys()
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        for table, statement in rows.items():
+            for hours in (-1, 1, 2, 3):
+                at = now - KEPT[table] - timedelta(hours=hours)
+                arguments = [at] * statement.count("%s")
+                connection.execute(statement, [*map(str, arguments[:-1]), at])  # type: ignore[arg-type]
+        statement = "insert into platform_alerts (kind, subject, opened_at, last_seen_at, severity, message)"
+        connection.execute(statement + " values ('', 'open', '2020-01-01Z', '2020-01-01Z', 'info', '')")
+        for subject in SUBJECTS.values():
+            for number, hours in enumerate((-1, 1)):
+                connection.execute(
+                    "insert into published_keys values (%s, %s, %s)",
+                    [subject.name, str(number), now - subject.memory - timedelta(hours=hours)],
+                )
+        found: Counter[str] = Counter()
+        for batch in forget(connection, now, batch=2):
+            assert batch.count <= 2
+            found[batch.what] += batch.count
+        assert found == dict.fromkeys(KEPT, 3) | {"published_keys": len(SUBJECTS)}
+        assert not list(forget(connection, now))
+        assert connection.execute("select count(*) from platform_alerts").fetchone() == (2,)

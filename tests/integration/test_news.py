@@ -221,7 +221,7 @@ def test_what_did_not_change_is_asked_for_and_not_sent(settings: Settings, site:
     second = run(settings, site, "/a", now=NOW + MINUTE)
     assert (second.outcomes[0].status, second.rows) == (Status.UNCHANGED, ())
     assert 'if-none-match: "7"' in site.requests[-1]
-    assert select(settings, "select etag, status, failures, succeeded_at from news_feeds") == [
+    assert select(settings, "select etag, status, failures, succeeded_at from news_feed_states") == [
         ('"7"', "unchanged", 0, NOW + MINUTE)
     ]
     run(settings, site, "/a")
@@ -232,12 +232,12 @@ def test_failures_are_counted_until_the_feed_is_back(settings: Settings, site: S
     site.routes["/a"] = page(b"", "500 Oops")
     for _ in range(3):
         run(settings, site, "/a")
-    assert select(settings, "select status, failures, reason, succeeded_at from news_feeds") == [
+    assert select(settings, "select status, failures, reason, succeeded_at from news_feed_states") == [
         ("failed", 3, "status_500: the site answered with status 500", None)
     ]
     site.routes["/a"] = rss(item("1"))
     run(settings, site, "/a")
-    assert select(settings, "select status, failures, reason, succeeded_at from news_feeds") == [("read", 0, "", NOW)]
+    assert select(settings, "select status, failures, reason, succeeded_at from news_feed_states") == [("read", 0, "", NOW)]
 
 
 def test_a_busy_feed_is_left_alone_across_polls(settings: Settings, site: Site) -> None:
@@ -292,7 +292,7 @@ def test_hostile_neighbours_change_nothing_for_the_others(settings: Settings, si
     }
     assert {"example.com|1|1", "example.com|2|1", "example.com|3|1"} <= set(keys(found))
     assert found.staged == len(found.rows) == 5
-    statuses = dict(select(settings, "select name, status from news_feeds"))
+    statuses = dict(select(settings, "select name, status from news_feed_states"))
     assert statuses == {"good": "read", "also-good": "read", "odd": "read"} | dict.fromkeys(
         ("hang", "huge", "inside", "bomb"), "failed"
     )
@@ -338,7 +338,7 @@ def test_a_killed_poll_leaves_no_trace_and_loses_nothing(
     with pytest.raises(Killed):
         run(settings, site, "/a")
     monkeypatch.undo()
-    for table in ("staging", "article_revisions", "news_feeds", "robots_cache"):
+    for table in ("staging", "article_revisions", "news_feed_states", "robots_cache"):
         assert select(settings, f"select count(*) from {table}") == [(0,)]
     assert run(settings, site, "/a").staged == 2
     assert run(settings, site, "/a").staged == 0

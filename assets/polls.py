@@ -1,0 +1,236 @@
+"""What is asked for by the clock: the news, the market overviews, the mood.
+
+    source -> rows -> staging -> gate -> topic          what a killed run left is finished by the next
+
+Nothing here writes a table of the platform: what passes the gate goes through Kafka, like everything live.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import dagster as dg
+
+from assets.audits import gate_check, judged, reviewed
+from assets.streams import NEWS_OWNERS, code
+from cryptoviz.settings import Settings, settings
+from dagster_project.jobs.polls import ARTICLES, MARKET, MOOD
+from dagster_project.resources import Broker, Database
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from cryptoviz.gate.report import Report
+    from cryptoviz.pollers import Poll
+
+ANSWERED: Final = "sources_answer"
+"""The check that every source of a poll answered."""
+
+SCHEDULE: Final = "dagster/schedule_name"
+"""The tag of a run that a schedule started."""
+
+_FEED_FACTS: Final = (
+    "status", "reason", "detail", "http_status", "wire_bytes", "seconds", "entries", "new", "revised", "salvaged",
+    "pages", "pages_refused",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """How one source answered. `trouble`: why it brought less than it should, in words; None where all is well."""
+
+    name: str
+    trouble: str | None
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is polled. `fetch` asks every source, stages what they say, and tells how each answered.
+
+    It is told the connection, the settings, the run, and whether a schedule started it: then each source is asked only
+    when it is due.
+    """
+
+    key: dg.AssetKey
+    sources: Sequence[str]
+    fetch: Callable[["Connection[Any]", Settings, str, bool], Sequence[Source]]
+    description: str
+    fresh: dg.FreshnessPolicy
+    code: Sequence[str]
+
+    @property
+    def name(self) -> str:
+        """What the gate calls it."""
+        return self.key.path[-1]
+
+
+def poll_assets() -> list[dg.AssetsDefinition]:
+    """One asset for each subject."""
+    return [_asset(subject) for subject in SUBJECTS]
+
+
+def _asset(subject: Subject) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=subject.key,
+        deps=list(subject.sources),
+        group_name="streams",
+        description=subject.description,
+        kinds={"python", "api"},
+        owners=list(NEWS_OWNERS),
+        tags={"layer": "batch"},
+        # A run by hand waits for the scheduled one, and the other way round.
+        pool=f"poll_{subject.name}",
+        freshness_policy=subject.fresh,
+        check_specs=[
+            gate_check(subject.key),
+            dg.AssetCheckSpec(ANSWERED, asset=subject.key, description="Every source answered the last time."),
+        ],
+        metadata=code("assets/polls.py", *subject.code),
+    )
+    def poll(context: dg.AssetExecutionContext, database: Database, broker: Broker) -> Iterator[Any]:
+        from cryptoviz.gate.gate import deliver, judge  # noqa: PLC0415 - loading the code location needs no client
+
+        began = time.monotonic()
+        with database.writer() as connection:
+            sources = subject.fetch(connection, settings(), context.run.run_id, SCHEDULE in context.run.tags)
+            for source in sources:
+                if source.trouble is not None:
+                    context.log.warning("%s: %s", source.name, source.trouble)
+            with reviewed(context), broker.producer() as producer:
+                report = judge(connection, subject.name, context.run.run_id, subject.key.to_user_string())
+                delivered = deliver(connection, producer, subject.name)
+        yield answered(sources, subject.key)
+        yield from judged(report, subject.key)
+        if sources and all(source.trouble is not None for source in sources):
+            raise dg.Failure(
+                f"No source answered. {'; '.join(f'{source.name}: {source.trouble}' for source in sources)}",
+                metadata={"sources": _table(sources)},
+                allow_retries=False,
+            )
+        yield dg.MaterializeResult(
+            asset_key=subject.key, metadata=_metadata(report, delivered, sources, time.monotonic() - began)
+        )
+
+    return poll
+
+
+def answered(sources: Sequence[Source], asset: dg.AssetKey) -> dg.AssetCheckResult:
+    """Whether every source answered, each with how it went."""
+    silent = [source for source in sources if source.trouble is not None]
+    return dg.AssetCheckResult(
+        passed=not silent,
+        check_name=ANSWERED,
+        asset_key=asset,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(f"{source.name}: {source.trouble}" for source in silent) or "every source answered",
+        metadata={
+            "sources": len(sources),
+            "in trouble": len(silent),
+            **({"answers": _table(sources)} if sources else {}),
+        },
+    )
+
+
+def _metadata(report: "Report", delivered: int, sources: Sequence[Source], seconds: float) -> dict[str, Any]:
+    return {
+        "dagster/row_count": delivered,
+        "staged": report.counts.staged,
+        "quarantined": report.counts.quarantined,
+        "sources in trouble": sum(source.trouble is not None for source in sources),
+        "seconds": round(seconds, 2),
+        **({"newest": dg.MetadataValue.timestamp(report.newest)} if report.newest else {}),
+        **({"answers": _table(sources)} if sources else {}),
+    }
+
+
+def _table(sources: Sequence[Source]) -> dg.TableMetadataValue:
+    names = list(dict.fromkeys(name for source in sources for name in source.facts))
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord({"source": source.name, **{name: _plain(source.facts.get(name)) for name in names}})
+            for source in sources
+        ],
+        schema=dg.TableSchema([dg.TableColumn(name) for name in ("source", *names)]),
+    )
+
+
+def _plain(value: object) -> str | int | float | None:
+    if isinstance(value, float):
+        return round(value, 3)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {count}" for name, count in value.items()) or None
+    return value if isinstance(value, int) or value is None else str(value) or None
+
+
+def _articles(connection: "Connection[Any]", configured: Settings, run: str, _due_only: bool) -> Sequence[Source]:
+    from cryptoviz.news.poll import poll  # noqa: PLC0415 - parsers and extractors load when they are needed
+
+    return [
+        Source(one.feed, one.trouble, {name: getattr(one, name) for name in _FEED_FACTS})
+        for one in poll(connection, configured, run=run).outcomes
+    ]
+
+
+def _market(connection: "Connection[Any]", configured: Settings, run: str, due_only: bool) -> Sequence[Source]:
+    from cryptoviz.pollers import coingecko, coinmarketcap  # noqa: PLC0415 - as above
+
+    polls = [partial(poll, connection, configured, due_only=due_only) for poll in (coingecko.poll, coinmarketcap.poll)]
+    return _polled(connection, run, "market", polls)
+
+
+def _mood(connection: "Connection[Any]", configured: Settings, run: str, due_only: bool) -> Sequence[Source]:
+    from cryptoviz.pollers import fear_greed  # noqa: PLC0415 - as above
+
+    return _polled(connection, run, "mood", [partial(fear_greed.poll, connection, configured, due_only=due_only)])
+
+
+def _polled(
+    connection: "Connection[Any]", run: str, subject: str, polls: Sequence[Callable[[], "Poll"]]
+) -> Sequence[Source]:
+    from cryptoviz.gate.staging import stage  # noqa: PLC0415 - as above
+
+    sources = []
+    for ask in polls:
+        poll = ask()
+        with connection.transaction():
+            new = stage(connection, subject, poll.rows, run)
+            poll.remember(connection)
+        sources.append(Source(poll.outcome.source, poll.outcome.trouble, {**poll.outcome.facts(), "new": new}))
+    return sources
+
+
+SUBJECTS: Final = (
+    Subject(
+        ARTICLES,
+        ("news_feeds",),
+        _articles,
+        "What is new in the news feeds, with the coins it mentions and how it sounds: judged, then sent to the topic "
+        "`rawarticle`. Every five minutes. Materialize it to ask now; what is known already is not sent again.",
+        dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=30), warn_window=timedelta(minutes=12)),
+        ("cryptoviz/news/poll.py", "great_expectations/expectations/articles.json"),
+    ),
+    Subject(
+        MARKET,
+        ("coingecko", "coinmarketcap"),
+        _market,
+        "The market overviews of CoinGecko and, with a key, CoinMarketCap: judged, then sent to the topic `rawmarket`. "
+        "Every minute, each source as often as its quota allows.",
+        dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=15), warn_window=timedelta(minutes=5)),
+        ("cryptoviz/pollers/coingecko.py", "cryptoviz/pollers/coinmarketcap.py",
+         "great_expectations/expectations/market.json"),
+    ),
+    Subject(
+        MOOD,
+        ("fear_greed",),
+        _mood,
+        "The fear and greed index, with whatever days of its history are not stored yet: judged, then sent to the "
+        "topic `rawmood`. Every five minutes.",
+        dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=30), warn_window=timedelta(minutes=12)),
+        ("cryptoviz/pollers/fear_greed.py", "great_expectations/expectations/mood.json"),
+    ),
+)  # fmt: skip
+"""Everything that is polled."""
