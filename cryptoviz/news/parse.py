@@ -3,9 +3,9 @@
     bytes -> text in its charset -> is it a feed, without entity declarations? -> libxml2, bounded, repairing
           -> feedparser -> Entry
 
-feedparser falls back to a parser written in Python where a feed is not well-formed, and that one can be made to work
-for hours. So libxml2 repairs the feed first, refuses what no newspaper would publish, and feedparser always reads a
-small, well-formed document.
+feedparser starts again with a slow parser of its own where a feed is not well-formed, and a few hundred kilobytes of
+attributes keep it busy for minutes. So libxml2 repairs the feed first, refuses what no newspaper would publish, and
+feedparser always reads a small, well-formed document (docs/decisions/0009).
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from cryptoviz.news.text import own_words, plain, plain_text, visible
 
 MAX_ELEMENTS: Final = 20_000
 """XML elements of one feed; fifty entries with pictures have about two thousand."""
+MAX_MARKS: Final = 200_000
+"""Angle brackets and ampersands of one feed, those in its texts included; recorded feeds have one in thirty characters
+at most, which would be 140,000 in the largest page that is accepted by default."""
 MAX_ENTRIES: Final = 1_000
 MAX_ATTRIBUTES: Final = 64
 MAX_CONTENT: Final = 20_000
@@ -136,6 +139,8 @@ def parse(body: bytes, content_type: str = "", url: str = "") -> ParsedFeed:
         if _PAGE.search(text):
             raise FeedError(FeedProblem.HTML_PAGE, "an HTML page instead of a feed")
         raise FeedError(FeedProblem.NOT_A_FEED, f"it begins with {text[:40]!r}")
+    if text.count("<") + text.count("&") > MAX_MARKS:
+        raise FeedError(FeedProblem.TOO_COMPLEX, f"more than {MAX_MARKS} angle brackets and ampersands")
     root, problem = _tree(text[feed.start() :])
     _prepare(root)
     document = etree.tostring(root, encoding="utf-8")

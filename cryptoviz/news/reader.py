@@ -141,7 +141,7 @@ class Reader:
             reading = self._read(feed, state)
         except FetchError as error:
             status = Status.FORBIDDEN if error.reason is Reason.NOT_PERMITTED else Status.FAILED
-            reading = Reading(feed, replace(nothing, status=status, reason=error.reason, detail=error.detail))
+            reading = Reading(feed, replace(nothing, status=status, reason=error.reason.value, detail=error.detail))
         except Exception as error:  # noqa: BLE001 - the border between feeds: whatever one does, the others are read
             _log.exception("feed_crashed", feed=feed.name)
             reading = Reading(feed, nothing.crashed(error))
@@ -166,7 +166,7 @@ class Reader:
         try:
             parsed = parse(page.body, page.headers.get("content-type", ""), page.url)
         except FeedError as error:
-            return Reading(feed, replace(outcome, status=Status.FAILED, reason=error.reason, detail=error.detail))
+            return Reading(feed, replace(outcome, status=Status.FAILED, reason=error.reason.value, detail=error.detail))
         newest = max((entry.published_at for entry in parsed.entries if entry.published_at is not None), default=None)
         outcome = replace(outcome, entries=len(parsed.entries), salvaged=parsed.salvaged, newest=newest)
         read = FeedState(feed.url, page.headers.get("etag", ""), page.headers.get("last-modified", ""))
@@ -187,7 +187,7 @@ class Reader:
             self._turns.check_patience(url)
             page = self._ask(url, replace(self._policy, max_bytes=MAX_PAGE, truncate=True))
         except FetchError as error:
-            return Text("", error.reason)
+            return Text("", error.reason.value)
         if page.status != 200:
             return Text("", f"status_{page.status}")
         try:
