@@ -237,7 +237,9 @@ def test_failures_are_counted_until_the_feed_is_back(settings: Settings, site: S
     ]
     site.routes["/a"] = rss(item("1"))
     run(settings, site, "/a")
-    assert select(settings, "select status, failures, reason, succeeded_at from news_feed_states") == [("read", 0, "", NOW)]
+    assert select(settings, "select status, failures, reason, succeeded_at from news_feed_states") == [
+        ("read", 0, "", NOW)
+    ]
 
 
 def test_a_busy_feed_is_left_alone_across_polls(settings: Settings, site: Site) -> None:
