@@ -35,7 +35,7 @@ class Stage:
         return psycopg.connect(self.superuser_url, autocommit=True, options="-c timezone=UTC")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -51,7 +51,7 @@ def stage(*, kafka: bool = True) -> Iterator[Stage]:
     folder.chmod(0o755)
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        postgres_port, port, controller_port = _free_ports(3)
+        postgres_port, port, controller_port = free_ports(3)
         postgres = _postgres(folder, postgres_port)
         stack.callback(postgres.stop)
         values = {
