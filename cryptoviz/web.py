@@ -184,9 +184,10 @@ def fetch(
 def _parsed(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
+        host = parsed.host  # decoded only now: an "xn--" that stands for nothing raises here
     except (httpx.InvalidURL, ValueError) as error:
         raise FetchError(Reason.BAD_ADDRESS, f"{url[:200]!r}: {error}") from None
-    if parsed.scheme not in _PORTS or not parsed.host or not 0 < (parsed.port or 80) <= 65535:
+    if parsed.scheme not in _PORTS or not host or not 0 < (parsed.port or 80) <= 65535:
         raise FetchError(Reason.BAD_ADDRESS, f"{url[:200]!r} is no http(s) address")
     if parsed.userinfo:
         raise FetchError(Reason.BAD_ADDRESS, "an address with a user name in it")
@@ -215,6 +216,8 @@ def _ask(
                 return _target(url, response)
             body, wire_bytes = _body(response, policy, deadline)
             return Page(response.status_code, response.headers, body, str(url), deadline.elapsed(), wire_bytes)
+    except UnicodeError as error:
+        raise FetchError(Reason.BAD_REDIRECT, f"{url.host} redirects to no host: {error}") from None
     except httpx.TimeoutException:
         raise FetchError(Reason.TIMEOUT, f"{url.host} did not answer in time") from None
     except httpx.ConnectError as error:

@@ -19,11 +19,12 @@ from dagster_project.jobs.polls import MARKET, MOOD
 _MOOD_MINUTES: Final = 5
 _UNENDED: Final = [
     dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+"""Not NOT_STARTED: a scheduler that died left such a run before it queued it. Asked for the same turn again, it queues
+that run; counted as under way, the run would stay so and no turn would ever come again."""
 
 
 def refresh_instruments_daily(exchanges: Sequence[str]) -> dg.ScheduleDefinition:

@@ -93,9 +93,9 @@ def instant(value: object) -> datetime | None:
     """An instant, or its ISO 8601 text, in UTC; None for anything else."""
     try:
         found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo is not None else None
+    except (ValueError, OverflowError):  # in UTC it may be before the year 1
         return None
-    return found.astimezone(UTC) if found.tzinfo is not None else None
 
 
 def number(value: object) -> float | None:

@@ -5,6 +5,7 @@ poller -> stage (in the poller's own transaction) -> staging -> judge -> deliver
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
     from psycopg import Connection
+
+_LONGEST_KEY: Final = 600
+"""Characters of a key: PostgreSQL's indexes take 2,704 bytes."""
 
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
@@ -56,12 +60,12 @@ def stage(connection: Connection[Any], subject: str, rows: Iterable[Staged], run
     definition = SUBJECTS[subject]
     found: dict[str, tuple[str, str, str]] = {}
     for row in rows:
-        key, payload = storable(row.key), storable(row.payload)
+        key, payload = _indexable(storable(row.key)), storable(row.payload)
         body = as_json(payload)
         unique, number = key, 2
         while unique in found and found[unique][0] != body:
             unique, number = f"{key}#{number}", number + 1
-        found[unique] = (body, as_json(row.origin), definition.series_of(unique, payload))
+        found[unique] = (body, as_json(row.origin), _indexable(definition.series_of(unique, payload)))
     if not found:
         return 0
     parameters = {
@@ -73,6 +77,14 @@ def stage(connection: Connection[Any], subject: str, rows: Iterable[Staged], run
         "series": [series for _, _, series in found.values()],
     }
     return connection.execute(query("staging_insert"), parameters).rowcount
+
+
+def _indexable(key: str) -> str:
+    """The key, or where it is too long for an index, its beginning and its digest."""
+    if len(key) <= _LONGEST_KEY:
+        return key
+    digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+    return f"{key[: _LONGEST_KEY // 2]}...sha256:{digest}"
 
 
 def as_json(value: Any) -> str:

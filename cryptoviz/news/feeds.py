@@ -23,7 +23,11 @@ class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def publishes(self, url: str) -> bool:
         """Whether an address is on the feed's own site. In a demo that is the simulated one: nothing leaves it."""
-        own, host = urlsplit(self.url), urlsplit(url)
+        own = urlsplit(self.url)
+        try:
+            host = urlsplit(url)
+        except ValueError:
+            return False
         if host.scheme not in ("http", "https") or host.hostname is None:
             return False
         if own.hostname == "127.0.0.1":

@@ -167,10 +167,10 @@ def newest(instants: Iterable[Any]) -> datetime | None:
     for value in instants:
         try:
             at = datetime.fromisoformat(value)
-        except (TypeError, ValueError):
+            if at.tzinfo is not None:
+                found.append(at.astimezone(UTC))
+        except (TypeError, ValueError, OverflowError):
             continue
-        if at.tzinfo is not None:
-            found.append(at.astimezone(UTC))
     return max(found, default=None)
 
 

@@ -223,7 +223,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return min(float(value), _LONGEST_PAUSE_S)
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     aware = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     return min(max((aware - now).total_seconds(), 0.0), _LONGEST_PAUSE_S)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NAME: Final = "coingecko"
 SUBJECT: Final = "market"
 _MOST_PER_PAGE: Final = 250
+_LONGEST_TOTAL: Final = 18
 _WITHOUT_KEY: Final = {Period.MINUTE: 30}
 _WITH_DEMO_KEY: Final = {Period.MINUTE: 30, Period.MONTH: 10_000}
 _WITH_PRO_KEY: Final = {Period.MINUTE: 500}
@@ -107,7 +108,7 @@ def _query(page: int, per_page: int) -> str:
 
 def _asked(total: str | None, page: int, per_page: int) -> int:
     """How many rows a page should have: the last one has what is left of `total`."""
-    if total is None or not total.isdecimal():
+    if total is None or not total.isdecimal() or len(total) > _LONGEST_TOTAL:
         return per_page
     return min(per_page, max(int(total) - (page - 1) * per_page, 1))
 

@@ -493,6 +493,7 @@ def test_in_a_demo_the_same_feeds_are_read_at_the_simulated_web() -> None:
         ("https://notdecrypt.co/1", False),
         ("https://decrypt.co.evil.example/1", False),
         ("javascript:alert(1)", False),
+        ("https://[decrypt.co", False),
         ("", False),
     ],
 )

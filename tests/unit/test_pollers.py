@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryptoviz.pollers import coingecko, coinmarketcap, fear_greed, wire
+from cryptoviz.pollers import base, coingecko, coinmarketcap, fear_greed, wire
 from cryptoviz.pollers.client import SourceError, retry_after
 from cryptoviz.pollers.fear_greed import FIRST_DAY, History, days_to_ask, still_absent
 from cryptoviz.quotas import Period, parse
@@ -81,6 +81,7 @@ def test_what_is_no_json_is_said_to_be_none(body: bytes) -> None:
         ("Sat, 21 Nov 2026 15:00:00 GMT", 0.0),
         ("99999999999", 31 * 86_400.0),
         ("soon", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
         ("-5", None),
         ("", None),
         (None, None),
@@ -156,6 +157,15 @@ def recorded_days(shared_data: Path) -> set[date]:
 def held(*missing: date) -> dict[date, int]:
     days = (TODAY - DAY * back for back in range((TODAY - FIRST_DAY).days + 1))
     return {day: 50 for day in days if day not in missing}
+
+
+@pytest.mark.parametrize("total", [None, "", "many", "9" * 5_000])
+def test_a_total_that_makes_no_sense_is_not_believed(total: str | None) -> None:
+    assert coingecko._asked(total, 2, 100) == 100
+
+
+def test_a_time_before_the_year_one_is_not_the_newest() -> None:
+    assert base.newest(["0001-01-01T00:00:00+05:00", "2026-11-21T15:30:00Z"]) == NOW
 
 
 def test_an_empty_table_asks_for_everything_and_a_full_one_for_the_newest() -> None:

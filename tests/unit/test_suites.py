@@ -400,7 +400,11 @@ def test_no_rows_at_all_never_pass(subject: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("subject", ["articles", "market", "mood"])
-@pytest.mark.parametrize("value", [None, "", "nonsense", 10**400, -1.5, True, [], {"a": [1]}, "\x00"], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [None, "", "nonsense", "0001-01-01T00:00:00+05:00", 10**400, -1.5, True, [], {"a": [1]}, "\x00"],
+    ids=repr,
+)
 def test_no_value_whatever_breaks_the_gate(subject: str, value: Any) -> None:
     sound = SOUND[subject][0]
     payloads = [{**sound, name: value} for name in sound]

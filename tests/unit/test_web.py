@@ -136,6 +136,7 @@ def test_a_long_chain_is_left(site: Site, policy: Policy) -> None:
     [
         ("file:///etc/passwd", Reason.BAD_ADDRESS),
         ("ftp://example.com/", Reason.BAD_ADDRESS),
+        ("http://xn--0/", Reason.BAD_REDIRECT),
         ("http://user:word@example.com/", Reason.BAD_ADDRESS),
         ("http://[::1/", Reason.PROTOCOL),
         ("http://127.0.0.1:1/", Reason.PRIVATE_ADDRESS),
@@ -205,7 +206,17 @@ def test_addresses_that_are_not_public(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "news", "//example.com/", "http://", "gopher://example.com", "http://h:0x/", "http://h:99999/"]
+    "url",
+    [
+        "",
+        "news",
+        "//example.com/",
+        "http://",
+        "gopher://example.com",
+        "http://h:0x/",
+        "http://h:99999/",
+        "http://xn--0/",
+    ],
 )
 def test_an_address_that_is_none(url: str, policy: Policy) -> None:
     assert refusal(url, policy).reason is Reason.BAD_ADDRESS
