@@ -10,7 +10,6 @@ feedparser always reads a small, well-formed document (docs/decisions/0009).
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import io
 import re
@@ -22,6 +21,7 @@ from typing import Any, Final
 
 from lxml import etree
 
+from cryptoviz.news.charset import decoded
 from cryptoviz.news.text import own_words, plain, plain_text, visible
 
 MAX_ELEMENTS: Final = 20_000
@@ -39,17 +39,8 @@ MAX_ID: Final = 500
 """Characters of a guid, which becomes a key in the database; a longer one is replaced by its digest."""
 
 _TEXT_TYPES: Final = re.compile(r"(text/[\w.+-]+|[\w.-]+/(?:[\w.-]+\+)?xml|application/octet-stream|)$")
-_CHARSETS: Final = re.compile(r"utf-?(8|16|32)|iso8859|cp125\d|ascii|gb|big5|euc|shift_jis|koi8")
-_BOMS: Final = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _DECLARATION: Final = re.compile(r"\A\s*<\?xml\b[^>]*?\?>")
 _DECLARED_CHARSET: Final = re.compile(rb"""\A\s*<\?xml\b[^>]*?encoding\s*=\s*["']([\w.:-]+)["']""")
-_HEADER_CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 _SKIPPED: Final = (("<?", "?>"), ("<!--", "-->"))
 _DOCTYPE: Final = re.compile(r"<!DOCTYPE[^>\[]*(\[|>)", re.IGNORECASE)
 _FEED: Final = re.compile(r"<(?:rss|feed|rdf:RDF)[\s>/]", re.IGNORECASE)
@@ -161,21 +152,10 @@ def without_tracking(url: str) -> str:
 
 
 def _decoded(body: bytes, content_type: str) -> tuple[str, str]:
-    """The document as text without its declaration, and what was wrong with its charset.
-
-    What the document says of itself comes before what its server says; what is neither is most often windows-1252.
-    """
-    said = [name for mark, name in _BOMS if body.startswith(mark)][:1]
-    for found in (_DECLARED_CHARSET.search(body[:1024]), _HEADER_CHARSET.search(content_type)):
-        said += [name if isinstance(name := found[1], str) else name.decode("ascii")] if found else []
-    for number, name in enumerate([*said, "utf-8"]):
-        try:
-            text = body.decode(name) if _CHARSETS.match(codecs.lookup(name).name.replace("_", "-")) else None
-        except (LookupError, UnicodeDecodeError):
-            text = None
-        if text is not None:
-            return _DECLARATION.sub("", text.lstrip("\ufeff")), f"not in the charset {said[0]}" if number else ""
-    return _DECLARATION.sub("", body.decode("cp1252", "replace")), f"not in the charset {[*said, 'utf-8'][0]}"
+    """The document as text without its declaration, and what was wrong with its charset."""
+    declared = _DECLARED_CHARSET.search(body[:1024])
+    text, repairs = decoded(body, declared[1].decode("ascii") if declared else "", content_type)
+    return _DECLARATION.sub("", text), repairs
 
 
 def _beginning(text: str) -> int:

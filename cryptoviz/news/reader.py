@@ -191,7 +191,8 @@ class Reader:
         if page.status != 200:
             return Text("", f"status_{page.status}")
         try:
-            content = own_words(article_text(page.body, page.url, MAX_CONTENT), entry.title)
+            found = article_text(page.body, page.headers.get("content-type", ""), page.url, MAX_CONTENT)
+            content = own_words(found, entry.title)
         except Exception:  # noqa: BLE001 - a page that breaks the extractor costs its own text only
             _log.exception("page_crashed", feed=feed.name, url=url)
             return Text("", "crashed")

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import Final
 
 from lxml import etree, html
 
+from cryptoviz.news.charset import decoded
+
 MAX_MARKUP: Final = 200_000
 """Characters of one piece of markup that are looked at; the longest real articles have a quarter of it."""
 
+MAX_ELEMENTS: Final = 20_000
+"""Elements of a page that is looked at; those of newspapers have a few thousand."""
+MAX_TAG: Final = 10_000
+"""Characters of one tag: libxml2 compares each attribute with all before it."""
+
+_META_CHARSET: Final = re.compile(rb"""<meta[^>]{1,200}?charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
+_TAG: Final = re.compile(
+    r"""<[a-z][^\s/>]*+(?>[\s/]++|[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z)|[^\s>]*+))?)*+""",
+    re.IGNORECASE | re.ASCII,
+)
+"""A tag by the rules of HTML 5: a value in quotes may contain anything."""
 _UNSEEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\u200b\u2060\ufeff\ud800-\udfff\ufffe\uffff]")
 _BLOCK: Final = re.compile(
     r"<(?=/?(?:p|br|div|li|ul|ol|h[1-6]|tr|td|th|table|blockquote|figure|figcaption|section|article|hr|pre)\b)",
@@ -29,6 +43,8 @@ def visible(text: str) -> str:
 def plain(markup: str) -> str:
     """The text of a piece of HTML, or of no HTML at all, on one line."""
     text = visible(markup[:MAX_MARKUP])
+    if len(text) > MAX_TAG:
+        text = without_giants(text)
     if "<" in text or "&" in text:
         root = html.fragment_fromstring(_BLOCK.sub(" <", text), create_parent="div", parser=_parser())
         etree.strip_elements(root, etree.Comment, etree.ProcessingInstruction, *_SILENT, with_tail=False)
@@ -40,14 +56,25 @@ def _parser() -> html.HTMLParser:
     return html.HTMLParser(encoding="utf-8", no_network=True, huge_tree=False)
 
 
-def article_text(page: bytes, url: str, longest: int) -> str:
-    """The article in a page, at most `longest` characters; empty where none is found."""
-    import trafilatura  # noqa: PLC0415 - takes a second to import: only who reads a page pays
+def article_text(page: bytes, content_type: str, url: str, longest: int) -> str:
+    """The article in a page, at most `longest` characters; empty where none is found.
 
-    found = trafilatura.extract(
-        page, url=url, include_comments=False, include_tables=False, deduplicate=False, favor_precision=True
-    )
+    The extractor never sees bytes: it would decompress them if they look compressed, however large they become.
+    """
+    from trafilatura import extract, load_html  # noqa: PLC0415 - takes a second to import: only who reads a page pays
+
+    declared = _META_CHARSET.search(page[:2048])
+    text, _ = decoded(page, declared[1].decode("ascii") if declared else "", content_type)
+    tree = load_html(without_giants(visible(text)))
+    if tree is None or sum(1 for _ in islice(tree.iter(), MAX_ELEMENTS + 1)) > MAX_ELEMENTS:
+        return ""
+    found = extract(tree, url=url, include_comments=False, include_tables=False, favor_precision=True)
     return plain_text(found or "", longest)
+
+
+def without_giants(markup: str, longest: int = MAX_TAG) -> str:
+    """Markup without the tags that are longer than any honest one."""
+    return _TAG.sub(lambda tag: tag[0] if len(tag[0]) <= longest else "", markup)
 
 
 def own_words(text: str, title: str) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import time
 import tracemalloc
 from datetime import UTC, datetime
@@ -12,9 +13,10 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from lxml import etree, html
 
 from cryptoviz.news.parse import FeedError, FeedProblem, parse, without_tracking
-from cryptoviz.news.text import article_text, plain, plain_text
+from cryptoviz.news.text import article_text, plain, plain_text, without_giants
 
 
 def feed(*items: str, head: str = "", root: str = '<rss version="2.0">') -> bytes:
@@ -283,6 +285,7 @@ N = 300_000
         feed("<description>" + "&lt;b " * (N // 6) + "</description>"),
         feed("<description><![CDATA[" + "<b>" * (N // 3) + "]]></description>"),
         feed("<description>" + "The post " * (N // 9) + "</description>"),
+        feed(*["<description>&lt;p " + " ".join(f"a{n}=" for n in range(N // 9)) + "&gt;x</description>"] * 10),
         feed("<a>" * (N // 3)),
         feed("<title>t</title><pubDate>" + "9" * N + "</pubDate>"),
         b"<?" * (N // 2) + feed(ITEM),
@@ -347,14 +350,83 @@ PARAGRAPHS = "".join(
 )
 
 
+def page_text(page: bytes, content_type: str = "text/html", longest: int = 10_000) -> str:
+    return article_text(page, content_type, "https://a.com/x", longest)
+
+
 def test_the_text_of_a_page_is_found() -> None:
-    found = article_text(PAGE.format(PARAGRAPHS).encode(), "https://a.com/x", 10_000)
+    found = page_text(PAGE.format(PARAGRAPHS).encode())
     assert "Paragraph 0 of the story" in found
     assert "Paragraph 5 of the story" in found
     assert "newsletter" not in found
-    assert len(article_text(PAGE.format(PARAGRAPHS).encode(), "https://a.com/x", 100)) <= 100
+    assert len(page_text(PAGE.format(PARAGRAPHS).encode(), longest=100)) <= 100
 
 
-@pytest.mark.parametrize("page", [b"", b"\x00\xff", b"{}", b"<html></html>", b"<" * 10_000])
+@pytest.mark.parametrize(
+    ("head", "content_type", "charset"),
+    [
+        ("", "text/html", "utf-8"),
+        ("", "text/html; charset=windows-1252", "cp1252"),
+        ('<meta charset="iso-8859-1">', "text/html", "latin-1"),
+        ("", "text/html", "utf-16"),
+    ],
+)
+def test_the_charset_of_a_page_is_found(head: str, content_type: str, charset: str) -> None:
+    page = PAGE.replace("<head>", f"<head>{head}").format(PARAGRAPHS.replace("bitcoin", "Café"))
+    assert "about Café and" in page_text(page.encode(charset), content_type)
+
+
+@pytest.mark.parametrize("page", [b"", b"\x00\xff", b"{}", b"<html></html>", gzip.compress(PAGE.encode())])
 def test_a_page_without_an_article_has_no_text(page: bytes) -> None:
-    assert article_text(page, "https://a.com/x", 1000) == ""
+    assert page_text(page) == ""
+
+
+M = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "<p " + " ".join(f"a{number}=1" for number in range(M // 10)) + ">x</p>",
+        "<p a=x' " + " ".join(f"a{number}='>'" for number in range(M // 12)) + ">x</p>",
+        "<p>" * (M // 3),
+        "x<br>" * (M // 5),
+        "<h1>x</h1>" * (M // 10),
+        "<" * M,
+        '<a "' * (M // 4),
+        "<p>" + "word " * (M // 5) + "</p>",
+    ],
+    ids=["attributes", "quoted attributes", "paragraphs", "breaks", "headings", "brackets", "quotes", "words"],
+)
+def test_no_page_costs_much(inner: str) -> None:
+    began = time.process_time()
+    page_text(f"<html><body>{inner}{PARAGRAPHS}".encode()[:M])
+    assert time.process_time() - began < 5
+
+
+SOUP = st.lists(st.sampled_from([*"ab='\"<>/ \n", "a='>'", 'b=">"', "=='"]), max_size=8).map("".join)
+
+
+@given(SOUP, SOUP, st.sampled_from(["{soup}a{n}=", "{soup} a{n} ", "a{n}='{soup}' ", "a{n}={soup} "]))
+@example("=='>b", "a'", "{soup} a{n} ")
+@example("a=x' ", "'>'", "a{n}={soup} ")
+def test_no_soup_of_quotes_hides_a_giant_tag(before: str, soup: str, attribute: str) -> None:
+    """libxml2 compares each attribute of a tag with all before it."""
+    many = "".join(attribute.format(n=number, soup=soup) for number in range(100))
+    tree = html.document_fromstring("<html><body>" + without_giants(f"<p {before}{many}>x</p>", 150) + "<i>y</i>")
+    assert max(len(element.attrib) for element in tree.iter(etree.Element)) <= 75
+
+
+def test_ordinary_tags_are_left_alone() -> None:
+    markup = """<p class="a > b" title='x'>1 < 2 <img src=a.png alt="it's"/> don't</p>"""
+    assert without_giants(markup) == markup
+
+
+def test_a_page_that_is_a_compressed_bomb_is_not_unpacked() -> None:
+    bomb = gzip.compress(bytes(100 * M))
+    tracemalloc.start()
+    try:
+        assert page_text(bomb) == ""
+        assert tracemalloc.get_traced_memory()[1] < 10 * M
+    finally:
+        tracemalloc.stop()
