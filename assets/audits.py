@@ -20,6 +20,7 @@ GATE: Final = "gate"
 _RETRIES: Final = 2
 _WAIT_S: Final = 20
 _UNTOUCHED: Final = "Nothing was published and nothing held back: what was fetched waits in `staging` for the next run."
+_WAITS: Final = "What passed waits in `staging`, and the next run sends what the broker has not acknowledged."
 
 
 def gate_check(asset: dg.AssetKey) -> dg.AssetCheckSpec:
@@ -68,9 +69,11 @@ def reviewed(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Itera
     except SuiteError as error:
         raise dg.Failure(f"The suite is broken: {error}. {_UNTOUCHED}", allow_retries=False) from error
     except (GateError, DeliveryError) as error:
-        what = "The gate itself failed" if isinstance(error, GateError) else "The broker did not take what passed"
+        gate = isinstance(error, GateError)
+        what = "The gate itself failed" if gate else "The broker did not take what passed"
         if context.retry_number >= _RETRIES:
-            raise dg.Failure(f"{what}, not the data: {error}. {_UNTOUCHED}", allow_retries=False) from error
+            what_now = _UNTOUCHED if gate else _WAITS
+            raise dg.Failure(f"{what}, not the data: {error}. {what_now}", allow_retries=False) from error
         context.log.warning("%s, not the data: %s. Next attempt in %d s.", what, error, _WAIT_S)
         raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=_WAIT_S) from error
 

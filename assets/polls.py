@@ -17,6 +17,7 @@ import dagster as dg
 from assets.audits import gate_check, judged, reviewed
 from assets.streams import NEWS_OWNERS, code
 from cryptoviz.settings import Settings, settings
+from cryptoviz.storage.queries import query
 from dagster_project.jobs.polls import ARTICLES, MARKET, MOOD
 from dagster_project.resources import Broker, Database
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 ANSWERED: Final = "sources_answer"
 """The check that every source of a poll answered."""
+
+_STILL_S: Final = {"market": 1800.0, "mood": 2.5 * 86_400}
+"""Seconds without anything newer after which a source that answers counts as standing still."""
 
 SCHEDULE: Final = "dagster/schedule_name"
 """The tag of a run that a schedule started."""
@@ -178,29 +182,53 @@ def _articles(connection: "Connection[Any]", configured: Settings, run: str, _du
 def _market(connection: "Connection[Any]", configured: Settings, run: str, due_only: bool) -> Sequence[Source]:
     from cryptoviz.pollers import coingecko, coinmarketcap  # noqa: PLC0415 - as above
 
-    polls = [partial(poll, connection, configured, due_only=due_only) for poll in (coingecko.poll, coinmarketcap.poll)]
+    polls = {
+        name: partial(module.poll, connection, configured, due_only=due_only)
+        for name, module in (("coingecko", coingecko), ("coinmarketcap", coinmarketcap))
+    }
     return _polled(connection, run, "market", polls)
 
 
 def _mood(connection: "Connection[Any]", configured: Settings, run: str, due_only: bool) -> Sequence[Source]:
     from cryptoviz.pollers import fear_greed  # noqa: PLC0415 - as above
 
-    return _polled(connection, run, "mood", [partial(fear_greed.poll, connection, configured, due_only=due_only)])
+    polls = {"fear_greed": partial(fear_greed.poll, connection, configured, due_only=due_only)}
+    return _polled(connection, run, "mood", polls)
 
 
 def _polled(
-    connection: "Connection[Any]", run: str, subject: str, polls: Sequence[Callable[[], "Poll"]]
+    connection: "Connection[Any]", run: str, subject: str, polls: Mapping[str, Callable[[], "Poll"]]
 ) -> Sequence[Source]:
+    from psycopg import Error as DatabaseError  # noqa: PLC0415 - as above
+
     from cryptoviz.gate.staging import stage  # noqa: PLC0415 - as above
 
     sources = []
-    for ask in polls:
-        poll = ask()
-        with connection.transaction():
-            new = stage(connection, subject, poll.rows, run)
-            poll.remember(connection)
-        sources.append(Source(poll.outcome.source, poll.outcome.trouble, {**poll.outcome.facts(), "new": new}))
+    for name, ask in polls.items():
+        try:
+            poll = ask()
+            with connection.transaction():
+                new = stage(connection, subject, poll.rows, run)
+                poll.remember(connection)
+        except DatabaseError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the border between the sources: one that breaks us costs itself only
+            sources.append(Source(name, f"crashed: {error!r}"[:500], {"status": "crashed"}))
+            continue
+        trouble = poll.outcome.trouble or lasting(connection, name, subject)
+        sources.append(Source(name, trouble, {**poll.outcome.facts(), "new": new}))
     return sources
+
+
+def lasting(connection: "Connection[Any]", source: str, subject: str) -> str | None:
+    """What has been wrong since before this poll: a source failed and has not answered since, or it stands still."""
+    found = connection.execute(query("source_trouble"), {"source": source, "subject": subject}).fetchone()
+    failure, age = found if found is not None else (None, None)
+    if failure is not None:
+        return f"not asked now; the last time it failed: {failure}"
+    if age is not None and age > _STILL_S[subject]:
+        return f"stands still: the newest that is stored of it is {age / 60:.0f} minutes old"
+    return None
 
 
 SUBJECTS: Final = (

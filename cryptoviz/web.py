@@ -168,9 +168,12 @@ def fetch(
     home = _host_port(current), current.scheme
     while True:
         if str(current) in visited:
-            raise FetchError(Reason.REDIRECT_LOOP, f"{current} leads back to itself")
+            raise FetchError(Reason.REDIRECT_LOOP, f"{_without_query(current)} leads back to itself")
         if len(visited) > policy.max_redirects:
-            raise FetchError(Reason.TOO_MANY_REDIRECTS, f"{url} redirects more than {policy.max_redirects} times")
+            raise FetchError(
+                Reason.TOO_MANY_REDIRECTS,
+                f"{_without_query(_parsed(url))} redirects more than {policy.max_redirects} times",
+            )
         visited.add(str(current))
         if permit is not None:
             permit(str(current))
@@ -192,6 +195,11 @@ def _parsed(url: str) -> httpx.URL:
     if parsed.userinfo:
         raise FetchError(Reason.BAD_ADDRESS, "an address with a user name in it")
     return parsed.copy_with(fragment=None)
+
+
+def _without_query(url: httpx.URL) -> str:
+    """For people: a query may hold a key."""
+    return str(url.copy_with(query=None))
 
 
 def _host_port(url: httpx.URL) -> str:

@@ -54,25 +54,6 @@ purge_dagster_history_nightly = dg.ScheduleDefinition(
     description="Delete what is old from Dagster's own database, at a quiet time.",
 )
 
-check_tables_every_five_minutes = dg.ScheduleDefinition(
-    name="check_tables_every_five_minutes",
-    job=CHECK_TABLES,
-    cron_schedule="*/5 * * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Judge the recent rows of every table that streams fill, all in one run.",
-)
-
-
-build_reports_hourly = dg.ScheduleDefinition(
-    name="build_reports_hourly",
-    job=BUILD_REPORTS,
-    cron_schedule="7 * * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Build the reports, whatever happened or did not.",
-)
-
 
 def polled(at: datetime) -> list[dg.AssetKey]:
     """What the minutely poll asks for at this minute: the market always, the mood every five minutes."""
@@ -82,7 +63,7 @@ def polled(at: datetime) -> list[dg.AssetKey]:
 def turn(instance: dg.DagsterInstance, job: str, request: dg.RunRequest) -> dg.RunRequest | dg.SkipReason:
     """The request, unless a run of the job is under way: what a slow source delays is not stacked up."""
     if instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_UNENDED), limit=1):
-        return dg.SkipReason("the poll before is still under way")
+        return dg.SkipReason("the run before is still under way")
     return request
 
 
@@ -109,6 +90,30 @@ def poll_market_minutely(context: dg.ScheduleEvaluationContext) -> dg.RunRequest
 def poll_articles_every_five_minutes(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """One run at a time."""
     return turn(context.instance, POLL_ARTICLES.name, dg.RunRequest())
+
+
+@dg.schedule(
+    job=CHECK_TABLES,
+    cron_schedule="*/5 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Judge the recent rows of every table that streams fill, all in one run.",
+)
+def check_tables_every_five_minutes(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One run at a time."""
+    return turn(context.instance, CHECK_TABLES.name, dg.RunRequest())
+
+
+@dg.schedule(
+    job=BUILD_REPORTS,
+    cron_schedule="7 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Build the reports, whatever happened or did not.",
+)
+def build_reports_hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One run at a time."""
+    return turn(context.instance, BUILD_REPORTS.name, dg.RunRequest())
 
 
 def schedules(exchanges: Sequence[str]) -> list[dg.ScheduleDefinition]:

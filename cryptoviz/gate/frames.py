@@ -157,10 +157,17 @@ def _market(rows: Sequence[Row], known: Known) -> list[Columns]:
         place = (number(row.payload.get("rank")) or math.inf, position)
         best[_answer(row)] = min(place, best.get(_answer(row), place))
     coins = [_coin(row, known, prices) for row in rows]
-    moves = [coin["price_ratio"] for coin in coins if coin["price_ratio"] is not None]
-    of_all = {"market_move": median(moves) if len(moves) >= _ENOUGH_MOVES else None}
+    moves: dict[str, list[float]] = {}
+    for row, coin in zip(rows, coins, strict=True):
+        if coin["price_ratio"] is not None:
+            moves.setdefault(str(row.payload.get("source")), []).append(coin["price_ratio"])
+    move = {source: median(found) for source, found in moves.items() if len(found) >= _ENOUGH_MOVES}
     return [
-        {**coin, **of_all, "namesakes": int(best[_answer(row)][1] != position)}
+        {
+            **coin,
+            "market_move": move.get(str(row.payload.get("source"))),
+            "namesakes": int(best[_answer(row)][1] != position),
+        }
         for position, (row, coin) in enumerate(zip(rows, coins, strict=True))
     ]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -139,7 +139,7 @@ def audit(connection: Connection[Any], subject: str, rows: Sequence[Row], run: s
         asset,
         suite.name,
         passed=not any(result.counts for result in results),
-        blocked=any(result.blocks for result in results),
+        blocked=any(result.blocks for result in results) and len(faults) == len(rows),
         counts=Counts(len(rows), len(rows) - len(faults), len(faults)),
         results=results,
         newest=_newest(row for position, row in enumerate(rows) if position not in faults),
@@ -252,16 +252,25 @@ def _not_a_record(topic: str, payload: Mapping[str, Any]) -> str | None:
 def _faults(
     judged: Sequence[engine.Judged], rows: Sequence[Row], columns: Sequence[frames.Columns]
 ) -> dict[int, Fault]:
-    """Every row that must not be published: those at fault themselves, or all where something is wrong with all."""
+    """Every row that must not be published: those at fault themselves, or all where something is wrong with all.
+
+    What is wrong with everything that one source sent holds back that source's rows only.
+    """
     failed = [one for one in judged if not one.outcome.success and one.expectation.severity is Severity.CRITICAL]
     by_row: dict[int, list[Expectation]] = {}
     for one in failed:
         if one.expectation.scope is Scope.ROW:
-            for position in one.outcome.rows:
-                by_row.setdefault(position, []).append(one.expectation)
-    blocking = [one.expectation for one in failed if one.expectation.scope is Scope.BATCH]
-    at_fault = range(len(rows)) if blocking else sorted(by_row)
-    return {position: _fault([*by_row.get(position, ()), *blocking], columns[position]) for position in at_fault}
+            at_fault: Iterable[int] = one.outcome.rows
+        else:
+            sources = {_source(rows[position]) for position in one.outcome.rows}
+            at_fault = [position for position, row in enumerate(rows) if not sources or _source(row) in sources]
+        for position in at_fault:
+            by_row.setdefault(position, []).append(one.expectation)
+    return {position: _fault(by_row[position], columns[position]) for position in sorted(by_row)}
+
+
+def _source(row: Row) -> str:
+    return str(row.payload.get("source", row.payload.get("exchange", "")))
 
 
 def _fault(failed: Sequence[Expectation], columns: frames.Columns) -> Fault:
@@ -323,6 +332,7 @@ def _write(connection: Connection[Any], report: Report, document: Mapping[str, A
 def _standing(connection: Connection[Any], subject: str, run: str, asset: str) -> Report:
     """What the last audit of the asset found; one that fails where there was none."""
     suite = suites.read(subject)
+    engine.check(suite)
     known = {one.name: one for one in suite.expectations}
     results = [
         Result(

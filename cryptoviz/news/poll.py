@@ -186,7 +186,8 @@ def _article(feed: Feed, entry: Entry, text: Text, model: SentimentModel) -> _Ar
 def _remember(connection: Connection[Any], articles: Sequence[_Article], at: datetime) -> list[Staged]:
     """Number the revisions and keep them; what another poll has kept meanwhile is not new any more."""
     connection.execute(query("news_lock"))
-    known = _known(connection, [(article.feed.website, article.entry.article_id) for article in articles])
+    asked = [(article.feed.website, article.entry.article_id) for article in articles]
+    known, first_published = _known(connection, asked), _first_published(connection, asked)
     rows, kept = [], []
     for article in articles:
         website, entry = article.feed.website, article.entry
@@ -195,7 +196,9 @@ def _remember(connection: Connection[Any], articles: Sequence[_Article], at: dat
             continue
         revision = revisions[entry.digest] = max(revisions.values(), default=0) + 1
         published_at = entry.published_at or at
-        times = {"received_at": _wire(at), "scraped_at": _wire(at), "published_at": _wire(published_at)}
+        # An article is one row of article_data, whatever date its publisher gives it later.
+        first = first_published.setdefault((website, entry.article_id), published_at)
+        times = {"received_at": _wire(at), "scraped_at": _wire(at), "published_at": _wire(first)}
         payload = {**times, **article.payload, "revision": revision}
         rows.append(Staged(f"{website}|{entry.article_id}|{revision}", payload, article.origin))
         kept.append((website, entry.article_id, revision, entry.digest, published_at, entry.title))
@@ -203,6 +206,12 @@ def _remember(connection: Connection[Any], articles: Sequence[_Article], at: dat
     columns = {name: [row[number] for row in kept] for number, name in enumerate(names)}
     connection.execute(query("article_revisions_insert"), {"at": at, **columns})
     return rows
+
+
+def _first_published(connection: Connection[Any], asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
+    parameters = {"website": [website for website, _ in asked], "article_id": [article for _, article in asked]}
+    found = connection.execute(query("article_first_published"), parameters)
+    return {(website, article_id): published_at for website, article_id, published_at in found}
 
 
 def _wire(instant: datetime) -> str:

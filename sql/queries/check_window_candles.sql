@@ -1,4 +1,4 @@
--- The newest candles of each series, those of the last two days.
+-- The newest candles of each series that were made from trades, those of the last two days.
 -- Parameters: exchanges, pairs (arrays of one length), most (of a pair).
 SELECT newest.*
 FROM unnest(%(exchanges)s::text[], %(pairs)s::text[]) AS series (exchange, pair)
@@ -11,6 +11,7 @@ CROSS JOIN LATERAL (
         AND symbol = series.pair
         AND candles.timeframe = timeframes.timeframe
         AND window_start > now() - interval '2 days'
+        AND source = 'stream'
     ORDER BY window_start DESC
     LIMIT %(most)s / 5
 ) AS newest

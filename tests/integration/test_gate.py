@@ -126,6 +126,21 @@ def test_a_failure_about_the_whole_batch_holds_everything_back(writer: psycopg.C
     assert deliver(writer, MemoryProducer(), "market") == 0
 
 
+def test_what_is_wrong_with_all_that_one_source_sent_holds_back_that_source_only(
+    writer: psycopg.Connection[Any],
+) -> None:
+    other = coin("ETH", 2, source="coinmarketcap")
+    stage(writer, "market", [*SOUND, Staged("other", other.payload, {"answered": 1, "asked": 100})], "run-1")
+    report = judge(writer, "market", "run-1", ASSET)
+    assert not report.passed
+    assert not report.blocked
+    assert [result.name for result in report.results if result.blocks] == ["enough_rows"]
+    assert writer.execute("select payload ->> 'source', expectation from quarantine").fetchall() == [
+        ("coinmarketcap", "enough_rows")
+    ]
+    assert deliver(writer, MemoryProducer(), "market") == len(SOUND)
+
+
 def test_a_row_that_is_no_record_is_held_back_in_the_records_own_words(writer: psycopg.Connection[Any]) -> None:
     stage(writer, "market", [*SOUND, coin("XRP", 0)], "run-1")
     report = judge(writer, "market", "run-1", ASSET)

@@ -134,7 +134,7 @@ def test_a_changed_article_is_a_further_revision(settings: Settings, site: Site)
     site.routes["/a"] = rss(item("1", "Other words", date="Sat, 03 Oct 2026 11:00:00 GMT"), item("2"))
     second = run(settings, site, "/a", now=NOW + MINUTE)
     assert (second.outcomes[0].new, second.outcomes[0].revised, keys(second)) == (0, 1, ["example.com|1|2"])
-    assert second.rows[0].payload["published_at"] == "2026-10-03T11:00:00Z"
+    assert second.rows[0].payload["published_at"] == "2026-10-03T10:00:00Z", "the date of the first revision"
     assert select(settings, "select article_id, revision, title from article_revisions order by 1, 2") == [
         ("1", 1, "First words"),
         ("1", 2, "Other words"),
@@ -157,6 +157,18 @@ def test_one_guid_twice_in_a_feed_is_numbered_from_the_oldest(settings: Settings
         ("example.com|1|1", "older"),
         ("example.com|1|2", "newer"),
     ]
+
+
+def test_an_article_keeps_the_date_of_its_first_revision_and_each_revision_its_own(
+    settings: Settings, site: Site
+) -> None:
+    site.routes["/a"] = rss(item("1", date="Fri, 02 Oct 2026 10:00:00 GMT"))
+    run(settings, site, "/a")
+    site.routes["/a"] = rss(item("1", date="Sat, 03 Oct 2026 08:00:00 GMT"))
+    (row,) = run(settings, site, "/a").rows
+    assert (row.payload["revision"], row.payload["published_at"]) == (2, "2026-10-02T10:00:00Z")
+    statement = "select published_at at time zone 'UTC' from article_revisions order by revision"
+    assert [str(when) for (when,) in select(settings, statement)] == ["2026-10-02 10:00:00", "2026-10-03 08:00:00"]
 
 
 def test_two_feeds_of_one_site_bring_an_article_once(settings: Settings, site: Site) -> None:

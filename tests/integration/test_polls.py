@@ -16,7 +16,7 @@ import pytest
 
 import assets.polls
 from assets.audits import GATE
-from assets.polls import ANSWERED, poll_assets
+from assets.polls import ANSWERED, lasting, poll_assets
 from cryptoviz.bus import Bus, Producer, create_topics, tail
 from cryptoviz.codec import decode
 from cryptoviz.gate.gate import deliver, judge
@@ -184,6 +184,34 @@ def test_a_source_in_trouble_is_named_with_its_reason_and_the_others_are_unaffec
     answers = {record.data["source"]: record.data for record in check(result, ANSWERED).metadata["answers"].records}
     assert {answers[site]["reason"] for site in hostile} == {"too_large", "entity_declarations", "private_address"}
     assert {article.source for article in sent("rawarticle")} == set(SITES) - set(hostile)
+
+
+def test_trouble_lasts_until_the_source_answers_again(settings: Settings, web: WebSimulator) -> None:
+    web.order("coinmarketcap", Kind.HTML, count=3)
+    assert "coinmarketcap" in str(check(poll(MARKET), ANSWERED).description)
+    with connect(Role.WRITER, settings, autocommit=True) as connection:
+        assert "the last time it failed" in str(lasting(connection, "coinmarketcap", "market"))
+        assert lasting(connection, "coingecko", "market") is None
+        connection.execute(
+            "INSERT INTO market_data (timestamp, source, symbol, name, price_usd) "
+            "VALUES (now() - interval '2 hours', 'coingecko', 'BTC', 'Bitcoin', 1)"
+        )
+        assert "stands still: the newest that is stored of it is 120 minutes old" in str(
+            lasting(connection, "coingecko", "market")
+        )
+
+
+def test_a_source_that_breaks_our_code_costs_itself_only(
+    settings: Settings, sent: Callable[[str], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_arguments: Any, **_options: Any) -> None:
+        raise RecursionError("nested too deep")
+
+    monkeypatch.setattr("cryptoviz.pollers.coingecko.poll", crash)
+    result = poll(MARKET)
+    assert result.success
+    assert "coingecko: crashed: RecursionError('nested too deep')" in str(check(result, ANSWERED).description)
+    assert {snapshot.source for snapshot in sent("rawmarket")} == {"coinmarketcap"}
 
 
 def test_when_no_source_answers_the_run_fails_and_says_why_of_each(settings: Settings, web: WebSimulator) -> None:
