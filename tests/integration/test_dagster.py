@@ -141,11 +141,12 @@ def instruments(settings: Settings) -> dict[str, int]:
 def test_the_processes_serve_the_graph_and_fill_the_instruments(
     settings: Settings, graphql: Callable[..., Any]
 ) -> None:
-    expected = {key.to_user_string() for key in build(settings).resolve_asset_graph().get_all_asset_keys()}
+    graph = build(settings).resolve_asset_graph()
+    expected = {key.to_user_string() for key in graph.get_all_asset_keys()}
     nodes = graphql(GRAPH)["assetNodes"]
     assert {"/".join(node["assetKey"]["path"]) for node in nodes} == expected
-    written = {node["assetKey"]["path"][0] for node in nodes if node["isMaterializable"]}
-    assert written == {"instruments", "candles_daily_rebuild"}
+    written = {"/".join(node["assetKey"]["path"]) for node in nodes if node["isMaterializable"]}
+    assert written == {key.to_user_string() for key in graph.materializable_asset_keys}
 
     filled = wait_for(lambda: len(instruments(settings)) == 2 and instruments(settings), "instruments by the sensor")
     assert all(count >= len(settings.pairs(exchange)) for exchange, count in filled.items())
