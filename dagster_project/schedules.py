@@ -1,6 +1,6 @@
 """What starts by the clock, always in UTC."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -67,62 +67,54 @@ def turn(instance: dg.DagsterInstance, job: str, request: dg.RunRequest) -> dg.R
     return request
 
 
-@dg.schedule(
-    job=POLL_MARKET,
-    cron_schedule="* * * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Poll the market each minute and the mood every five; a minute is left out while a poll is under way.",
+def _taking_turns(
+    name: str,
+    job: str,
+    cron: str,
+    description: str,
+    wanted: Callable[[datetime], dg.RunRequest] = lambda _at: dg.RunRequest(),
+) -> dg.ScheduleDefinition:
+    """A schedule with one run at a time; `wanted` is the request of a turn."""
+
+    @dg.schedule(
+        name=name,
+        job_name=job,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"{description} A turn is left out while the run before is under way.",
+    )
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        return turn(context.instance, job, wanted(context.scheduled_execution_time))
+
+    return schedule
+
+
+TURNS: Final = (
+    _taking_turns(
+        "poll_market_minutely",
+        POLL_MARKET.name,
+        "* * * * *",
+        "Poll the market each minute and the mood every five.",
+        lambda at: dg.RunRequest(asset_selection=polled(at)),
+    ),
+    _taking_turns("poll_articles_every_five_minutes", POLL_ARTICLES.name, "*/5 * * * *", "Poll every news feed."),
+    _taking_turns(
+        "check_tables_every_five_minutes",
+        CHECK_TABLES.name,
+        "*/5 * * * *",
+        "Judge the recent rows of every table that streams fill, all in one run.",
+    ),
+    _taking_turns(
+        "build_reports_hourly", BUILD_REPORTS.name, "7 * * * *", "Build the reports, whatever happened or did not."
+    ),
 )
-def poll_market_minutely(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run at a time."""
-    wanted = dg.RunRequest(asset_selection=polled(context.scheduled_execution_time))
-    return turn(context.instance, POLL_MARKET.name, wanted)
-
-
-@dg.schedule(
-    job=POLL_ARTICLES,
-    cron_schedule="*/5 * * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Poll every news feed; a turn is left out while a poll is under way.",
-)
-def poll_articles_every_five_minutes(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run at a time."""
-    return turn(context.instance, POLL_ARTICLES.name, dg.RunRequest())
-
-
-@dg.schedule(
-    job=CHECK_TABLES,
-    cron_schedule="*/5 * * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Judge the recent rows of every table that streams fill, all in one run.",
-)
-def check_tables_every_five_minutes(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run at a time."""
-    return turn(context.instance, CHECK_TABLES.name, dg.RunRequest())
-
-
-@dg.schedule(
-    job=BUILD_REPORTS,
-    cron_schedule="7 * * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Build the reports, whatever happened or did not.",
-)
-def build_reports_hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run at a time."""
-    return turn(context.instance, BUILD_REPORTS.name, dg.RunRequest())
 
 
 def schedules(exchanges: Sequence[str]) -> list[dg.ScheduleDefinition]:
     """Every schedule, for the configured exchanges."""
     return [
         refresh_instruments_daily(exchanges),
-        poll_market_minutely,
-        poll_articles_every_five_minutes,
-        check_tables_every_five_minutes,
-        build_reports_hourly,
+        *TURNS,
         purge_dagster_history_nightly,
     ]
