@@ -63,9 +63,24 @@ def disturb(platform: Platform) -> None:
 
 
 def calm(platform: Platform) -> None:
-    """End all faults."""
+    """End all faults, and wait until each pair has had a trade since: a skipped trade shows by the next one only."""
     for exchange in EXCHANGES:
         platform.control(f"fault?exchange={exchange}", method="DELETE")
+    before = _last_ids(platform)
+    platform.wait(
+        "each pair is traded once more",
+        lambda: all(last > before[pair] for pair, last in _last_ids(platform).items()),
+        60,
+    )
+
+
+def _last_ids(platform: Platform) -> dict[tuple[str, str], int]:
+    counters = platform.control("counters")
+    return {
+        (exchange, pair): counted["last_id"] or 0
+        for exchange in EXCHANGES
+        for pair, counted in counters[exchange].items()
+    }
 
 
 def tickers_sent(platform: Platform) -> dict[str, int]:
