@@ -114,6 +114,12 @@ def _others(exchanges: Iterable[str]) -> dict[str, _Node]:
             "the collectors", collectors, "history", "detected_at", MARKET_OWNERS, "List them: `cryptoviz gaps list`."
         ),
         "collector_position": _Node("the collectors", collectors, "history", "received_at", MARKET_OWNERS),
+        "indicator_changes": _Node(
+            "the database, whenever somebody writes closed candles", [CANDLES], "history", "number", MARKET_OWNERS
+        ),
+        "indicator_states": _Node(
+            "whoever computes indicators", ["indicators"], "history", "window_start", MARKET_OWNERS
+        ),
         "candle_checkpoint": _Node("the function `refresh_candles`", [TRADES], "tables", "minute", MARKET_OWNERS),
         "sink_fence": _Node("the Spark job `ingestion`", [INGESTION], "supervision", "updated_at"),
         "stream_control": _Node("the jobs and commands that start and stop streams", [], "supervision", "updated_at"),

@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets.candles import candles_daily_rebuild
 from assets.gates import table_checks
+from assets.indicators import indicators
 from assets.instruments import instruments_asset
 from assets.polls import poll_assets
 from assets.reports import reports_asset
@@ -17,12 +18,7 @@ from cryptoviz.settings import Settings, settings
 from dagster_project.jobs import JOBS
 from dagster_project.resources import RESOURCES
 from dagster_project.schedules import schedules
-from sensors.automation import AUTOMATION
-from sensors.failures import run_failures
-from sensors.instruments import instruments_missing
-from sensors.reports import reports_outdated
-from sensors.streams import stream_supervisor
-from sensors.tables import observe_tables
+from sensors import sensors
 
 
 def build(settings: Settings) -> dg.Definitions:
@@ -35,19 +31,13 @@ def build(settings: Settings) -> dg.Definitions:
             instruments_asset(exchanges),
             *poll_assets(),
             candles_daily_rebuild(settings, datetime.now(UTC).date()),
+            indicators,
             reports_asset(settings),
         ],
         asset_checks=[table_checks(settings)],
         jobs=JOBS,
         schedules=schedules(exchanges),
-        sensors=[
-            instruments_missing(exchanges),
-            observe_tables,
-            AUTOMATION,
-            stream_supervisor(settings),
-            run_failures(settings),
-            reports_outdated,
-        ],
+        sensors=sensors(settings),
         resources=RESOURCES,
         # A run of its own process already; a process per step would cost as much again.
         executor=dg.in_process_executor,

@@ -1,1 +1,27 @@
 """What starts runs by itself: each sensor reads the state and calls a pure decision."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from cryptoviz.settings import Settings
+from sensors.automation import AUTOMATION
+from sensors.failures import run_failures
+from sensors.indicators import indicators_due
+from sensors.instruments import instruments_missing
+from sensors.reports import reports_outdated
+from sensors.streams import stream_supervisor
+from sensors.tables import observe_tables
+
+
+def sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    """Every sensor, for these settings."""
+    return [
+        instruments_missing(settings.exchanges),
+        indicators_due,
+        observe_tables,
+        AUTOMATION,
+        stream_supervisor(settings),
+        run_failures(settings),
+        reports_outdated,
+    ]

@@ -22,6 +22,49 @@ CREATE TYPE public.dated_text AS (
 	at timestamp with time zone
 );
 
+CREATE FUNCTION public.advance_indicators(of_timeframe text, moment timestamp with time zone) RETURNS TABLE(exchange text, symbol text)
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_nestloop TO 'off'
+    AS $$
+declare
+    before constant timestamptz := moment - timeframe_length(of_timeframe);
+    renews constant boolean := moment = date_bin(1000 * timeframe_length(of_timeframe), moment, 'epoch');
+begin
+    perform lock_indicators();
+    return query
+    with due as materialized (
+        select due.exchange, due.symbol, due.momentum_10, due.state
+        from next_indicators(of_timeframe, before, moment, renews) due
+        where not exists (
+            select from indicators written
+            where written.window_start = moment and written.exchange = due.exchange and written.symbol = due.symbol
+              and written.timeframe = of_timeframe
+        )
+    ), kept as (
+        update indicator_states
+        set (window_start, state) = (moment, due.state)
+        from due
+        where indicator_states.exchange = due.exchange and indicator_states.symbol = due.symbol
+          and indicator_states.timeframe = of_timeframe
+    )
+    insert into indicators as stored (window_start, exchange, symbol, timeframe, rsi_14, macd, macd_signal,
+                                      macd_histogram, bollinger_upper, bollinger_middle, bollinger_lower, momentum_10,
+                                      state)
+    select moment, due.exchange, due.symbol, of_timeframe, relative_strength(state[1], state[2]), state[3] - state[4],
+           state[5], state[3] - state[4] - state[5], state[6] / 20 + band_width(state[7]), state[6] / 20,
+           state[6] / 20 - band_width(state[7]), momentum_10, case when renews then state end
+    from due
+    returning stored.exchange, stored.symbol;
+end
+$$;
+
+COMMENT ON FUNCTION public.advance_indicators(of_timeframe text, moment timestamp with time zone) IS 'Computes and writes the indicators of the candles that start at a moment, for every series of a timeframe that has the state of the candle before; returns those series';
+
+CREATE FUNCTION public.band_width(squares double precision) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((2)::double precision * sqrt((squares / (20)::double precision)));
+
 CREATE TABLE public.candles (
     window_start timestamp with time zone NOT NULL,
     window_end timestamp with time zone NOT NULL,
@@ -113,6 +156,10 @@ $$;
 
 COMMENT ON FUNCTION public.edition() IS 'community, apache or plain: what this database''s TimescaleDB offers';
 
+CREATE FUNCTION public.ema_step(average double precision, value double precision, periods integer) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (((value - average) * ((2)::double precision / ((periods + 1))::double precision)) + average);
+
 CREATE FUNCTION public.first_step(state public.dated_bigint, value bigint, at timestamp with time zone) RETURNS public.dated_bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $_$select case when $3 is null or ($1).at <= $3 then $1 else row($2, $3)::dated_bigint end$_$;
@@ -129,6 +176,94 @@ CREATE FUNCTION public.first_step(state public.dated_text, value text, at timest
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $_$select case when $3 is null or ($1).at <= $3 then $1 else row($2, $3)::dated_text end$_$;
 
+CREATE FUNCTION public.indicator_run(closes double precision[], state double precision[], renewals integer[]) RETURNS TABLE(average_gain double precision, average_loss double precision, fast double precision, slow double precision, signal double precision, total double precision, squares double precision, peak double precision)
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    AS $$
+declare
+    prices constant double precision[] := state[9:28] || closes;
+    price double precision;
+    change double precision;
+    gone double precision;
+    renewal integer := renewals[1] + 20;
+begin
+    average_gain := state[1];
+    average_loss := state[2];
+    fast := state[3];
+    slow := state[4];
+    signal := state[5];
+    total := state[6];
+    squares := state[7];
+    peak := state[8];
+    for i in 21..cardinality(prices) loop
+        price := prices[i];
+        change := price - prices[i - 1];
+        average_gain := wilder_step(average_gain, rise(change));
+        average_loss := wilder_step(average_loss, rise(-change));
+        fast := ema_step(fast, price, 12);
+        slow := ema_step(slow, price, 26);
+        signal := signal_step(signal, fast - slow);
+        gone := prices[i - 20];
+        total := total - gone + price;
+        squares := squares_step(squares, total, price, gone);
+        if i = renewal or squares not between peak * 1e-3 and peak then
+            if i = renewal then
+                total := total_of(prices[i - 19:i]);
+                squares := squares_of(prices[i - 19:i]);
+                renewals := renewals[2:];
+                renewal := renewals[1] + 20;
+            elsif squares < peak then
+                squares := squares_of(prices[i - 19:i]);
+            end if;
+            peak := squares;
+        end if;
+        return next;
+    end loop;
+end
+$$;
+
+COMMENT ON FUNCTION public.indicator_run(closes double precision[], state double precision[], renewals integer[]) IS 'The running values after each of the closes that follow on a state. `renewals`: the numbers of the closes at which the sums are made anew, in order';
+
+CREATE FUNCTION public.indicator_seed(closes double precision[]) RETURNS TABLE(average_gain double precision, average_loss double precision, fast double precision, slow double precision, signal double precision, total double precision, squares double precision, peak double precision)
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    AS $$
+declare
+    price double precision;
+    change double precision;
+    gains double precision := 0;
+    losses double precision := 0;
+    last_12_of_26 double precision := 0;
+    all_26 double precision := 0;
+    first_9 double precision := 0;
+begin
+    for i in 1..least(cardinality(closes), 34) loop
+        price := closes[i];
+        change := coalesce(price - closes[i - 1], 0);
+        if i <= 15 then
+            gains := gains + rise(change);
+            losses := losses + rise(-change);
+        end if;
+        average_gain := case when i = 15 then gains / 14 else wilder_step(average_gain, rise(change)) end;
+        average_loss := case when i = 15 then losses / 14 else wilder_step(average_loss, rise(-change)) end;
+        if i >= 20 then
+            total := total_of(closes[i - 19:i]);
+            squares := squares_of(closes[i - 19:i]);
+            peak := squares;
+        end if;
+        if i <= 26 then
+            all_26 := all_26 + price;
+            last_12_of_26 := last_12_of_26 + case when i > 14 then price else 0 end;
+        end if;
+        fast := case when i = 26 then last_12_of_26 / 12 else ema_step(fast, price, 12) end;
+        slow := case when i = 26 then all_26 / 26 else ema_step(slow, price, 26) end;
+        first_9 := first_9 + coalesce(fast - slow, 0);
+        signal := case when i = 34 then first_9 / 9 end;
+        return next;
+    end loop;
+end
+$$;
+
+COMMENT ON FUNCTION public.indicator_seed(closes double precision[]) IS 'The running values after each of the first 34 closes of a series: null until a value has its first period behind it. After the 34th they are the beginning of a state';
+
 CREATE FUNCTION public.last_step(state public.dated_bigint, value bigint, at timestamp with time zone) RETURNS public.dated_bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $_$select case when $3 is null or ($1).at >= $3 then $1 else row($2, $3)::dated_bigint end$_$;
@@ -144,6 +279,16 @@ CREATE FUNCTION public.last_step(state public.dated_numeric, value numeric, at t
 CREATE FUNCTION public.last_step(state public.dated_text, value text, at timestamp with time zone) RETURNS public.dated_text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $_$select case when $3 is null or ($1).at >= $3 then $1 else row($2, $3)::dated_text end$_$;
+
+CREATE FUNCTION public.lock_indicators() RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    perform pg_advisory_xact_lock(hashtextextended('cryptoviz:indicators', 0));
+end
+$$;
+
+COMMENT ON FUNCTION public.lock_indicators() IS 'Who computes indicators takes turns, until the end of the transaction';
 
 CREATE FUNCTION public.lock_series(exchanges text[], pairs text[]) RETURNS void
     LANGUAGE plpgsql
@@ -216,6 +361,245 @@ end
 $$;
 
 COMMENT ON FUNCTION public.make_rollup(rollup name, definition text) IS 'Creates a continuous aggregate where the edition can, else a view';
+
+CREATE FUNCTION public.next_indicators(of_timeframe text, before timestamp with time zone, moment timestamp with time zone, renews boolean) RETURNS TABLE(exchange text, symbol text, momentum_10 double precision, state double precision[])
+    LANGUAGE sql STABLE
+    AS $$
+    select due.exchange, due.symbol, price - before_it[19],
+           array[average_gain, average_loss, fast, slow, signal_step(before_it[5], fast - slow),
+                 case when renews then total_of(closes) else total end,
+                 case when renews or squares < peak * 1e-3 then squares_of(closes) else squares end,
+                 case when renews or squares < peak * 1e-3 then squares_of(closes) else greatest(squares, peak) end]
+               || closes
+    from (
+        select candle.exchange, candle.symbol, candle.price, candle.before_it, before_it[8] as peak,
+               wilder_step(before_it[1], rise(price - before_it[28])) as average_gain,
+               wilder_step(before_it[2], rise(before_it[28] - price)) as average_loss,
+               ema_step(before_it[3], price, 12) as fast, ema_step(before_it[4], price, 26) as slow,
+               before_it[6] - before_it[9] + price as total,
+               squares_step(before_it[7], before_it[6] - before_it[9] + price, price, before_it[9]) as squares,
+               before_it[10:28] || price as closes
+        from (
+            select candles.exchange, candles.symbol, candles.close::double precision as price,
+                   known.state as before_it
+            from candles
+            join indicator_states known
+                on known.exchange = candles.exchange and known.symbol = candles.symbol
+               and known.timeframe = of_timeframe and known.window_start = before
+            where candles.window_start = moment and candles.timeframe = of_timeframe and candles.closed
+            offset 0
+        ) candle
+        offset 0
+    ) due
+$$;
+
+COMMENT ON FUNCTION public.next_indicators(of_timeframe text, before timestamp with time zone, moment timestamp with time zone, renews boolean) IS 'The state after the candles that start at a moment, of every series of a timeframe that has the state of the candle before; whether the sums are made anew there depends on the moment';
+
+CREATE FUNCTION public.note_candles() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    insert into indicator_changes (exchange, symbol, timeframe, first_start, last_start)
+    select exchange, symbol, timeframe, min(window_start), max(window_start)
+    from written
+    where closed
+    group by exchange, symbol, timeframe;
+    return null;
+end
+$$;
+
+COMMENT ON FUNCTION public.note_candles() IS 'Notes which closed candles a statement wrote: their indicators are due';
+
+CREATE FUNCTION public.rebuild_indicators(of_exchange text, of_symbol text, of_timeframe text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, changed_until timestamp with time zone DEFAULT 'infinity'::timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql
+    SET enable_nestloop TO 'off'
+    AS $$
+declare
+    at_once constant integer := 20000;
+    kept_every constant interval := 1000 * timeframe_length(of_timeframe);
+    state_start timestamptz;
+    carried double precision[];
+    starts timestamptz[];
+    prices double precision[];
+    earlier integer;
+    candles integer;
+    first integer := 1;
+    last integer;
+    renewals integer[];
+    after_start timestamptz;
+    upto_start timestamptz;
+    step record;
+    written bigint := 0;
+begin
+    perform lock_indicators();
+    perform lock_tiering(shared => true);
+
+    select known.window_start, known.state into state_start, carried
+    from (
+        select window_start, state from indicators
+        where exchange = of_exchange and symbol = of_symbol and timeframe = of_timeframe and state is not null
+        union all
+        select window_start, state from cold_storage.indicators
+        where exchange = of_exchange and symbol = of_symbol and timeframe = of_timeframe and state is not null
+    ) known
+    where known.window_start < since
+    order by known.window_start desc
+    limit 1;
+
+    select array_agg(candle.window_start), array_agg(candle.close) into starts, prices
+    from (
+        select stored.window_start, stored.close::double precision
+        from (
+            select window_start, close from candles
+            where exchange = of_exchange and symbol = of_symbol and timeframe = of_timeframe and closed
+            union all
+            select window_start, close from cold_storage.candles
+            where exchange = of_exchange and symbol = of_symbol and timeframe = of_timeframe and closed
+        ) stored
+        where stored.window_start > coalesce(state_start, '-infinity')
+        order by stored.window_start
+    ) candle;
+    candles := coalesce(cardinality(starts), 0);
+    if candles = 0 and carried is null then
+        return 0;
+    end if;
+    prices := carried[9:28] || prices;
+    earlier := coalesce(cardinality(carried) - 8, 0);
+
+    loop
+        last := least(first - 1 + case when carried is null then 34 else at_once end, candles);
+        -- Rows older than the oldest candle were computed while their candles were still stored: they stay.
+        after_start := case when first > 1 then starts[first - 1]
+                            else coalesce(state_start, starts[1] - interval '1 microsecond') end;
+        upto_start := case when last < candles then starts[last] else 'infinity' end;
+        renewals := array(
+            select number::integer
+            from unnest(starts[first:last]) with ordinality candle (start, number)
+            where start = date_bin(kept_every, start, 'epoch')
+            order by number
+        );
+
+        with run as materialized (
+            select values.*, starts[first - 1 + number] as window_start, (first - 1 + number + earlier)::integer as at
+            from (
+                select * from indicator_seed(prices[first:last]) with ordinality
+                where carried is null
+                union all
+                select * from indicator_run(prices[first + earlier:last + earlier], carried, renewals) with ordinality
+                where carried is not null
+            ) values (average_gain, average_loss, fast, slow, signal, total, squares, peak, number)
+        ), computed as (
+            select run.window_start, relative_strength(run.average_gain, run.average_loss) as rsi_14,
+                   case when run.signal is not null then run.fast - run.slow end as macd, run.signal as macd_signal,
+                   run.fast - run.slow - run.signal as macd_histogram,
+                   run.total / 20 + band_width(run.squares) as bollinger_upper, run.total / 20 as bollinger_middle,
+                   run.total / 20 - band_width(run.squares) as bollinger_lower,
+                   prices[run.at] - prices[run.at - 10] as momentum_10,
+                   case when run.signal is not null
+                             and run.window_start = date_bin(kept_every, run.window_start, 'epoch')
+                       then array[run.average_gain, run.average_loss, run.fast, run.slow, run.signal, run.total,
+                                  run.squares, run.peak] || prices[run.at - 19:run.at] end as state
+            from run
+        ), stored as materialized (
+            select window_start, rsi_14, macd, macd_signal, macd_histogram, bollinger_upper, bollinger_middle,
+                   bollinger_lower, momentum_10, state, false as cold
+            from indicators
+            where exchange = of_exchange and symbol = of_symbol and timeframe = of_timeframe
+              and window_start > after_start and window_start <= upto_start
+            union all
+            select window_start, rsi_14, macd, macd_signal, macd_histogram, bollinger_upper, bollinger_middle,
+                   bollinger_lower, momentum_10, state, true
+            from cold_storage.indicators
+            where exchange = of_exchange and symbol = of_symbol and timeframe = of_timeframe
+              and window_start > after_start and window_start <= upto_start
+        ), differing as materialized (
+            select computed.*, stored.cold
+            from computed left join stored using (window_start)
+            where stored.window_start is null
+               or (computed.rsi_14, computed.macd, computed.macd_signal, computed.macd_histogram,
+                   computed.bollinger_upper, computed.bollinger_middle, computed.bollinger_lower,
+                   computed.momentum_10, computed.state)
+                  is distinct from
+                  (stored.rsi_14, stored.macd, stored.macd_signal, stored.macd_histogram, stored.bollinger_upper,
+                   stored.bollinger_middle, stored.bollinger_lower, stored.momentum_10, stored.state)
+        ), orphaned as materialized (
+            select window_start, cold from stored
+            where not exists (select from unnest(starts[first:last]) start where start = stored.window_start)
+        ), added as (
+            insert into indicators (window_start, exchange, symbol, timeframe, rsi_14, macd, macd_signal,
+                                    macd_histogram, bollinger_upper, bollinger_middle, bollinger_lower, momentum_10,
+                                    state)
+            select window_start, of_exchange, of_symbol, of_timeframe, rsi_14, macd, macd_signal, macd_histogram,
+                   bollinger_upper, bollinger_middle, bollinger_lower, momentum_10, state
+            from differing
+            where cold is null
+        ), corrected as (
+            update indicators hot
+            set (rsi_14, macd, macd_signal, macd_histogram, bollinger_upper, bollinger_middle, bollinger_lower,
+                 momentum_10, state, received_at)
+                = (differing.rsi_14, differing.macd, differing.macd_signal, differing.macd_histogram,
+                   differing.bollinger_upper, differing.bollinger_middle, differing.bollinger_lower,
+                   differing.momentum_10, differing.state, now())
+            from differing
+            where not differing.cold and hot.window_start = differing.window_start and hot.exchange = of_exchange
+              and hot.symbol = of_symbol and hot.timeframe = of_timeframe and hot.window_start > after_start
+              and hot.window_start <= upto_start
+        ), corrected_cold as (
+            update cold_storage.indicators cold
+            set (rsi_14, macd, macd_signal, macd_histogram, bollinger_upper, bollinger_middle, bollinger_lower,
+                 momentum_10, state, received_at)
+                = (differing.rsi_14, differing.macd, differing.macd_signal, differing.macd_histogram,
+                   differing.bollinger_upper, differing.bollinger_middle, differing.bollinger_lower,
+                   differing.momentum_10, differing.state, now())
+            from differing
+            where differing.cold and cold.window_start = differing.window_start and cold.exchange = of_exchange
+              and cold.symbol = of_symbol and cold.timeframe = of_timeframe and cold.window_start > after_start
+              and cold.window_start <= upto_start
+        ), removed as (
+            delete from indicators hot using orphaned
+            where not orphaned.cold and hot.window_start = orphaned.window_start and hot.exchange = of_exchange
+              and hot.symbol = of_symbol and hot.timeframe = of_timeframe and hot.window_start > after_start
+              and hot.window_start <= upto_start
+        ), removed_cold as (
+            delete from cold_storage.indicators cold using orphaned
+            where orphaned.cold and cold.window_start = orphaned.window_start and cold.exchange = of_exchange
+              and cold.symbol = of_symbol and cold.timeframe = of_timeframe and cold.window_start > after_start
+              and cold.window_start <= upto_start
+        )
+        select (select count(*) from differing) + (select count(*) from orphaned) as written,
+               (select array[average_gain, average_loss, fast, slow, signal, total, squares, peak]
+                       || prices[at - 19:at]
+                from run where window_start = starts[last] and signal is not null) as state,
+               exists (
+                   select from stored
+                   where state is not null and window_start > changed_until
+                     and not exists (select from differing where differing.window_start = stored.window_start)
+                     and not exists (select from orphaned where orphaned.window_start = stored.window_start)
+               ) as settled
+        into step;
+
+        written := written + step.written;
+        if step.settled then
+            return written;
+        end if;
+        carried := coalesce(step.state, carried);
+        exit when last = candles;
+        first := last + 1;
+    end loop;
+
+    delete from indicator_states
+    where exchange = of_exchange and symbol = of_symbol and timeframe = of_timeframe and carried is null;
+    insert into indicator_states as stored (exchange, symbol, timeframe, window_start, state)
+    select of_exchange, of_symbol, of_timeframe, coalesce(starts[candles], state_start), carried
+    where carried is not null
+    on conflict (exchange, symbol, timeframe) do update
+        set (window_start, state) = (excluded.window_start, excluded.state)
+        where (stored.window_start, stored.state) is distinct from (excluded.window_start, excluded.state);
+    return written;
+end
+$$;
+
+COMMENT ON FUNCTION public.rebuild_indicators(of_exchange text, of_symbol text, of_timeframe text, since timestamp with time zone, changed_until timestamp with time zone) IS 'Computes the indicators of a series anew from its closed candles, hot and cold, and writes the rows that differ; returns how many. With `since` only from the candle of that window on. With `changed_until` it stops where later rows are as they were: only if no candle after that window has changed';
 
 CREATE FUNCTION public.recall_candles(exchanges text[], pairs text[], instants timestamp with time zone[]) RETURNS bigint
     LANGUAGE plpgsql
@@ -373,6 +757,79 @@ $$;
 
 COMMENT ON FUNCTION public.refresh_candles(exchanges text[], pairs text[], minutes timestamp with time zone[]) IS 'Recomputes the candles of every timeframe that the minutes touch, and returns the rows it changed. For each minute give the earliest instant of what is new in it: the minute itself is right too, but a busy minute is then read whole';
 
+CREATE FUNCTION public.refresh_newest_indicators() RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+    computed bigint;
+begin
+    perform lock_indicators();
+    -- Noted candles are taken out before they are read: whatever is written after that is noted once more.
+    with newest as (
+        select timeframe, timeframe_length(timeframe) as length,
+               date_bin(timeframe_length(timeframe), clock_timestamp(), 'epoch') - timeframe_length(timeframe) as start
+        from unnest(array['1m', '5m', '15m', '1h', '1d']) timeframe
+    ), taken as (
+        delete from indicator_changes using newest
+        where indicator_changes.timeframe = newest.timeframe
+          and indicator_changes.first_start >= newest.start - 2 * newest.length
+          and indicator_changes.last_start <= newest.start
+        returning indicator_changes.*
+    ), moments as (
+        select taken.timeframe,
+               generate_series(min(taken.first_start), newest.start, newest.length) as moment
+        from taken join newest using (timeframe)
+        group by taken.timeframe, newest.start, newest.length
+        order by 2
+    ), advanced as materialized (
+        select moments.timeframe, moments.moment, done.exchange, done.symbol
+        from moments cross join lateral advance_indicators(moments.timeframe, moments.moment) done
+    ), left_over as (
+        insert into indicator_changes (exchange, symbol, timeframe, first_start, last_start, noted_at)
+        select exchange, symbol, timeframe, first_start, last_start, noted_at
+        from taken
+        where not exists (
+            select from advanced
+            where advanced.exchange = taken.exchange and advanced.symbol = taken.symbol
+              and advanced.timeframe = taken.timeframe and advanced.moment = taken.first_start
+        )
+    )
+    select count(*) into computed from advanced;
+    return computed;
+end
+$$;
+
+COMMENT ON FUNCTION public.refresh_newest_indicators() IS 'Computes the indicators of noted candles that are among the newest of their timeframe, all series at once; returns the number of candles. What cannot be done that way stays noted';
+
+CREATE FUNCTION public.refresh_next_indicators() RETURNS TABLE(exchange text, symbol text, timeframe text, written bigint)
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+declare
+    due record;
+begin
+    perform lock_indicators();
+    select * into due from indicator_changes order by number limit 1;
+    if not found then
+        return;
+    end if;
+    with taken as (
+        delete from indicator_changes
+        where (exchange, symbol, timeframe) = (due.exchange, due.symbol, due.timeframe)
+        returning first_start, last_start
+    )
+    select due.exchange as exchange, due.symbol as symbol, due.timeframe as timeframe,
+           min(first_start) as first_start, max(last_start) as last_start
+    into due
+    from taken;
+    return query
+    select due.exchange, due.symbol, due.timeframe,
+           rebuild_indicators(due.exchange, due.symbol, due.timeframe, due.first_start, due.last_start);
+end
+$$;
+
+COMMENT ON FUNCTION public.refresh_next_indicators() IS 'Brings the indicators of the series that was noted first up to date from its first change on; returns it and the number of rows written, or nothing where nothing is noted';
+
 CREATE FUNCTION public.refresh_wholes(exchanges text[], pairs text[], instants timestamp with time zone[], part text, whole text) RETURNS SETOF public.candles
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
@@ -427,6 +884,29 @@ end
 $$;
 
 COMMENT ON FUNCTION public.refresh_wholes(exchanges text[], pairs text[], instants timestamp with time zone[], part text, whole text) IS 'Recomputes the candles of one timeframe from the next shorter one; only for refresh_candles, which holds the lock';
+
+CREATE FUNCTION public.relative_strength(gain double precision, loss double precision) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN ((gain + loss) = (0)::double precision) THEN (0)::double precision ELSE ((100)::double precision * (gain / (gain + loss))) END;
+
+CREATE FUNCTION public.rise(change double precision) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (change > (0)::double precision) THEN change ELSE (0)::double precision END;
+
+CREATE FUNCTION public.signal_step(signal double precision, macd double precision) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (abs((macd - signal)) < '1e-290'::double precision) THEN macd ELSE (((macd - signal) * (0.2)::double precision) + signal) END;
+
+CREATE FUNCTION public.squares_of(closes double precision[]) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    select sum((close - mean) * (close - mean))
+    from unnest(closes) close, (select avg(close) from unnest(closes) close) means (mean)
+$$;
+
+CREATE FUNCTION public.squares_step(squares double precision, total double precision, value double precision, gone double precision) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (squares + ((value - gone) * ((value + gone) - ((((total + total) - value) + gone) / (20)::double precision))));
 
 CREATE FUNCTION public.tier_old_candles(batch_rows integer DEFAULT 100000) RETURNS bigint
     LANGUAGE plpgsql
@@ -553,6 +1033,12 @@ CREATE FUNCTION public.timeframe_length(timeframe text) RETURNS interval
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN CASE timeframe WHEN '1m'::text THEN '00:01:00'::interval WHEN '5m'::text THEN '00:05:00'::interval WHEN '15m'::text THEN '00:15:00'::interval WHEN '1h'::text THEN '01:00:00'::interval WHEN '1d'::text THEN '24:00:00'::interval ELSE NULL::interval END;
 
+CREATE FUNCTION public.total_of(closes double precision[]) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    select sum(close) from unnest(closes) close
+$$;
+
 CREATE FUNCTION public.touched_candles(exchanges text[], pairs text[], minutes timestamp with time zone[]) RETURNS SETOF public.candles
     LANGUAGE sql STABLE
     SET plan_cache_mode TO 'force_generic_plan'
@@ -568,6 +1054,10 @@ CREATE FUNCTION public.touched_candles(exchanges text[], pairs text[], minutes t
 $$;
 
 COMMENT ON FUNCTION public.touched_candles(exchanges text[], pairs text[], minutes timestamp with time zone[]) IS 'The stored candles of every timeframe that the minutes touch, changed or not';
+
+CREATE FUNCTION public.wilder_step(average double precision, amount double precision) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (average < '1e-290'::double precision) THEN (amount / (14)::double precision) ELSE (((average * (13)::double precision) + amount) / (14)::double precision) END;
 
 CREATE AGGREGATE public.first(value double precision, at timestamp with time zone) (
     SFUNC = public.first_step,
@@ -755,7 +1245,7 @@ COMMENT ON COLUMN cold_storage.indicators.bollinger_lower IS 'Middle less two st
 
 COMMENT ON COLUMN cold_storage.indicators.momentum_10 IS 'Close less the close 10 candles before; quote coin.';
 
-COMMENT ON COLUMN cold_storage.indicators.state IS 'State of the recurrences after this candle.';
+COMMENT ON COLUMN cold_storage.indicators.state IS 'State of the recurrences after every thousandth window.';
 
 COMMENT ON COLUMN cold_storage.indicators.received_at IS 'When we saw or computed it, by our clock (UTC).';
 
@@ -932,7 +1422,7 @@ COMMENT ON COLUMN public.indicators.bollinger_lower IS 'Middle less two standard
 
 COMMENT ON COLUMN public.indicators.momentum_10 IS 'Close less the close 10 candles before; quote coin.';
 
-COMMENT ON COLUMN public.indicators.state IS 'State of the recurrences after this candle: the next one needs nothing else.';
+COMMENT ON COLUMN public.indicators.state IS 'State of the recurrences after every thousandth window; corrections start there.';
 
 COMMENT ON COLUMN public.indicators.received_at IS 'When we saw or computed it, by our clock (UTC).';
 
@@ -1480,6 +1970,66 @@ COMMENT ON COLUMN public.fear_greed_data.value IS '0 is extreme fear, 100 extrem
 COMMENT ON COLUMN public.fear_greed_data.classification IS 'The source''s word for the value.';
 
 COMMENT ON COLUMN public.fear_greed_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE TABLE public.indicator_changes (
+    number bigint NOT NULL,
+    exchange text NOT NULL,
+    symbol text NOT NULL,
+    timeframe text NOT NULL,
+    first_start timestamp with time zone NOT NULL,
+    last_start timestamp with time zone NOT NULL,
+    noted_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT indicator_changes_check CHECK ((last_start >= first_start)),
+    CONSTRAINT indicator_changes_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text])))
+);
+
+COMMENT ON TABLE public.indicator_changes IS 'Closed candles that were written, until their indicators are computed.';
+
+COMMENT ON COLUMN public.indicator_changes.number IS 'Order in which the rows came.';
+
+COMMENT ON COLUMN public.indicator_changes.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.indicator_changes.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN public.indicator_changes.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
+
+COMMENT ON COLUMN public.indicator_changes.first_start IS 'Start of the first of the windows (UTC).';
+
+COMMENT ON COLUMN public.indicator_changes.last_start IS 'Start of the last of the windows (UTC).';
+
+COMMENT ON COLUMN public.indicator_changes.noted_at IS 'When they were written (UTC).';
+
+ALTER TABLE public.indicator_changes ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.indicator_changes_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.indicator_states (
+    exchange text NOT NULL,
+    symbol text NOT NULL,
+    timeframe text NOT NULL,
+    window_start timestamp with time zone NOT NULL,
+    state double precision[] NOT NULL,
+    CONSTRAINT indicator_states_state_check CHECK ((cardinality(state) = 28)),
+    CONSTRAINT indicator_states_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text])))
+)
+WITH (fillfactor='40');
+
+COMMENT ON TABLE public.indicator_states IS 'What the indicators of the next candle of each series need.';
+
+COMMENT ON COLUMN public.indicator_states.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.indicator_states.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN public.indicator_states.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
+
+COMMENT ON COLUMN public.indicator_states.window_start IS 'The newest candle whose indicators are computed.';
+
+COMMENT ON COLUMN public.indicator_states.state IS 'State of the recurrences after it: the next candle needs nothing else.';
 
 CREATE TABLE public.instruments (
     exchange text NOT NULL,
@@ -2393,6 +2943,12 @@ ALTER TABLE ONLY public.exchange_candles
 ALTER TABLE ONLY public.fear_greed_data
     ADD CONSTRAINT fear_greed_data_pkey PRIMARY KEY ("timestamp");
 
+ALTER TABLE ONLY public.indicator_changes
+    ADD CONSTRAINT indicator_changes_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY public.indicator_states
+    ADD CONSTRAINT indicator_states_pkey PRIMARY KEY (exchange, symbol, timeframe);
+
 ALTER TABLE ONLY public.indicators
     ADD CONSTRAINT indicators_pkey PRIMARY KEY (window_start, exchange, symbol, timeframe);
 
@@ -2530,3 +3086,7 @@ CREATE INDEX ticker_data_read ON public.ticker_data USING btree (exchange, pair,
 CREATE INDEX trade_data_read ON public.trade_data USING btree (exchange, pair, "timestamp", trade_id);
 
 CREATE INDEX trade_gaps_status ON public.trade_gaps USING btree (status, detected_at);
+
+CREATE TRIGGER candles_added AFTER INSERT ON public.candles REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION public.note_candles();
+
+CREATE TRIGGER candles_corrected AFTER UPDATE ON public.candles REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION public.note_candles();

@@ -6,6 +6,7 @@ from typing import Final
 
 from dagster_project.jobs.checks import CHECK_TABLES
 from dagster_project.jobs.housekeeping import PURGE_HISTORY
+from dagster_project.jobs.indicators import REFRESH_INDICATORS
 from dagster_project.jobs.instruments import REFRESH_INSTRUMENTS
 from dagster_project.jobs.polls import POLL_ARTICLES, POLL_MARKET
 from dagster_project.jobs.quarantine import DISCARD_QUARANTINED, RELEASE_QUARANTINED
@@ -15,6 +16,7 @@ from dagster_project.jobs.streams import STREAM_JOBS
 
 JOBS: Final = (
     REFRESH_INSTRUMENTS,
+    REFRESH_INDICATORS,
     POLL_ARTICLES,
     POLL_MARKET,
     *STREAM_JOBS,
@@ -36,6 +38,7 @@ __all__ = [
     "POLL_MARKET",
     "PURGE_HISTORY",
     "REBUILD_CANDLES",
+    "REFRESH_INDICATORS",
     "REFRESH_INSTRUMENTS",
     "RELEASE_QUARANTINED",
     "REPLAY_TOPIC",

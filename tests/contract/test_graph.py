@@ -43,7 +43,6 @@ NOBODY_WRITES = {
     "backfill_progress",
     "candle_gaps",
     "crypto_configuration",
-    "indicators",
     "prediction_data",
     "schema_migrations",
     "sentiment_data",
@@ -109,6 +108,7 @@ def test_lineage_runs_from_the_exchange_to_the_table(specs: dict[str, dg.AssetSp
     assert parents(specs, "trade_data") == {"spark/ingestion"}
     assert parents(specs, "kafka/candle") == parents(specs, "kafka/deadletter") == {"spark/ingestion"}
     assert parents(specs, "candles") == {"spark/ingestion", "trade_data"}
+    assert parents(specs, "indicators") == {"candles", "indicator_changes"}
     assert parents(specs, "kafka/rawarticle") == {"poll/articles"}
     assert parents(specs, "kafka/rawmarket") == {"poll/market"}
     assert parents(specs, "kafka/rawmood") == {"poll/mood"}
@@ -118,7 +118,7 @@ def test_lineage_runs_from_the_exchange_to_the_table(specs: dict[str, dg.AssetSp
 
 def test_only_what_dagster_writes_can_be_materialized(repository: dg.RepositoryDefinition) -> None:
     written = {key.to_user_string() for key in repository.asset_graph.materializable_asset_keys}
-    assert written == {"instruments", "candles_daily_rebuild", "reports", *POLLS}
+    assert written == {"instruments", "indicators", "candles_daily_rebuild", "reports", *POLLS}
 
 
 def test_every_check_names_a_table_of_the_graph_and_a_statement(repository: dg.RepositoryDefinition) -> None:

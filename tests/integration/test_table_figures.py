@@ -64,7 +64,7 @@ def test_figures_of_exchanges(database: Settings) -> None:
 def test_every_table_with_figures_is_a_node_and_the_other_way_round(database: Settings) -> None:
     nodes = {spec.key.to_user_string() for spec in table_assets(database)}
     unwatched = {"candle_checkpoint", "stream_events", "action_log"}
-    unwatched |= {"published_keys", "quality_results", "quality_documents"}
+    unwatched |= {"published_keys", "quality_results", "quality_documents", "indicator_changes", "indicator_states"}
     assert figures(database).keys() == nodes - unwatched
 
 

@@ -1,0 +1,96 @@
+"""The table `indicators`: RSI, MACD, Bollinger bands and momentum of every closed candle.
+
+    candles -> indicator_changes -> functions of the database -> indicators
+
+What is due each minute is a few milliseconds of work in the database: the sensor `indicators_due` does it without a
+run. A run of the asset does what takes longer.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import dagster as dg
+
+from assets.streams import MARKET_OWNERS, code
+from assets.tables import CANDLES, table_metadata
+from cryptoviz.indicators import Progress, Refreshed, progress, rebuild, refresh
+from dagster_project.jobs.actions import HEAVY_SQL
+from dagster_project.jobs.indicators import INDICATORS
+from dagster_project.resources import Database
+
+_PATIENCE_S: Final = 1800
+_COLUMNS: Final = ("timeframe", "series", "newest candle", "furthest behind")
+
+
+class IndicatorsConfig(dg.Config):
+    """What a run does."""
+
+    whole_history: bool = False
+    """Compute every series from its first candle on, whether its candles changed or not."""
+
+
+@dg.asset(
+    key=INDICATORS,
+    deps=[CANDLES, "indicator_changes"],
+    group_name="history",
+    kinds={"timescaledb", "postgres"},
+    owners=MARKET_OWNERS,
+    tags={"layer": "batch"},
+    pool=HEAVY_SQL,
+    metadata={
+        **table_metadata("indicators"),
+        **code("assets/indicators.py", "cryptoviz/indicators.py", "sql/functions/indicators.sql"),
+    },
+)
+def indicators(
+    context: dg.AssetExecutionContext, config: IndicatorsConfig, database: Database
+) -> dg.MaterializeResult[None]:
+    """RSI 14, MACD 12/26/9, Bollinger bands 20/2 and momentum 10 of every closed candle, all timeframes.
+
+    New candles are computed each minute by the sensor `indicators_due`, candles that were corrected or filled in from
+    the first change on. Materialize it to do so now. With `whole_history` in the config every series is computed from
+    its first candle on; rows that are right are not written. The values are TA-Lib's.
+    """
+    began, corrected = time.monotonic(), 0
+    with database.writer() as connection:
+        if config.whole_history:
+            for series, rows in rebuild(connection):
+                corrected += rows
+                context.log.info("%s: %d rows differed", " ".join(series), rows)
+        done = refresh(connection, _PATIENCE_S)
+        reached = progress(connection)
+    return dg.MaterializeResult(
+        metadata={
+            **indicators_metadata(done, reached),
+            **({"rows that differed in the whole history": corrected} if config.whole_history else {}),
+            "seconds": round(time.monotonic() - began, 2),
+        }
+    )
+
+
+def indicators_metadata(done: Refreshed, reached: Sequence[Progress]) -> dict[str, Any]:
+    """The numbers of a refresh, and how far the indicators are."""
+    return {
+        "rows written": done.candles + done.rows,
+        "candles computed together": done.candles,
+        "series corrected": done.series,
+        "series still waiting": done.waiting,
+        "series": sum(one.series for one in reached),
+        "seconds": round(done.seconds, 3),
+        **({"newest": dg.MetadataValue.timestamp(max(one.newest for one in reached))} if reached else {}),
+        "timeframes": dg.MetadataValue.table(
+            [
+                dg.TableRecord(
+                    {
+                        "timeframe": one.timeframe,
+                        "series": one.series,
+                        "newest candle": f"{one.newest:%Y-%m-%d %H:%M}",
+                        "furthest behind": f"{one.furthest_behind:%Y-%m-%d %H:%M}",
+                    }
+                )
+                for one in reached
+            ],
+            schema=dg.TableSchema([dg.TableColumn(name, "int" if name == "series" else "string") for name in _COLUMNS]),
+        ),
+    }
