@@ -9,7 +9,17 @@ import sys
 
 import typer
 
-from cryptoviz.commands import database, platform, quarantine, reports, settings, simulator, streams, topics
+from cryptoviz.commands import (
+    completeness,
+    database,
+    platform,
+    quarantine,
+    reports,
+    settings,
+    simulator,
+    streams,
+    topics,
+)
 from cryptoviz.commands.output import EXIT_FAILURE, fail
 from cryptoviz.settings import SettingsError
 from cryptoviz.stack.errors import StackError
@@ -27,6 +37,7 @@ app.add_typer(database.app, name="db")
 app.add_typer(topics.app, name="topics")
 app.add_typer(streams.app, name="stream")
 app.add_typer(streams.gaps, name="gaps")
+app.command()(completeness.completeness)
 app.command()(streams.replay)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(reports.app, name="reports")

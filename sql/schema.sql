@@ -160,6 +160,210 @@ CREATE FUNCTION public.ema_step(average double precision, value double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (((value - average) * ((2)::double precision / ((periods + 1))::double precision)) + average);
 
+CREATE FUNCTION public.find_candle_gaps(exchanges text[], symbols text[], timeframes text[], since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(exchange text, symbol text, timeframe text, gap_start timestamp with time zone, gap_end timestamp with time zone, missing bigint)
+    LANGUAGE plpgsql STABLE
+    AS $$
+#variable_conflict use_column
+declare
+    ranges tstzrange[];
+    number integer;
+begin
+    ranges := array(
+        select whole_windows(timeframe_length(series.timeframe), greatest(since, lower(listed)),
+                             least(until, upper(listed)))
+        from unnest(exchanges, symbols, timeframes) with ordinality series (exchange, symbol, timeframe, place)
+        left join instruments on instruments.exchange = series.exchange and instruments.pair = series.symbol
+        order by series.place
+    );
+    for number in
+        select asked.place
+        from unnest(exchanges, symbols, timeframes, ranges) with ordinality
+            asked (exchange, symbol, timeframe, range, place)
+        where not isempty(asked.range) and lower(asked.range) is distinct from (
+            select window_start from candles
+            where candles.exchange = asked.exchange and candles.symbol = asked.symbol
+              and candles.timeframe = asked.timeframe and window_start < upper(asked.range)
+              and window_start >= since and window_start < until
+            order by window_start desc
+            offset (extract(epoch from upper(asked.range) - lower(asked.range))
+                    / extract(epoch from timeframe_length(asked.timeframe)))::bigint - 1 limit 1
+        )
+    loop
+        return query
+        select exchanges[number], symbols[number], timeframes[number], gap.*
+        from find_candle_gaps(exchanges[number], symbols[number], timeframes[number], since, until) gap;
+    end loop;
+end
+$$;
+
+COMMENT ON FUNCTION public.find_candle_gaps(exchanges text[], symbols text[], timeframes text[], since timestamp with time zone, until timestamp with time zone) IS 'The gaps in many series at once; what is complete in the hot table costs a step along an index and no more';
+
+CREATE FUNCTION public.find_candle_gaps(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(gap_start timestamp with time zone, gap_end timestamp with time zone, missing bigint)
+    LANGUAGE plpgsql STABLE
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+#variable_conflict use_column
+declare
+    length constant interval := timeframe_length(find_candle_gaps.timeframe);
+    range tstzrange;
+    from_ts timestamptz;
+    to_ts timestamptz;
+    hot_from timestamptz;
+    suspects tstzmultirange;
+    stored timestamptz[];
+    step interval;
+begin
+    select whole_windows(length, greatest(since, lower(listed)), least(until, upper(listed))) into range
+    from (values (1)) as of_any
+    left join instruments
+        on instruments.exchange = find_candle_gaps.exchange and instruments.pair = find_candle_gaps.symbol;
+
+    from_ts := lower(range);
+    to_ts := upper(range);
+    if from_ts >= now() - least(interval '1 day', (select min(hot_age) from tiering_policy where subject = 'candles')) then
+        -- Nothing that young is cold, and a look there would cost more than all the rest.
+        select array_agg(window_start) into stored from candles
+        where exchange = find_candle_gaps.exchange and symbol = find_candle_gaps.symbol
+          and timeframe = find_candle_gaps.timeframe and window_start >= from_ts and window_start < to_ts;
+        return query select * from holes_between(stored, range, length);
+        return;
+    end if;
+
+    -- A bound that is known before a statement begins lets a hypertable leave out all chunks before it: the hot table
+    -- has one for every week of daily candles.
+    select window_start into hot_from from candles
+    where exchange = find_candle_gaps.exchange and symbol = find_candle_gaps.symbol
+      and timeframe = find_candle_gaps.timeframe and window_start >= from_ts and window_start < to_ts
+    order by window_start limit 1;
+    suspects := tstzmultirange(range);
+    -- 1440 windows are a day of minutes, and of other timeframes as much work.
+    foreach step in array array[length * 1440 * 4, length * 1440] loop
+        continue when step > length * 1440 and until - since <= step;
+        select range_agg(tstzrange(part.start, part.stop)) into suspects
+        from (
+            select start, least(start + step, upper(suspect)) as stop,
+                   (extract(epoch from least(start + step, upper(suspect)) - start)
+                    / extract(epoch from length))::bigint as windows
+            from unnest(suspects) suspect, generate_series(lower(suspect), upper(suspect) - length, step) start
+        ) part
+        left join lateral (
+            select window_start from candles
+            where exchange = find_candle_gaps.exchange and symbol = find_candle_gaps.symbol
+              and timeframe = find_candle_gaps.timeframe and window_start < part.stop and window_start >= hot_from
+            order by window_start desc
+            offset part.windows - 1 limit 1
+        ) hot on true
+        left join lateral (
+            select window_start from cold_storage.candles
+            where exchange = find_candle_gaps.exchange and symbol = find_candle_gaps.symbol
+              and timeframe = find_candle_gaps.timeframe and window_start < part.stop
+            order by window_start desc
+            offset part.windows - 1 limit 1
+        ) cold on true
+        where hot.window_start is distinct from part.start and cold.window_start is distinct from part.start;
+        exit when suspects is null;
+    end loop;
+
+    return query
+    select hole.*
+    from unnest(suspects) suspect
+    cross join lateral (
+        select array_agg(window_start) as windows
+        from (
+            select window_start from candles
+            where exchange = find_candle_gaps.exchange and symbol = find_candle_gaps.symbol
+              and timeframe = find_candle_gaps.timeframe
+              and window_start >= lower(suspect) and window_start < upper(suspect)
+              and window_start >= hot_from and window_start < to_ts
+            union all
+            select window_start from cold_storage.candles
+            where exchange = find_candle_gaps.exchange and symbol = find_candle_gaps.symbol
+              and timeframe = find_candle_gaps.timeframe
+              and window_start >= lower(suspect) and window_start < upper(suspect)
+        ) both_tiers
+    ) kept
+    cross join lateral holes_between(kept.windows, suspect, length) hole
+    order by hole.gap_start;
+end
+$$;
+
+COMMENT ON FUNCTION public.find_candle_gaps(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) IS 'The gaps in the candles of one series, hot and cold, among the whole windows of a range while the pair was listed';
+
+CREATE FUNCTION public.find_trade_gaps(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(first_missing_id bigint, last_missing_id bigint, made_after timestamp with time zone, made_before timestamp with time zone)
+    LANGUAGE plpgsql STABLE
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+#variable_conflict use_column
+declare
+    -- Near an edge the order of ids is not that of timestamps: what seems to be missing may lie a moment outside.
+    margin constant interval := interval '1 minute';
+    before_range constant timestamptz := (
+        select "timestamp" from trade_data
+        where exchange = find_trade_gaps.exchange and pair = find_trade_gaps.pair and "timestamp" < since
+        order by "timestamp" desc limit 1);
+    after_range constant timestamptz := (
+        select "timestamp" from trade_data
+        where exchange = find_trade_gaps.exchange and pair = find_trade_gaps.pair and "timestamp" >= until
+        order by "timestamp" limit 1);
+begin
+    return query
+    with parts as materialized (
+        select part.start, part.stop, part.place, ids.lowest, ids.highest,
+               ids.stored = ids.highest - ids.lowest + 1 as complete
+        from (
+            select before_range - margin as start, since as stop, -1 as place
+            union all
+            select start, least(start + interval '1 hour', until), 0
+            from generate_series(since, until - interval '1 microsecond', interval '1 hour') start
+            union all
+            select until, after_range + margin, 1
+        ) part
+        cross join lateral (
+            select min(trade_id) as lowest, max(trade_id) as highest, count(*) as stored from trade_data
+            where exchange = find_trade_gaps.exchange and pair = find_trade_gaps.pair
+              and "timestamp" >= part.start and "timestamp" < part.stop
+        ) ids
+        where ids.stored > 0
+    ), present as (
+        select range_agg(int8range(lowest, highest, '[]')) as ids
+        from (
+            select lowest, highest from parts where complete
+            union all
+            select trade_id, trade_id
+            from parts
+            cross join lateral (
+                select trade_id from trade_data
+                where exchange = find_trade_gaps.exchange and pair = find_trade_gaps.pair
+                  and "timestamp" >= parts.start and "timestamp" < parts.stop
+            ) one
+            where not complete
+        ) stretches
+    ), span as (
+        select int8range(coalesce(max(highest) filter (where place = -1), min(lowest)),
+                         coalesce(min(lowest) filter (where place = 1), max(highest))) as ids
+        from parts
+    )
+    select lower(hole), upper(hole) - 1, neighbour.made_after, neighbour.made_before
+    from span
+    cross join present
+    cross join lateral unnest(int8multirange(span.ids) - present.ids) hole
+    cross join lateral (
+        select min("timestamp") filter (where trade_id = lower(hole) - 1) as made_after,
+               max("timestamp") filter (where trade_id = upper(hole)) as made_before
+        from parts
+        join trade_data
+            on exchange = find_trade_gaps.exchange and pair = find_trade_gaps.pair
+           and "timestamp" >= parts.start and "timestamp" < parts.stop
+        where trade_id in (lower(hole) - 1, upper(hole))
+          and (lower(hole) - 1 between parts.lowest and parts.highest
+               or upper(hole) between parts.lowest and parts.highest)
+    ) neighbour
+    order by 1;
+end
+$$;
+
+COMMENT ON FUNCTION public.find_trade_gaps(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) IS 'The trade ids of one pair that are missing in a range or across one of its edges, and the times of the trades next to each gap';
+
 CREATE FUNCTION public.first_step(state public.dated_bigint, value bigint, at timestamp with time zone) RETURNS public.dated_bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $_$select case when $3 is null or ($1).at <= $3 then $1 else row($2, $3)::dated_bigint end$_$;
@@ -175,6 +379,132 @@ CREATE FUNCTION public.first_step(state public.dated_numeric, value numeric, at 
 CREATE FUNCTION public.first_step(state public.dated_text, value text, at timestamp with time zone) RETURNS public.dated_text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $_$select case when $3 is null or ($1).at <= $3 then $1 else row($2, $3)::dated_text end$_$;
+
+CREATE TABLE public.candle_gaps (
+    exchange text NOT NULL,
+    symbol text NOT NULL,
+    timeframe text NOT NULL,
+    gap_start timestamp with time zone NOT NULL,
+    gap_end timestamp with time zone NOT NULL,
+    missing bigint NOT NULL,
+    label text,
+    status text DEFAULT 'open'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    detected_at timestamp with time zone DEFAULT now() NOT NULL,
+    healed_at timestamp with time zone,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    confirmations integer DEFAULT 0 NOT NULL,
+    asked_at timestamp with time zone,
+    due_at timestamp with time zone DEFAULT now(),
+    CONSTRAINT candle_gaps_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT candle_gaps_check CHECK ((gap_end > gap_start)),
+    CONSTRAINT candle_gaps_confirmations_check CHECK ((confirmations >= 0)),
+    CONSTRAINT candle_gaps_label_check CHECK ((label = ANY (ARRAY['no_trades'::text, 'source_missing'::text, 'lost_by_us'::text]))),
+    CONSTRAINT candle_gaps_missing_check CHECK ((missing >= 1)),
+    CONSTRAINT candle_gaps_status_check CHECK ((status = ANY (ARRAY['open'::text, 'healing'::text, 'healed'::text, 'explained'::text, 'failed'::text]))),
+    CONSTRAINT candle_gaps_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text])))
+);
+
+COMMENT ON TABLE public.candle_gaps IS 'Holes in the candles: found, labelled and healed. Kept for ever.';
+
+COMMENT ON COLUMN public.candle_gaps.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.candle_gaps.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN public.candle_gaps.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
+
+COMMENT ON COLUMN public.candle_gaps.gap_start IS 'First missing window (UTC).';
+
+COMMENT ON COLUMN public.candle_gaps.gap_end IS 'End of the last missing window (UTC).';
+
+COMMENT ON COLUMN public.candle_gaps.missing IS 'Number of missing candles.';
+
+COMMENT ON COLUMN public.candle_gaps.label IS 'Why: no_trades, source_missing or lost_by_us; empty while unknown.';
+
+COMMENT ON COLUMN public.candle_gaps.status IS 'open, healing, healed, explained or failed.';
+
+COMMENT ON COLUMN public.candle_gaps.attempts IS 'How often healing was tried.';
+
+COMMENT ON COLUMN public.candle_gaps.detected_at IS 'When it was found (UTC).';
+
+COMMENT ON COLUMN public.candle_gaps.healed_at IS 'When it was healed or explained (UTC).';
+
+COMMENT ON COLUMN public.candle_gaps.detail IS 'The reason, where there is one.';
+
+COMMENT ON COLUMN public.candle_gaps.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+COMMENT ON COLUMN public.candle_gaps.confirmations IS 'How often the exchange said that it has nothing there, either.';
+
+COMMENT ON COLUMN public.candle_gaps.asked_at IS 'When the exchange was asked last (UTC).';
+
+COMMENT ON COLUMN public.candle_gaps.due_at IS 'When the exchange is asked again (UTC); empty: not by itself.';
+
+CREATE FUNCTION public.gap_part(gap public.candle_gaps, part tstzrange) RETURNS public.candle_gaps
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+begin
+    gap.gap_start := lower(part);
+    gap.gap_end := upper(part);
+    gap.missing := extract(epoch from gap.gap_end - gap.gap_start) / extract(epoch from timeframe_length(gap.timeframe));
+    return gap;
+end
+$$;
+
+CREATE FUNCTION public.history_start(exchange text, symbol text, timeframe text, since timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE
+    AS $$
+#variable_conflict use_column
+declare
+    start timestamptz;
+begin
+    -- To find the first candle means to look into every chunk there is.
+    if exists (
+        select from completeness
+        where exchange = history_start.exchange and symbol = history_start.symbol
+          and timeframe = history_start.timeframe and day < (since at time zone 'UTC')::date
+    ) then
+        start := date_bin(interval '24 hours', since, 'epoch');
+    else
+        start := least(
+            (select window_start from candles
+             where exchange = history_start.exchange and symbol = history_start.symbol
+               and timeframe = history_start.timeframe
+             order by window_start limit 1),
+            (select window_start from cold_storage.candles
+             where exchange = history_start.exchange and symbol = history_start.symbol
+               and timeframe = history_start.timeframe
+             order by window_start limit 1),
+            (select start_ts from backfill_progress
+             where exchange = history_start.exchange and symbol = history_start.symbol
+               and timeframe = history_start.timeframe));
+        if start is null then
+            return null;
+        end if;
+        start := greatest(start, date_bin(interval '24 hours', greatest(start, since), 'epoch'));
+    end if;
+    return greatest(start, (
+        select date_bin(interval '24 hours', now() - hot_age - cold_age + interval '24 hours', 'epoch')
+        from tiering_policy
+        where subject = 'candles' and timeframe = history_start.timeframe));
+end
+$$;
+
+COMMENT ON FUNCTION public.history_start(exchange text, symbol text, timeframe text, since timestamp with time zone) IS 'From when on, but not before the midnight before an instant, a series is to be complete here: its first candle or the beginning of its backfill, but no day that has left the database';
+
+CREATE FUNCTION public.holes_between(stored timestamp with time zone[], within tstzrange, length interval) RETURNS TABLE(gap_start timestamp with time zone, gap_end timestamp with time zone, missing bigint)
+    LANGUAGE sql STABLE
+    AS $$
+    select following, window_start,
+           (extract(epoch from window_start - following) / extract(epoch from length))::bigint
+    from (
+        select window_start, lag(window_start + length, 1, lower(within)) over (order by window_start) as following
+        from (select unnest(stored) as window_start union select upper(within)) ends
+    ) steps
+    where window_start > following
+$$;
+
+COMMENT ON FUNCTION public.holes_between(stored timestamp with time zone[], within tstzrange, length interval) IS 'The windows of a range that are not among those stored, consecutive ones as one';
 
 CREATE FUNCTION public.indicator_run(closes double precision[], state double precision[], renewals integer[]) RETURNS TABLE(average_gain double precision, average_loss double precision, fast double precision, slow double precision, signal double precision, total double precision, squares double precision, peak double precision)
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -264,6 +594,27 @@ $$;
 
 COMMENT ON FUNCTION public.indicator_seed(closes double precision[]) IS 'The running values after each of the first 34 closes of a series: null until a value has its first period behind it. After the 34th they are the beginning of a state';
 
+CREATE FUNCTION public.keep_candle_difference() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    insert into candle_differences (window_start, exchange, symbol, timeframe,
+                                    stream_open, stream_high, stream_low, stream_close, stream_volume,
+                                    stream_trade_count,
+                                    rest_open, rest_high, rest_low, rest_close, rest_volume, rest_trade_count)
+    values (old.window_start, old.exchange, old.symbol, old.timeframe,
+            old.open, old.high, old.low, old.close, old.volume, old.trade_count,
+            new.open, new.high, new.low, new.close, new.volume, new.trade_count)
+    on conflict (window_start, exchange, symbol, timeframe) do update
+        set (rest_open, rest_high, rest_low, rest_close, rest_volume, rest_trade_count, cause, explained_at)
+            = (excluded.rest_open, excluded.rest_high, excluded.rest_low, excluded.rest_close, excluded.rest_volume,
+               excluded.rest_trade_count, null, null);
+    return null;
+end
+$$;
+
+COMMENT ON FUNCTION public.keep_candle_difference() IS 'Keeps how a fetched candle differs from the one it replaces';
+
 CREATE FUNCTION public.last_step(state public.dated_bigint, value bigint, at timestamp with time zone) RETURNS public.dated_bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $_$select case when $3 is null or ($1).at >= $3 then $1 else row($2, $3)::dated_bigint end$_$;
@@ -279,6 +630,12 @@ CREATE FUNCTION public.last_step(state public.dated_numeric, value numeric, at t
 CREATE FUNCTION public.last_step(state public.dated_text, value text, at timestamp with time zone) RETURNS public.dated_text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $_$select case when $3 is null or ($1).at >= $3 then $1 else row($2, $3)::dated_text end$_$;
+
+CREATE FUNCTION public.lock_gaps(exchange text, symbol text, timeframe text) RETURNS void
+    LANGUAGE sql
+    AS $$
+    select pg_advisory_xact_lock(hashtextextended('gaps:' || exchange || ':' || symbol || ':' || timeframe, 0))
+$$;
 
 CREATE FUNCTION public.lock_indicators() RETURNS void
     LANGUAGE plpgsql
@@ -629,6 +986,280 @@ $$;
 
 COMMENT ON FUNCTION public.recall_candles(exchanges text[], pairs text[], instants timestamp with time zone[]) IS 'Brings the days that the instants touch back from cold_storage, so that old candles can be corrected in one place; call it before writing candles older than a week';
 
+CREATE FUNCTION public.record_candle_gaps(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) RETURNS SETOF public.candle_gaps
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+declare
+    length constant interval := timeframe_length(record_candle_gaps.timeframe);
+    start constant timestamptz := history_start(record_candle_gaps.exchange, record_candle_gaps.symbol,
+                                                record_candle_gaps.timeframe, since);
+    looked constant tstzrange := whole_windows(length, start, least(until, now()));
+    listed tstzmultirange;
+    unlisted tstzmultirange;
+    filled tstzmultirange;
+    fresh tstzmultirange;
+    lacking tstzmultirange;
+    holes tstzrange[];
+    known candle_gaps[];
+    reopened candle_gaps[];
+    wanted candle_gaps[] := '{}';
+    gap candle_gaps;
+    piece candle_gaps;
+    part tstzrange;
+    quiet boolean;
+begin
+    if start is null or isempty(looked) then
+        return;
+    end if;
+    perform lock_gaps(record_candle_gaps.exchange, record_candle_gaps.symbol, record_candle_gaps.timeframe);
+
+    select coalesce(tstzmultirange(looked * instruments.listed), tstzmultirange(looked)) into listed
+    from (values (1)) as of_any
+    left join instruments
+        on instruments.exchange = record_candle_gaps.exchange and instruments.pair = record_candle_gaps.symbol;
+    unlisted := tstzmultirange(looked) - listed;
+
+    holes := array(
+        select tstzrange(gap_start, gap_end)
+        from find_candle_gaps(record_candle_gaps.exchange, record_candle_gaps.symbol, record_candle_gaps.timeframe,
+                              lower(looked), upper(looked))
+    );
+    -- Nearly always nothing has changed: only what is not known exactly as it was found is worth a thought.
+    known := array(
+        select candle_gaps from candle_gaps
+        where exchange = record_candle_gaps.exchange and symbol = record_candle_gaps.symbol
+          and timeframe = record_candle_gaps.timeframe and status <> 'healed'
+          and gap_start <= upper(looked) and gap_end >= lower(looked)
+          and (gap_start, gap_end) not in (select lower(hole), upper(hole) from unnest(holes) hole)
+    );
+    holes := array(
+        select hole from unnest(holes) hole
+        where (lower(hole), upper(hole)) not in (
+            select gap_start, gap_end from candle_gaps
+            where exchange = record_candle_gaps.exchange and symbol = record_candle_gaps.symbol
+              and timeframe = record_candle_gaps.timeframe and status <> 'healed'
+        )
+    );
+    filled := listed - coalesce((select range_agg(hole) from unnest(holes) hole), '{}');
+    fresh := coalesce((select range_agg(hole) from unnest(holes) hole), '{}')
+             - coalesce((select range_agg(tstzrange(gap_start, gap_end)) from unnest(known)), '{}');
+    reopened := array(
+        select distinct healed from unnest(fresh) hole
+        cross join lateral (
+            select candle_gaps as healed from candle_gaps
+            where exchange = record_candle_gaps.exchange and symbol = record_candle_gaps.symbol
+              and timeframe = record_candle_gaps.timeframe and status = 'healed'
+              and gap_start < upper(hole)
+              and gap_start >= coalesce(
+                  (select max(gap_start) from candle_gaps
+                   where exchange = record_candle_gaps.exchange and symbol = record_candle_gaps.symbol
+                     and timeframe = record_candle_gaps.timeframe and gap_start < lower(hole)), lower(hole))
+              and gap_end > lower(hole)
+        ) overlapping
+    );
+
+    foreach gap in array reopened loop
+        for part in select unnest(tstzmultirange(tstzrange(gap.gap_start, gap.gap_end)) - fresh) loop
+            wanted := wanted || gap_part(gap, part);
+        end loop;
+    end loop;
+    foreach gap in array known loop
+        lacking := tstzmultirange(tstzrange(gap.gap_start, gap.gap_end)) - filled - unlisted;
+        if gap.status = 'open' and gap.label is null and gap.attempts = 0 then
+            fresh := fresh + lacking;
+        else
+            for part in select unnest(lacking) loop
+                wanted := wanted || gap_part(gap, part);
+            end loop;
+        end if;
+        for part in select unnest(tstzmultirange(tstzrange(gap.gap_start, gap.gap_end)) * unlisted) loop
+            piece := gap_part(gap, part);
+            piece.label := 'source_missing';
+            piece.status := 'explained';
+            piece.healed_at := coalesce(gap.healed_at, now());
+            piece.due_at := null;
+            piece.detail := gap.detail || '{"reason": "not listed"}';
+            wanted := wanted || piece;
+        end loop;
+        for part, quiet in
+            select tstzrange(min(window_start), max(window_start) + length), empty
+            from (
+                select window_start, empty,
+                       window_start - length * row_number() over (partition by empty order by window_start) as run
+                from (
+                    select window_start, bool_and(volume = 0) as empty
+                    from unnest(tstzmultirange(tstzrange(gap.gap_start, gap.gap_end)) * filled) healed
+                    join all_candles
+                        on exchange = gap.exchange and symbol = gap.symbol and timeframe = gap.timeframe
+                       and window_start >= lower(healed) and window_start < upper(healed)
+                       and window_start >= lower(looked) and window_start < upper(looked)
+                    group by window_start
+                ) windows
+            ) runs
+            group by run, empty
+        loop
+            piece := gap_part(gap, part);
+            piece.label := case when quiet then 'no_trades' else coalesce(nullif(gap.label, 'no_trades'), 'lost_by_us') end;
+            piece.status := 'healed';
+            piece.healed_at := now();
+            piece.due_at := null;
+            wanted := wanted || piece;
+        end loop;
+    end loop;
+    for part in select unnest(fresh) loop
+        piece := row(
+            record_candle_gaps.exchange, record_candle_gaps.symbol, record_candle_gaps.timeframe, lower(part),
+            upper(part), 1, null, 'open', 0, now(), null, '{}', now(), 0, null, now()
+        )::candle_gaps;
+        foreach gap in array known loop
+            if gap.status = 'open' and gap.label is null and gap.attempts = 0
+               and tstzrange(gap.gap_start, gap.gap_end) && part then
+                piece.detected_at := least(piece.detected_at, gap.detected_at);
+                piece.due_at := least(piece.due_at, gap.due_at);
+            end if;
+        end loop;
+        wanted := wanted || gap_part(piece, part);
+    end loop;
+
+    return query select * from replace_candle_gaps(known || reopened, wanted);
+    perform refresh_completeness(record_candle_gaps.exchange, record_candle_gaps.symbol, record_candle_gaps.timeframe,
+                                 lower(looked), upper(looked));
+end
+$$;
+
+COMMENT ON FUNCTION public.record_candle_gaps(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) IS 'Brings candle_gaps and completeness in line with the candles of a range, from its first midnight on: what is new, has grown, is filled in part or whole; labels are kept. Returns the rows it changed';
+
+CREATE TABLE public.trade_gaps (
+    exchange text NOT NULL,
+    pair text NOT NULL,
+    first_missing_id bigint NOT NULL,
+    last_missing_id bigint,
+    label text,
+    status text DEFAULT 'open'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    detected_at timestamp with time zone DEFAULT now() NOT NULL,
+    healed_at timestamp with time zone,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    confirmations integer DEFAULT 0 NOT NULL,
+    asked_at timestamp with time zone,
+    due_at timestamp with time zone,
+    made_after timestamp with time zone,
+    made_before timestamp with time zone,
+    CONSTRAINT trade_gaps_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT trade_gaps_check CHECK ((last_missing_id >= first_missing_id)),
+    CONSTRAINT trade_gaps_confirmations_check CHECK ((confirmations >= 0)),
+    CONSTRAINT trade_gaps_first_missing_id_check CHECK ((first_missing_id >= 0)),
+    CONSTRAINT trade_gaps_label_check CHECK ((label = ANY (ARRAY['no_trades'::text, 'source_missing'::text, 'lost_by_us'::text]))),
+    CONSTRAINT trade_gaps_status_check CHECK ((status = ANY (ARRAY['open'::text, 'healing'::text, 'healed'::text, 'explained'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE public.trade_gaps IS 'Missing trade ids: found, labelled and healed. Kept for ever.';
+
+COMMENT ON COLUMN public.trade_gaps.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.trade_gaps.pair IS 'BASE/QUOTE, such as BTC/USD; always BTC and DOGE.';
+
+COMMENT ON COLUMN public.trade_gaps.first_missing_id IS 'First missing trade id.';
+
+COMMENT ON COLUMN public.trade_gaps.last_missing_id IS 'Last missing trade id; empty while unknown.';
+
+COMMENT ON COLUMN public.trade_gaps.label IS 'Why: no_trades, source_missing or lost_by_us; empty while unknown.';
+
+COMMENT ON COLUMN public.trade_gaps.status IS 'open, healing, healed, explained or failed.';
+
+COMMENT ON COLUMN public.trade_gaps.attempts IS 'How often healing was tried.';
+
+COMMENT ON COLUMN public.trade_gaps.detected_at IS 'When it was found (UTC).';
+
+COMMENT ON COLUMN public.trade_gaps.healed_at IS 'When it was healed or explained (UTC).';
+
+COMMENT ON COLUMN public.trade_gaps.detail IS 'Further facts.';
+
+COMMENT ON COLUMN public.trade_gaps.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+COMMENT ON COLUMN public.trade_gaps.confirmations IS 'How often the exchange said that it has nothing there, either.';
+
+COMMENT ON COLUMN public.trade_gaps.asked_at IS 'When the exchange was asked last (UTC).';
+
+COMMENT ON COLUMN public.trade_gaps.due_at IS 'When the exchange is asked again (UTC); empty: not by itself.';
+
+COMMENT ON COLUMN public.trade_gaps.made_after IS 'The missing trades were made after this (UTC); empty where the collector is at work on them.';
+
+COMMENT ON COLUMN public.trade_gaps.made_before IS 'The missing trades were made before this (UTC); empty where the collector is at work on them.';
+
+CREATE FUNCTION public.record_trade_gaps(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) RETURNS SETOF public.trade_gaps
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+declare
+    holes int8multirange;
+    found trade_gaps[];
+    known trade_gaps[];
+    wanted trade_gaps[] := '{}';
+    gap trade_gaps;
+    piece trade_gaps;
+    part int8range;
+begin
+    perform lock_gaps(record_trade_gaps.exchange, record_trade_gaps.pair, 'trades');
+    found := array(
+        select row(record_trade_gaps.exchange, record_trade_gaps.pair, hole.first_missing_id, hole.last_missing_id, null,
+                   'open', 0, now(), null, '{}', now(), 0, null, now(), hole.made_after, hole.made_before)::trade_gaps
+        from find_trade_gaps(record_trade_gaps.exchange, record_trade_gaps.pair, since, until) hole
+    );
+    holes := coalesce((select range_agg(int8range(first_missing_id, last_missing_id, '[]')) from unnest(found)), '{}');
+    -- Rows without a time are the collector's: it knows best what it still waits for, and closes them itself.
+    known := array(
+        select trade_gaps from trade_gaps
+        where exchange = record_trade_gaps.exchange and pair = record_trade_gaps.pair and status <> 'healed'
+          and made_before >= since and made_after < until
+    );
+    foreach gap in array known loop
+        for part in
+            select unnest(int8multirange(int8range(gap.first_missing_id, gap.last_missing_id, '[]')) * holes)
+        loop
+            piece := gap;
+            piece.first_missing_id := lower(part);
+            piece.last_missing_id := upper(part) - 1;
+            select hole.made_after, hole.made_before into piece.made_after, piece.made_before
+            from unnest(found) hole
+            where lower(part) between hole.first_missing_id and hole.last_missing_id;
+            wanted := wanted || piece;
+        end loop;
+        for part in
+            select unnest(int8multirange(int8range(gap.first_missing_id, gap.last_missing_id, '[]')) - holes)
+        loop
+            piece := gap;
+            piece.first_missing_id := lower(part);
+            piece.last_missing_id := upper(part) - 1;
+            piece.label := coalesce(gap.label, 'lost_by_us');
+            piece.status := 'healed';
+            piece.healed_at := now();
+            piece.due_at := null;
+            wanted := wanted || piece;
+        end loop;
+    end loop;
+    foreach gap in array found loop
+        for part in
+            select unnest(
+                int8multirange(int8range(gap.first_missing_id, gap.last_missing_id, '[]'))
+                - coalesce((select range_agg(int8range(first_missing_id, last_missing_id, '[]')) from trade_gaps
+                            where exchange = record_trade_gaps.exchange and pair = record_trade_gaps.pair
+                              and status <> 'healed'), '{}'))
+        loop
+            piece := gap;
+            piece.first_missing_id := lower(part);
+            piece.last_missing_id := upper(part) - 1;
+            wanted := wanted || piece;
+        end loop;
+    end loop;
+    return query select * from replace_trade_gaps(known, wanted);
+end
+$$;
+
+COMMENT ON FUNCTION public.record_trade_gaps(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) IS 'Brings trade_gaps in line with the trades of a range, but for what the collector is at work on. Returns the rows it changed';
+
 CREATE FUNCTION public.refresh_candles(exchanges text[], pairs text[], minutes timestamp with time zone[]) RETURNS SETOF public.candles
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
@@ -756,6 +1387,80 @@ end
 $$;
 
 COMMENT ON FUNCTION public.refresh_candles(exchanges text[], pairs text[], minutes timestamp with time zone[]) IS 'Recomputes the candles of every timeframe that the minutes touch, and returns the rows it changed. For each minute give the earliest instant of what is new in it: the minute itself is right too, but a busy minute is then read whole';
+
+CREATE FUNCTION public.refresh_completeness(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+declare
+    length constant interval := timeframe_length(refresh_completeness.timeframe);
+    start constant timestamptz := history_start(refresh_completeness.exchange, refresh_completeness.symbol,
+                                                refresh_completeness.timeframe, since);
+    -- What is known of days that have left the database stays.
+    first_day constant timestamptz := date_bin(interval '24 hours', greatest(start, since), 'epoch');
+    changed bigint;
+begin
+    with days as materialized (
+        select midnight, greatest(until, known.checked_until) as checked_until, known.day is not null as is_known,
+               whole_windows(
+                   length, greatest(midnight, start, lower(listed)),
+                   least(midnight + interval '24 hours', greatest(until, known.checked_until), upper(listed))) as span
+        from generate_series(first_day, until - interval '1 microsecond', interval '24 hours') midnight
+        left join completeness known
+            on known.exchange = refresh_completeness.exchange and known.symbol = refresh_completeness.symbol
+           and known.timeframe = refresh_completeness.timeframe and known.day = (midnight at time zone 'UTC')::date
+        left join instruments
+            on instruments.exchange = refresh_completeness.exchange
+           and instruments.pair = refresh_completeness.symbol
+    ), lacking as (
+        select midnight, label, status,
+               extract(epoch from least(gap_end, upper(span)) - greatest(gap_start, lower(span)))
+               / extract(epoch from length) as windows
+        from candle_gaps
+        cross join lateral generate_series(
+            date_bin(interval '24 hours', greatest(gap_start, first_day), 'epoch'),
+            least(gap_end, (select max(upper(span)) from days)) - interval '1 microsecond',
+            interval '24 hours') touched
+        join days on days.midnight = touched
+        where exchange = refresh_completeness.exchange and symbol = refresh_completeness.symbol
+          and timeframe = refresh_completeness.timeframe
+          and gap_end > first_day and tstzrange(gap_start, gap_end) && span
+    ), sums as (
+        select days.midnight, days.checked_until, days.is_known,
+               coalesce(extract(epoch from upper(span) - lower(span)) / extract(epoch from length), 0)::bigint as expected,
+               coalesce(sum(windows) filter (where status <> 'healed' and label = 'no_trades'), 0)::bigint as no_trades,
+               coalesce(sum(windows) filter (where status <> 'healed' and label = 'source_missing'), 0)::bigint
+                   as source_missing,
+               coalesce(sum(windows) filter (where status <> 'healed' and label = 'lost_by_us'), 0)::bigint as lost_by_us,
+               coalesce(sum(windows) filter (where status <> 'healed' and label is null), 0)::bigint as unexplained,
+               coalesce(sum(windows) filter (where status = 'healed'), 0)::bigint as healed
+        from days
+        left join lacking on lacking.midnight = days.midnight
+        group by days.midnight, days.checked_until, days.is_known, span
+    )
+    insert into completeness as known (exchange, symbol, timeframe, day, expected, stored, no_trades, source_missing,
+                                       lost_by_us, unexplained, healed, checked_until, updated_at)
+    select refresh_completeness.exchange, refresh_completeness.symbol, refresh_completeness.timeframe,
+           (sums.midnight at time zone 'UTC')::date, expected,
+           expected - no_trades - source_missing - lost_by_us - unexplained, no_trades, source_missing, lost_by_us,
+           unexplained, healed, least(checked_until, sums.midnight + interval '24 hours'), now()
+    from sums
+    where expected > 0 or is_known
+    on conflict (exchange, symbol, timeframe, day) do update
+        set (expected, stored, no_trades, source_missing, lost_by_us, unexplained, healed, checked_until, updated_at)
+            = (excluded.expected, excluded.stored, excluded.no_trades, excluded.source_missing, excluded.lost_by_us,
+               excluded.unexplained, excluded.healed, excluded.checked_until, excluded.updated_at)
+        where (known.expected, known.stored, known.no_trades, known.source_missing, known.lost_by_us, known.unexplained,
+               known.healed, known.checked_until)
+              is distinct from
+              (excluded.expected, excluded.stored, excluded.no_trades, excluded.source_missing, excluded.lost_by_us,
+               excluded.unexplained, excluded.healed, excluded.checked_until);
+    get diagnostics changed = row_count;
+    return changed;
+end
+$$;
+
+COMMENT ON FUNCTION public.refresh_completeness(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) IS 'Sums up the days of a range from candle_gaps; only for record_candle_gaps and rule_candle_gaps, which know that these are right. Returns the number of days that changed';
 
 CREATE FUNCTION public.refresh_newest_indicators() RETURNS bigint
     LANGUAGE plpgsql
@@ -889,9 +1594,108 @@ CREATE FUNCTION public.relative_strength(gain double precision, loss double prec
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN ((gain + loss) = (0)::double precision) THEN (0)::double precision ELSE ((100)::double precision * (gain / (gain + loss))) END;
 
+CREATE FUNCTION public.replace_candle_gaps(known public.candle_gaps[], wanted public.candle_gaps[]) RETURNS SETOF public.candle_gaps
+    LANGUAGE sql
+    AS $$
+    delete from candle_gaps using unnest(known) gone
+    where candle_gaps.exchange = gone.exchange and candle_gaps.symbol = gone.symbol
+      and candle_gaps.timeframe = gone.timeframe and candle_gaps.gap_start = gone.gap_start
+      and gone.gap_start <> all (select gap_start from unnest(wanted));
+
+    insert into candle_gaps as stored
+    select * from unnest(wanted)
+    on conflict (exchange, symbol, timeframe, gap_start) do update
+        set (gap_end, missing, label, status, attempts, detected_at, healed_at, detail, received_at, confirmations,
+             asked_at, due_at)
+            = (excluded.gap_end, excluded.missing, excluded.label, excluded.status, excluded.attempts,
+               excluded.detected_at, excluded.healed_at, excluded.detail, now(), excluded.confirmations,
+               excluded.asked_at, excluded.due_at)
+        where (stored.gap_end, stored.label, stored.status, stored.attempts, stored.detected_at, stored.healed_at,
+               stored.detail, stored.confirmations, stored.asked_at, stored.due_at)
+              is distinct from
+              (excluded.gap_end, excluded.label, excluded.status, excluded.attempts, excluded.detected_at,
+               excluded.healed_at, excluded.detail, excluded.confirmations, excluded.asked_at, excluded.due_at)
+    returning *;
+$$;
+
+CREATE FUNCTION public.replace_trade_gaps(known public.trade_gaps[], wanted public.trade_gaps[]) RETURNS SETOF public.trade_gaps
+    LANGUAGE sql
+    AS $$
+    delete from trade_gaps using unnest(known) gone
+    where trade_gaps.exchange = gone.exchange and trade_gaps.pair = gone.pair
+      and trade_gaps.first_missing_id = gone.first_missing_id
+      and gone.first_missing_id <> all (select first_missing_id from unnest(wanted));
+
+    insert into trade_gaps as stored
+    select * from unnest(wanted)
+    on conflict (exchange, pair, first_missing_id) do update
+        set (last_missing_id, label, status, attempts, detected_at, healed_at, detail, received_at, confirmations,
+             asked_at, due_at, made_after, made_before)
+            = (excluded.last_missing_id, excluded.label, excluded.status, excluded.attempts, excluded.detected_at,
+               excluded.healed_at, excluded.detail, now(), excluded.confirmations, excluded.asked_at, excluded.due_at,
+               excluded.made_after, excluded.made_before)
+        where (stored.last_missing_id, stored.label, stored.status, stored.attempts, stored.detected_at,
+               stored.healed_at, stored.detail, stored.confirmations, stored.asked_at, stored.due_at,
+               stored.made_after, stored.made_before)
+              is distinct from
+              (excluded.last_missing_id, excluded.label, excluded.status, excluded.attempts, excluded.detected_at,
+               excluded.healed_at, excluded.detail, excluded.confirmations, excluded.asked_at, excluded.due_at,
+               excluded.made_after, excluded.made_before)
+    returning *;
+$$;
+
 CREATE FUNCTION public.rise(change double precision) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN (change > (0)::double precision) THEN change ELSE (0)::double precision END;
+
+CREATE FUNCTION public.rule_candle_gaps(exchange text, symbol text, timeframe text, starts timestamp with time zone[], ends timestamp with time zone[], labels text[], statuses text[], confirmations integer[], due_at timestamp with time zone[], details jsonb[]) RETURNS SETOF public.candle_gaps
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+declare
+    known candle_gaps[];
+    wanted candle_gaps[] := '{}';
+    gap candle_gaps;
+    piece candle_gaps;
+    ruling record;
+    part tstzrange;
+    ruled tstzmultirange;
+begin
+    perform lock_gaps(rule_candle_gaps.exchange, rule_candle_gaps.symbol, rule_candle_gaps.timeframe);
+    select range_agg(tstzrange(first, last)) into ruled from unnest(starts, ends) spans (first, last);
+    known := array(
+        select candle_gaps from candle_gaps
+        where exchange = rule_candle_gaps.exchange and symbol = rule_candle_gaps.symbol
+          and timeframe = rule_candle_gaps.timeframe and status <> 'healed'
+          and ruled && tstzrange(gap_start, gap_end)
+    );
+    foreach gap in array known loop
+        for part in select unnest(tstzmultirange(tstzrange(gap.gap_start, gap.gap_end)) - ruled) loop
+            wanted := wanted || gap_part(gap, part);
+        end loop;
+        for ruling in
+            select tstzrange(gap.gap_start, gap.gap_end) * tstzrange(first, last) as part, given.*
+            from unnest(starts, ends, labels, statuses, rule_candle_gaps.confirmations, rule_candle_gaps.due_at, details)
+                given (first, last, label, status, confirmations, due_at, detail)
+            where tstzrange(gap.gap_start, gap.gap_end) && tstzrange(first, last)
+        loop
+            piece := gap_part(gap, ruling.part);
+            piece.label := ruling.label;
+            piece.status := ruling.status;
+            piece.confirmations := ruling.confirmations;
+            piece.due_at := ruling.due_at;
+            piece.detail := gap.detail || ruling.detail;
+            piece.healed_at := case when ruling.status = 'explained' then now() end;
+            wanted := wanted || piece;
+        end loop;
+    end loop;
+    return query select * from replace_candle_gaps(known, wanted);
+    perform refresh_completeness(rule_candle_gaps.exchange, rule_candle_gaps.symbol, rule_candle_gaps.timeframe,
+                                 lower(ruled), upper(ruled));
+end
+$$;
+
+COMMENT ON FUNCTION public.rule_candle_gaps(exchange text, symbol text, timeframe text, starts timestamp with time zone[], ends timestamp with time zone[], labels text[], statuses text[], confirmations integer[], due_at timestamp with time zone[], details jsonb[]) IS 'Writes down what became known of stretches that are still missing: label, status, confirmations, when to ask again. Returns the rows it changed';
 
 CREATE FUNCTION public.signal_step(signal double precision, macd double precision) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -907,6 +1711,74 @@ $$;
 CREATE FUNCTION public.squares_step(squares double precision, total double precision, value double precision, gone double precision) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (squares + ((value - gone) * ((value + gone) - ((((total + total) - value) + gone) / (20)::double precision))));
+
+CREATE FUNCTION public.store_fetched_candles(exchange text, symbol text, timeframe text, starts timestamp with time zone[], opens numeric[], highs numeric[], lows numeric[], closes numeric[], volumes numeric[], trade_counts bigint[]) RETURNS SETOF public.candles
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+#variable_conflict use_column
+declare
+    length constant interval := timeframe_length(store_fetched_candles.timeframe);
+    exchanges constant text[] := array_fill(store_fetched_candles.exchange, array[cardinality(starts)]);
+    symbols constant text[] := array_fill(store_fetched_candles.symbol, array[cardinality(starts)]);
+    first constant timestamptz := (select min(date_bin(interval '24 hours', start, 'epoch')) from unnest(starts) start);
+    last constant timestamptz := (select max(start) + interval '24 hours' from unnest(starts) start);
+    sound timestamptz[];
+    step record;
+begin
+    perform lock_series(exchanges, symbols);
+    if first < now() - interval '7 days' then
+        perform recall_candles(exchanges, symbols, starts);
+    end if;
+    return query
+    insert into candles as stored (window_start, window_end, exchange, symbol, timeframe, open, high, low, close,
+                                   volume, trade_count, closed, source, received_at)
+    select given.start, given.start + length, store_fetched_candles.exchange, store_fetched_candles.symbol,
+           store_fetched_candles.timeframe, given.open, given.high, given.low, given.close, given.volume,
+           given.trade_count, true, 'rest', now()
+    from unnest(starts, opens, highs, lows, closes, volumes, trade_counts)
+        given (start, open, high, low, close, volume, trade_count)
+    on conflict (window_start, exchange, symbol, timeframe) do update
+        set (open, high, low, close, volume, trade_count, closed, source, received_at)
+            = (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
+               excluded.closed, excluded.source, excluded.received_at)
+        where (stored.open, stored.high, stored.low, stored.close, stored.volume, stored.trade_count, stored.closed,
+               stored.source)
+              is distinct from
+              (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
+               excluded.closed, excluded.source)
+    returning stored.*;
+
+    for step in
+        select part, whole
+        from (values (1, '1m', '5m'), (2, '5m', '15m'), (3, '15m', '1h'), (4, '1h', '1d')) steps (place, part, whole)
+        where store_fetched_candles.timeframe = '1m'
+        order by place
+    loop
+        -- A candle of a few minutes alone must not pass for one of the whole hour: it would hide that it is missing.
+        sound := array(
+            select start from unnest(starts) start
+            cross join lateral date_bin(timeframe_length(step.whole), start, 'epoch') bucket
+            where exists (
+                select from candles
+                where exchange = store_fetched_candles.exchange and symbol = store_fetched_candles.symbol
+                  and timeframe = step.whole and window_start = bucket
+                  and window_start >= first and window_start < last
+            ) or timeframe_length(step.whole) = timeframe_length(step.part) * (
+                select count(*) from candles
+                where exchange = store_fetched_candles.exchange and symbol = store_fetched_candles.symbol
+                  and timeframe = step.part and window_start >= bucket
+                  and window_start < bucket + timeframe_length(step.whole)
+                  and window_start >= first and window_start < last
+            )
+        );
+        return query select * from refresh_wholes(
+            exchanges[:cardinality(sound)], symbols[:cardinality(sound)], sound, step.part, step.whole);
+    end loop;
+end
+$$;
+
+COMMENT ON FUNCTION public.store_fetched_candles(exchange text, symbol text, timeframe text, starts timestamp with time zone[], opens numeric[], highs numeric[], lows numeric[], closes numeric[], volumes numeric[], trade_counts bigint[]) IS 'Stores closed candles of one series as an exchange gave them, and makes the longer ones that nobody fetched anew from minutes. Returns the rows it changed';
 
 CREATE FUNCTION public.tier_old_candles(batch_rows integer DEFAULT 100000) RETURNS bigint
     LANGUAGE plpgsql
@@ -1054,6 +1926,12 @@ CREATE FUNCTION public.touched_candles(exchanges text[], pairs text[], minutes t
 $$;
 
 COMMENT ON FUNCTION public.touched_candles(exchanges text[], pairs text[], minutes timestamp with time zone[]) IS 'The stored candles of every timeframe that the minutes touch, changed or not';
+
+CREATE FUNCTION public.whole_windows(length interval, since timestamp with time zone, until timestamp with time zone) RETURNS tstzrange
+    LANGUAGE sql STABLE
+    RETURN CASE WHEN (date_bin(length, ((since + length) - '00:00:00.000001'::interval), '1970-01-01 00:00:00+00'::timestamp with time zone) < date_bin(length, until, '1970-01-01 00:00:00+00'::timestamp with time zone)) THEN tstzrange(date_bin(length, ((since + length) - '00:00:00.000001'::interval), '1970-01-01 00:00:00+00'::timestamp with time zone), date_bin(length, until, '1970-01-01 00:00:00+00'::timestamp with time zone)) ELSE 'empty'::tstzrange END;
+
+COMMENT ON FUNCTION public.whole_windows(length interval, since timestamp with time zone, until timestamp with time zone) IS 'The part of a range that whole windows fill';
 
 CREATE FUNCTION public.wilder_step(average double precision, amount double precision) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -1759,55 +2637,73 @@ COMMENT ON COLUMN public.candle_checkpoint.volume IS 'Amount traded; base coin.'
 
 COMMENT ON COLUMN public.candle_checkpoint.trade_count IS 'Number of trades.';
 
-CREATE TABLE public.candle_gaps (
+CREATE TABLE public.candle_differences (
+    window_start timestamp with time zone NOT NULL,
     exchange text NOT NULL,
     symbol text NOT NULL,
     timeframe text NOT NULL,
-    gap_start timestamp with time zone NOT NULL,
-    gap_end timestamp with time zone NOT NULL,
-    missing bigint NOT NULL,
-    label text,
-    status text DEFAULT 'open'::text NOT NULL,
-    attempts integer DEFAULT 0 NOT NULL,
-    detected_at timestamp with time zone DEFAULT now() NOT NULL,
-    healed_at timestamp with time zone,
+    stream_open numeric NOT NULL,
+    stream_high numeric NOT NULL,
+    stream_low numeric NOT NULL,
+    stream_close numeric NOT NULL,
+    stream_volume numeric NOT NULL,
+    stream_trade_count bigint NOT NULL,
+    rest_open numeric NOT NULL,
+    rest_high numeric NOT NULL,
+    rest_low numeric NOT NULL,
+    rest_close numeric NOT NULL,
+    rest_volume numeric NOT NULL,
+    rest_trade_count bigint NOT NULL,
+    cause text,
     detail jsonb DEFAULT '{}'::jsonb NOT NULL,
-    received_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT candle_gaps_attempts_check CHECK ((attempts >= 0)),
-    CONSTRAINT candle_gaps_check CHECK ((gap_end > gap_start)),
-    CONSTRAINT candle_gaps_label_check CHECK ((label = ANY (ARRAY['no_trades'::text, 'source_missing'::text, 'lost_by_us'::text]))),
-    CONSTRAINT candle_gaps_missing_check CHECK ((missing >= 1)),
-    CONSTRAINT candle_gaps_status_check CHECK ((status = ANY (ARRAY['open'::text, 'healing'::text, 'healed'::text, 'explained'::text, 'failed'::text]))),
-    CONSTRAINT candle_gaps_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text])))
+    found_at timestamp with time zone DEFAULT now() NOT NULL,
+    explained_at timestamp with time zone,
+    CONSTRAINT candle_differences_cause_check CHECK ((cause = ANY (ARRAY['missing_trades'::text, 'late_trades'::text, 'rounding'::text, 'source_revised'::text, 'unexplained'::text]))),
+    CONSTRAINT candle_differences_check CHECK (((cause IS NULL) = (explained_at IS NULL))),
+    CONSTRAINT candle_differences_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text])))
 );
 
-COMMENT ON TABLE public.candle_gaps IS 'Holes in the candles: found, labelled and healed. Kept for ever.';
+COMMENT ON TABLE public.candle_differences IS 'Where a fetched candle is not what its trades had come to, and why. Kept for ever.';
 
-COMMENT ON COLUMN public.candle_gaps.exchange IS 'The exchange in lower case, such as kraken.';
+COMMENT ON COLUMN public.candle_differences.window_start IS 'First instant of the window, a multiple of its length since the epoch (UTC).';
 
-COMMENT ON COLUMN public.candle_gaps.symbol IS 'The pair, such as BTC/USD.';
+COMMENT ON COLUMN public.candle_differences.exchange IS 'The exchange in lower case, such as kraken.';
 
-COMMENT ON COLUMN public.candle_gaps.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
+COMMENT ON COLUMN public.candle_differences.symbol IS 'The pair, such as BTC/USD.';
 
-COMMENT ON COLUMN public.candle_gaps.gap_start IS 'First missing window (UTC).';
+COMMENT ON COLUMN public.candle_differences.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
 
-COMMENT ON COLUMN public.candle_gaps.gap_end IS 'End of the last missing window (UTC).';
+COMMENT ON COLUMN public.candle_differences.stream_open IS 'What the trades had come to.';
 
-COMMENT ON COLUMN public.candle_gaps.missing IS 'Number of missing candles.';
+COMMENT ON COLUMN public.candle_differences.stream_high IS 'What the trades had come to.';
 
-COMMENT ON COLUMN public.candle_gaps.label IS 'Why: no_trades, source_missing or lost_by_us; empty while unknown.';
+COMMENT ON COLUMN public.candle_differences.stream_low IS 'What the trades had come to.';
 
-COMMENT ON COLUMN public.candle_gaps.status IS 'open, healing, healed, explained or failed.';
+COMMENT ON COLUMN public.candle_differences.stream_close IS 'What the trades had come to.';
 
-COMMENT ON COLUMN public.candle_gaps.attempts IS 'How often healing was tried.';
+COMMENT ON COLUMN public.candle_differences.stream_volume IS 'What the trades had come to.';
 
-COMMENT ON COLUMN public.candle_gaps.detected_at IS 'When it was found (UTC).';
+COMMENT ON COLUMN public.candle_differences.stream_trade_count IS 'What the trades had come to.';
 
-COMMENT ON COLUMN public.candle_gaps.healed_at IS 'When it was healed or explained (UTC).';
+COMMENT ON COLUMN public.candle_differences.rest_open IS 'What was fetched.';
 
-COMMENT ON COLUMN public.candle_gaps.detail IS 'Further facts.';
+COMMENT ON COLUMN public.candle_differences.rest_high IS 'What was fetched.';
 
-COMMENT ON COLUMN public.candle_gaps.received_at IS 'When we saw or computed it, by our clock (UTC).';
+COMMENT ON COLUMN public.candle_differences.rest_low IS 'What was fetched.';
+
+COMMENT ON COLUMN public.candle_differences.rest_close IS 'What was fetched.';
+
+COMMENT ON COLUMN public.candle_differences.rest_volume IS 'What was fetched.';
+
+COMMENT ON COLUMN public.candle_differences.rest_trade_count IS 'What was fetched.';
+
+COMMENT ON COLUMN public.candle_differences.cause IS 'missing_trades, late_trades, rounding, source_revised or unexplained; empty: not yet looked into.';
+
+COMMENT ON COLUMN public.candle_differences.detail IS 'The evidence in words, and every number that differs.';
+
+COMMENT ON COLUMN public.candle_differences.found_at IS 'When it was found (UTC).';
+
+COMMENT ON COLUMN public.candle_differences.explained_at IS 'When its cause was written down (UTC).';
 
 CREATE VIEW public.candles_hourly_summary AS
  SELECT public.time_bucket('01:00:00'::interval, all_candles.window_start) AS hour,
@@ -1860,6 +2756,59 @@ COMMENT ON COLUMN public.collector_position.trade_id IS 'The exchange''s own num
 COMMENT ON COLUMN public.collector_position."timestamp" IS 'When it happened, by the source''s word (UTC).';
 
 COMMENT ON COLUMN public.collector_position.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE TABLE public.completeness (
+    exchange text NOT NULL,
+    symbol text NOT NULL,
+    timeframe text NOT NULL,
+    day date NOT NULL,
+    expected bigint NOT NULL,
+    stored bigint NOT NULL,
+    no_trades bigint DEFAULT 0 NOT NULL,
+    source_missing bigint DEFAULT 0 NOT NULL,
+    lost_by_us bigint DEFAULT 0 NOT NULL,
+    unexplained bigint DEFAULT 0 NOT NULL,
+    healed bigint DEFAULT 0 NOT NULL,
+    checked_until timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT completeness_check CHECK ((expected = ((((stored + no_trades) + source_missing) + lost_by_us) + unexplained))),
+    CONSTRAINT completeness_expected_check CHECK ((expected >= 0)),
+    CONSTRAINT completeness_healed_check CHECK ((healed >= 0)),
+    CONSTRAINT completeness_lost_by_us_check CHECK ((lost_by_us >= 0)),
+    CONSTRAINT completeness_no_trades_check CHECK ((no_trades >= 0)),
+    CONSTRAINT completeness_source_missing_check CHECK ((source_missing >= 0)),
+    CONSTRAINT completeness_stored_check CHECK ((stored >= 0)),
+    CONSTRAINT completeness_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text]))),
+    CONSTRAINT completeness_unexplained_check CHECK ((unexplained >= 0))
+);
+
+COMMENT ON TABLE public.completeness IS 'What every UTC day of a series has and lacks. Kept for ever.';
+
+COMMENT ON COLUMN public.completeness.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.completeness.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN public.completeness.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
+
+COMMENT ON COLUMN public.completeness.day IS 'The UTC day.';
+
+COMMENT ON COLUMN public.completeness.expected IS 'Candles that there can be, as far as the day was looked at.';
+
+COMMENT ON COLUMN public.completeness.stored IS 'Candles that are stored.';
+
+COMMENT ON COLUMN public.completeness.no_trades IS 'Candles that are not stored because nobody traded.';
+
+COMMENT ON COLUMN public.completeness.source_missing IS 'Candles that are not stored because the exchange has them not, either.';
+
+COMMENT ON COLUMN public.completeness.lost_by_us IS 'Candles that are not stored though the exchange has them.';
+
+COMMENT ON COLUMN public.completeness.unexplained IS 'Candles that are not stored, nobody knows yet why.';
+
+COMMENT ON COLUMN public.completeness.healed IS 'Candles that are stored and once were missing.';
+
+COMMENT ON COLUMN public.completeness.checked_until IS 'The day was looked at up to here (UTC).';
+
+COMMENT ON COLUMN public.completeness.updated_at IS 'When the row was changed last (UTC).';
 
 CREATE TABLE public.crypto_configuration (
     id bigint NOT NULL,
@@ -2040,6 +2989,13 @@ CREATE TABLE public.instruments (
     seen_from timestamp with time zone DEFAULT now() NOT NULL,
     seen_to timestamp with time zone DEFAULT now() NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
+    listed_from timestamp with time zone,
+    listed_to timestamp with time zone,
+    listed tstzrange GENERATED ALWAYS AS (tstzrange(listed_from, GREATEST(listed_from,
+CASE
+    WHEN (status = 'delisted'::text) THEN COALESCE(listed_to, seen_to)
+    ELSE listed_to
+END))) STORED,
     CONSTRAINT instruments_check CHECK ((seen_from <= seen_to)),
     CONSTRAINT instruments_price_increment_check CHECK ((price_increment > (0)::numeric)),
     CONSTRAINT instruments_volume_increment_check CHECK ((volume_increment > (0)::numeric))
@@ -2062,6 +3018,12 @@ COMMENT ON COLUMN public.instruments.seen_from IS 'First time it was listed (UTC
 COMMENT ON COLUMN public.instruments.seen_to IS 'Last time it was listed (UTC).';
 
 COMMENT ON COLUMN public.instruments.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+COMMENT ON COLUMN public.instruments.listed_from IS 'Since when the exchange has listed the pair (UTC); empty: not known.';
+
+COMMENT ON COLUMN public.instruments.listed_to IS 'Until when the exchange listed the pair (UTC); empty: not known.';
+
+COMMENT ON COLUMN public.instruments.listed IS 'When the pair could be traded: nothing outside of it can be missing.';
 
 CREATE TABLE public.market_data (
     "timestamp" timestamp with time zone NOT NULL,
@@ -2811,49 +3773,6 @@ COMMENT ON COLUMN public.trade_data.side IS 'What the taker did: buy or sell.';
 
 COMMENT ON COLUMN public.trade_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
 
-CREATE TABLE public.trade_gaps (
-    exchange text NOT NULL,
-    pair text NOT NULL,
-    first_missing_id bigint NOT NULL,
-    last_missing_id bigint,
-    label text,
-    status text DEFAULT 'open'::text NOT NULL,
-    attempts integer DEFAULT 0 NOT NULL,
-    detected_at timestamp with time zone DEFAULT now() NOT NULL,
-    healed_at timestamp with time zone,
-    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
-    received_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT trade_gaps_attempts_check CHECK ((attempts >= 0)),
-    CONSTRAINT trade_gaps_check CHECK ((last_missing_id >= first_missing_id)),
-    CONSTRAINT trade_gaps_first_missing_id_check CHECK ((first_missing_id >= 0)),
-    CONSTRAINT trade_gaps_label_check CHECK ((label = ANY (ARRAY['no_trades'::text, 'source_missing'::text, 'lost_by_us'::text]))),
-    CONSTRAINT trade_gaps_status_check CHECK ((status = ANY (ARRAY['open'::text, 'healing'::text, 'healed'::text, 'explained'::text, 'failed'::text])))
-);
-
-COMMENT ON TABLE public.trade_gaps IS 'Missing trade ids: found, labelled and healed. Kept for ever.';
-
-COMMENT ON COLUMN public.trade_gaps.exchange IS 'The exchange in lower case, such as kraken.';
-
-COMMENT ON COLUMN public.trade_gaps.pair IS 'BASE/QUOTE, such as BTC/USD; always BTC and DOGE.';
-
-COMMENT ON COLUMN public.trade_gaps.first_missing_id IS 'First missing trade id.';
-
-COMMENT ON COLUMN public.trade_gaps.last_missing_id IS 'Last missing trade id; empty while unknown.';
-
-COMMENT ON COLUMN public.trade_gaps.label IS 'Why: no_trades, source_missing or lost_by_us; empty while unknown.';
-
-COMMENT ON COLUMN public.trade_gaps.status IS 'open, healing, healed, explained or failed.';
-
-COMMENT ON COLUMN public.trade_gaps.attempts IS 'How often healing was tried.';
-
-COMMENT ON COLUMN public.trade_gaps.detected_at IS 'When it was found (UTC).';
-
-COMMENT ON COLUMN public.trade_gaps.healed_at IS 'When it was healed or explained (UTC).';
-
-COMMENT ON COLUMN public.trade_gaps.detail IS 'Further facts.';
-
-COMMENT ON COLUMN public.trade_gaps.received_at IS 'When we saw or computed it, by our clock (UTC).';
-
 CREATE TABLE public.visualization_parameter (
     id bigint NOT NULL,
     name text NOT NULL,
@@ -2922,6 +3841,9 @@ ALTER TABLE ONLY public.backfill_progress
 ALTER TABLE ONLY public.candle_checkpoint
     ADD CONSTRAINT candle_checkpoint_pkey PRIMARY KEY (exchange, pair);
 
+ALTER TABLE ONLY public.candle_differences
+    ADD CONSTRAINT candle_differences_pkey PRIMARY KEY (window_start, exchange, symbol, timeframe);
+
 ALTER TABLE ONLY public.candle_gaps
     ADD CONSTRAINT candle_gaps_pkey PRIMARY KEY (exchange, symbol, timeframe, gap_start);
 
@@ -2930,6 +3852,9 @@ ALTER TABLE ONLY public.candles
 
 ALTER TABLE ONLY public.collector_position
     ADD CONSTRAINT collector_position_pkey PRIMARY KEY (exchange, pair);
+
+ALTER TABLE ONLY public.completeness
+    ADD CONSTRAINT completeness_pkey PRIMARY KEY (exchange, symbol, timeframe, day);
 
 ALTER TABLE ONLY public.crypto_configuration
     ADD CONSTRAINT crypto_configuration_exchange_pair_key UNIQUE (exchange, pair);
@@ -3043,6 +3968,12 @@ CREATE INDEX article_data_coins ON public.article_data USING gin (cryptocurrenci
 
 CREATE INDEX article_revisions_seen ON public.article_revisions USING btree (first_seen DESC);
 
+CREATE INDEX candle_differences_open ON public.candle_differences USING btree (found_at) WHERE (cause IS NULL);
+
+CREATE INDEX candle_gaps_due ON public.candle_gaps USING btree (due_at) WHERE (status = ANY (ARRAY['open'::text, 'healing'::text, 'failed'::text]));
+
+CREATE INDEX candle_gaps_missing ON public.candle_gaps USING btree (exchange, symbol, timeframe, gap_start) WHERE (status <> 'healed'::text);
+
 CREATE INDEX candle_gaps_status ON public.candle_gaps USING btree (status, detected_at);
 
 CREATE INDEX candles_by_symbol ON public.candles USING btree (symbol, timeframe, window_start DESC);
@@ -3050,6 +3981,8 @@ CREATE INDEX candles_by_symbol ON public.candles USING btree (symbol, timeframe,
 CREATE INDEX candles_open ON public.candles USING btree (window_end) WHERE (NOT closed);
 
 CREATE INDEX candles_read ON public.candles USING btree (exchange, symbol, timeframe, window_start DESC);
+
+CREATE INDEX completeness_lacking ON public.completeness USING btree (day) WHERE (stored < expected);
 
 CREATE INDEX exchange_candles_read ON public.exchange_candles USING btree (exchange, symbol, timeframe, window_start DESC);
 
@@ -3085,8 +4018,12 @@ CREATE INDEX ticker_data_read ON public.ticker_data USING btree (exchange, pair,
 
 CREATE INDEX trade_data_read ON public.trade_data USING btree (exchange, pair, "timestamp", trade_id);
 
+CREATE INDEX trade_gaps_due ON public.trade_gaps USING btree (due_at) WHERE (status = ANY (ARRAY['open'::text, 'healing'::text, 'failed'::text]));
+
 CREATE INDEX trade_gaps_status ON public.trade_gaps USING btree (status, detected_at);
 
 CREATE TRIGGER candles_added AFTER INSERT ON public.candles REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION public.note_candles();
 
 CREATE TRIGGER candles_corrected AFTER UPDATE ON public.candles REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION public.note_candles();
+
+CREATE TRIGGER candles_replaced AFTER UPDATE ON public.candles FOR EACH ROW WHEN (((old.source = 'stream'::text) AND (new.source = 'rest'::text) AND ((((((old.open IS DISTINCT FROM new.open) OR (old.high IS DISTINCT FROM new.high)) OR (old.low IS DISTINCT FROM new.low)) OR (old.close IS DISTINCT FROM new.close)) OR (old.volume IS DISTINCT FROM new.volume)) OR ((old.trade_count <> new.trade_count) AND ((new.trade_count > 0) OR (new.volume = (0)::numeric)))))) EXECUTE FUNCTION public.keep_candle_difference();

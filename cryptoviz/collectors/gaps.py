@@ -27,13 +27,14 @@ class GapLabel(StrEnum):
 
 
 class GapStatus(StrEnum):
-    """How far a gap is: `healed` and `explained` (the exchange has no such trades) are final."""
+    """How far a gap is: `healed` and `explained` (the exchange has it not, either) are final; `failed` wants a look."""
 
     TENTATIVE = "tentative"
     OPEN = "open"
     HEALING = "healing"
     HEALED = "healed"
     EXPLAINED = "explained"
+    FAILED = "failed"
 
 
 class Spans:

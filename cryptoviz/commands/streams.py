@@ -215,5 +215,7 @@ _CANDLE_GAPS: Final = {
     "missing": "missing",
     "label": "label",
     "status": "status",
+    "attempts": "attempts",
+    "due_at": "asked again",
     "healed_at": "healed",
 }

@@ -11,7 +11,7 @@ from typing import Final
 from cryptoviz.storage.queries import SQL_DIR
 
 _TABLE: Final = re.compile(r"^CREATE TABLE public\.(\w+) \((.*?)^\)", re.MULTILINE | re.DOTALL)
-_COLUMN: Final = re.compile(r'^    "?(?!CONSTRAINT)(\w+)"? ([a-z ]+(?:\[\])?)([^\n]*?),?$', re.MULTILINE)
+_COLUMN: Final = re.compile(r'^    "?([a-z_][a-z0-9_]*)"? ([a-z ]+(?:\[\])?)([^\n]*?),?$', re.MULTILINE)
 _COMMENT: Final = re.compile(r"^COMMENT ON (?:TABLE|COLUMN) public\.([\w.\"]+) IS '((?:[^']|'')*)';", re.MULTILINE)
 _SHORT: Final = {"timestamp with time zone": "timestamptz"}
 

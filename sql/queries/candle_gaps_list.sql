@@ -1,5 +1,6 @@
--- Gaps in candles, newest first. Parameters: all (healed ones too), limit.
-SELECT exchange, symbol, timeframe, gap_start, gap_end, missing, label, status, attempts, detected_at, healed_at, detail
+-- Gaps in candles, newest first. Parameters: all (healed and explained ones too), limit.
+SELECT exchange, symbol, timeframe, gap_start, gap_end, missing, label, status, attempts, confirmations, detected_at,
+       asked_at, due_at, healed_at, detail
 FROM candle_gaps
 WHERE %(all)s OR healed_at IS NULL
 ORDER BY gap_start DESC

@@ -1,0 +1,296 @@
+"""Heals gaps: asks the exchange for what is missing, stores it, looks again, and writes down what became of the gap.
+
+    due gaps --claim--> page by page: ask -> one transaction: store (rest), record what is still missing, rule on it
+
+A page that is committed stays; whoever dies leaves a claim that another takes over after a while. Streamed candles
+beside a gap are fetched, too: an outage seldom begins on the minute, and half a candle is worse than none.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptoviz.collectors.gaps import GapLabel, GapStatus
+from cryptoviz.history.gaps import (
+    PAGE,
+    Gap,
+    Ruling,
+    Series,
+    TradeGap,
+    TradeRuling,
+    lacking_trades,
+    pages,
+    refused,
+    refused_trades,
+    rulings,
+    unanswered,
+    unanswered_trades,
+)
+from cryptoviz.history.source import Answer, CandleHistory, TradeHistory, TradesAnswer
+from cryptoviz.instruments import ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.records import Candle, Trade
+from cryptoviz.storage.queries import query
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+SILENT: Final = timedelta(minutes=15)
+"""A claim whose holder has not been heard of for so long is taken over."""
+
+_SMALLEST: Final = timedelta(microseconds=1)
+_COLUMNS: Final = ("open", "high", "low", "close", "volume", "trade_count")
+
+Clock = Callable[[], datetime]
+Outcome = tuple[str, str | None]
+"""Status and label."""
+
+
+@dataclass(frozen=True)
+class Treated:
+    """What became of a gap: how many windows (or trades) by status and label, and why it was not more."""
+
+    subject: str
+    counted: Mapping[Outcome, int] = field(default_factory=dict)
+    reason: str = ""
+
+    @property
+    def healed(self) -> int:
+        """How many are stored now."""
+        return sum(count for (status, _label), count in self.counted.items() if status == GapStatus.HEALED)
+
+
+def now() -> datetime:
+    """The clock."""
+    return datetime.now(UTC)
+
+
+def record(connection: Connection[Any], series: Series, since: datetime, until: datetime) -> Counter[Outcome]:
+    """Bring the tables in line with the candles of a range; the windows that changed, by what they are now."""
+    asked = {**_names(series), "since": since, "until": until}
+    return _counted(connection.execute(query("candle_gaps_record"), asked))
+
+
+def store(connection: Connection[Any], series: Series, rows: Sequence[Candle]) -> None:
+    """Store closed candles of a series as an exchange gave them; they win over what was made of trades."""
+    asked = {f"{name}s": [getattr(row, name) for row in rows] for name in _COLUMNS}
+    starts = [row.window_start for row in rows]
+    connection.execute(query("candles_store_fetched"), {**_names(series), "starts": starts, **asked})
+
+
+def heal_candles(
+    connection: Connection[Any],
+    history: CandleHistory,
+    exchanges: Sequence[str],
+    *,
+    until: datetime | None = None,
+    clock: Clock = now,
+) -> Iterator[Treated]:
+    """Work off the gaps in the candles that are due, the newest first, until none is left or it is `until`.
+
+    Gaps of one series that one request reaches are asked for together. The connection must be in autocommit mode: each
+    page is a transaction of its own.
+    """
+    while until is None or clock() < until:
+        rows = _claimed(connection, "candle_gaps_claim", exchanges, clock(), page=PAGE)
+        if not rows:
+            return
+        yield _heal(connection, history, sorted(map(_gap, rows), key=lambda gap: gap.start), until, clock)
+
+
+def _gap(row: tuple[Any, ...]) -> Gap:
+    exchange, pair, timeframe, start, end, label, attempts, confirmations = row
+    known = GapLabel(label) if label else None
+    series = Series.of(exchange, pair, timeframe)
+    return Gap(series, start, end, known, GapStatus.HEALING, attempts, confirmations)
+
+
+def _heal(
+    connection: Connection[Any], history: CandleHistory, gaps: Sequence[Gap], until: datetime | None, clock: Clock
+) -> Treated:
+    series, start, end = gaps[0].series, gaps[0].start, gaps[-1].end
+    counted: Counter[Outcome] = Counter()
+    reason, verdict = "", unanswered
+    for since, stop in pages(start, end, series.timeframe):
+        try:
+            if until is not None and clock() >= until:
+                raise ExchangeUnavailableError("out of time")
+            parts = [part for gap in gaps for part in gap.within(since, stop)]
+            counted += _heal_page(connection, history, parts, clock)
+        except ExchangeUnavailableError as error:
+            reason = str(error)
+        except ExchangeRefusedError as error:
+            reason, verdict = str(error), refused
+        if reason:
+            left = [part for gap in gaps for part in gap.within(since, end)]
+            counted += _rule(connection, series, [verdict(part, clock(), reason) for part in left])
+            break
+    return Treated(f"{series} {start:%Y-%m-%d %H:%M}", counted, reason)
+
+
+def _heal_page(
+    connection: Connection[Any], history: CandleHistory, gaps: Sequence[Gap], clock: Clock
+) -> Counter[Outcome]:
+    if not gaps:
+        return Counter()
+    series, start, end = gaps[0].series, gaps[0].start, gaps[-1].end
+    span = {**_names(series), "since": start, "until": end}
+    answer = Answer((), complete=False)
+    if connection.execute(query("candle_gaps_find"), span).fetchone():
+        answer = _ask(connection, history, gaps, clock())
+    with connection.transaction():
+        if answer.rows:
+            store(connection, series, answer.rows)
+        recorded = record(connection, series, start, end)
+        counted = Counter({outcome: n for outcome, n in recorded.items() if outcome[0] == GapStatus.HEALED})
+        counted += _rule(connection, series, [ruling for gap in gaps for ruling in rulings(gap, answer, clock())])
+        connection.execute(query("candle_gaps_asking"), {**_names(series), "now": clock()})
+    return counted
+
+
+def _ask(connection: Connection[Any], history: CandleHistory, gaps: Sequence[Gap], at: datetime) -> Answer:
+    series, length = gaps[0].series, gaps[0].series.timeframe.length
+    beside = [instant for gap in gaps for instant in (gap.start - length, gap.end) if instant + length <= at]
+    bounds = {"since": gaps[0].start - length, "until": gaps[-1].end}
+    found = connection.execute(query("candles_streamed"), {**_names(series), "starts": beside, **bounds})
+    streamed = {instant for (instant,) in found}
+    first = min((gaps[0].start, *streamed))
+    last = max((gaps[-1].end, *(instant + length for instant in streamed)))
+    answer = history.closed_candles(series.exchange, series.pair, series.timeframe, first, last)
+    wanted = [row for row in answer.rows if row.window_start in streamed or _in_one(gaps, row.window_start)]
+    return Answer(wanted, answer.complete, answer.silent)
+
+
+def _in_one(gaps: Sequence[Gap], instant: datetime) -> bool:
+    at = bisect_right(gaps, instant, key=lambda gap: gap.start) - 1
+    return at >= 0 and instant < gaps[at].end
+
+
+def _rule(connection: Connection[Any], series: Series, found: Sequence[Ruling]) -> Counter[Outcome]:
+    if not found:
+        return Counter()
+    from psycopg.types.json import Jsonb  # noqa: PLC0415 - only who connects loads the driver
+
+    asked = {
+        **_names(series),
+        "starts": [ruling.start for ruling in found],
+        "ends": [ruling.end for ruling in found],
+        "labels": [ruling.label for ruling in found],
+        "statuses": [ruling.status for ruling in found],
+        "confirmations": [ruling.confirmations for ruling in found],
+        "due_at": [ruling.due_at for ruling in found],
+        "details": [Jsonb(ruling.detail) for ruling in found],
+    }
+    return _counted(connection.execute(query("candle_gaps_rule"), asked))
+
+
+def heal_trades(
+    connection: Connection[Any],
+    history: TradeHistory,
+    exchanges: Sequence[str],
+    *,
+    until: datetime | None = None,
+    clock: Clock = now,
+) -> Iterator[Treated]:
+    """Work off the gaps in the trades that are due and that no collector is at work on; the candles follow."""
+    while until is None or clock() < until:
+        rows = _claimed(connection, "trade_gaps_claim", exchanges, clock(), page=PAGE)
+        if not rows:
+            return
+        gaps = sorted((TradeGap(*row) for row in rows), key=lambda gap: gap.first)
+        yield _heal_trades(connection, history, gaps, clock)
+
+
+def _heal_trades(connection: Connection[Any], history: TradeHistory, gaps: Sequence[TradeGap], clock: Clock) -> Treated:
+    whole = replace(gaps[0], last=gaps[-1].last, made_before=max(gap.made_before for gap in gaps))
+    answer, reason = TradesAnswer((), complete=False), ""
+    try:
+        answer = history.trades(
+            whole.exchange, whole.pair, whole.first, whole.last, since=whole.made_after, until=whole.made_before
+        )
+    except ExchangeUnavailableError as error:
+        reason = str(error)
+        found = [unanswered_trades(gap, clock(), reason) for gap in gaps]
+    except ExchangeRefusedError as error:
+        reason = str(error)
+        found = [refused_trades(gap, clock(), reason) for gap in gaps]
+    else:
+        found = [lacking_trades(gap, clock(), complete=answer.complete) for gap in gaps]
+    with connection.transaction():
+        _store_trades(connection, gaps, answer.rows)
+        recorded = record_trades(
+            connection, whole.exchange, whole.pair, whole.made_after, whole.made_before + _SMALLEST
+        )
+        counted = Counter({outcome: n for outcome, n in recorded.items() if outcome[0] == GapStatus.HEALED})
+        counted += _rule_trades(connection, gaps, found)
+    return Treated(f"{whole.exchange} {whole.pair} trades {whole.first} to {whole.last}", counted, reason)
+
+
+def _rule_trades(
+    connection: Connection[Any], gaps: Sequence[TradeGap], found: Sequence[TradeRuling]
+) -> Counter[Outcome]:
+    columns = ("label", "status", "confirmations", "due_at", "reason")
+    asked = {
+        "exchange": gaps[0].exchange,
+        "pair": gaps[0].pair,
+        "first_id": [gap.first for gap in gaps],
+        "last_id": [gap.last for gap in gaps],
+        **{name: [getattr(ruling, name) for ruling in found] for name in columns},
+    }
+    counted: Counter[Outcome] = Counter()
+    for status, label, _rows, count in connection.execute(query("trade_gaps_rule"), asked):
+        counted[status, label] += count
+    return counted
+
+
+def record_trades(
+    connection: Connection[Any], exchange: str, pair: str, since: datetime, until: datetime
+) -> Counter[Outcome]:
+    """Bring trade_gaps in line with the trades of a range; the ids that changed, by what they are now."""
+    asked = {"exchange": exchange, "pair": pair, "since": since, "until": until}
+    return _counted(connection.execute(query("trade_gaps_record"), asked))
+
+
+def _store_trades(connection: Connection[Any], gaps: Sequence[TradeGap], rows: Iterable[Trade]) -> None:
+    lasts = [gap.last for gap in gaps]
+    wanted = [
+        row
+        for row in rows
+        for at in [bisect_left(lasts, row.trade_id)]
+        if at < len(gaps) and gaps[at].first <= row.trade_id
+    ]
+    if not wanted:
+        return
+    pair = {"exchange": gaps[0].exchange, "pair": gaps[0].pair}
+    new = connection.execute(
+        query("trades_store_fetched"),
+        {
+            **pair,
+            "timestamps": [row.timestamp for row in wanted],
+            "trade_ids": [row.trade_id for row in wanted],
+            "prices": [row.price for row in wanted],
+            "volumes": [row.volume for row in wanted],
+            "sides": [row.side for row in wanted],
+        },
+    ).fetchall()
+    if new:
+        connection.execute(query("candles_refresh"), {**pair, "instants": [instant for (instant,) in new]})
+
+
+def _claimed(
+    connection: Connection[Any], statement: str, exchanges: Sequence[str], at: datetime, **more: int
+) -> list[tuple[Any, ...]]:
+    asked = {"exchanges": list(exchanges), "now": at, "silent_since": at - SILENT, **more}
+    return connection.execute(query(statement), asked).fetchall()
+
+
+def _names(series: Series) -> dict[str, str]:
+    return {"exchange": series.exchange, "symbol": series.pair, "timeframe": series.timeframe.value}
+
+
+def _counted(rows: Iterable[tuple[Any, ...]]) -> Counter[Outcome]:
+    return Counter({(status, label): windows for status, label, _rows, windows in rows})

@@ -1,0 +1,48 @@
+-- What is known of the differences that have no cause yet: the trades behind them, the ids missing there, the exchange's
+-- own live candle, the smallest steps. Parameters: found_before, limit.
+SELECT differing.*, differing.window_start + timeframe_length(differing.timeframe) AS window_end,
+       traded.open AS trades_open, traded.high AS trades_high, traded.low AS trades_low, traded.close AS trades_close,
+       traded.volume AS trades_volume, traded.trade_count AS trades_trade_count,
+       coalesce(lost.ids, 0)::bigint AS missing,
+       NOT EXISTS (
+           SELECT FROM trade_data
+           WHERE trade_data.exchange = differing.exchange AND pair = differing.symbol
+             AND "timestamp" < differing.window_start
+       ) AS begins,
+       live.open AS live_open, live.high AS live_high, live.low AS live_low, live.close AS live_close,
+       live.volume AS live_volume, live.trade_count AS live_trade_count,
+       instruments.price_increment, instruments.volume_increment
+FROM (
+    SELECT * FROM candle_differences WHERE cause IS NULL AND found_at <= %(found_before)s
+    ORDER BY found_at, window_start LIMIT %(limit)s
+) AS differing
+CROSS JOIN LATERAL (
+    SELECT (array_agg(price ORDER BY "timestamp", trade_id))[1] AS open, max(price) AS high, min(price) AS low,
+           (array_agg(price ORDER BY "timestamp" DESC, trade_id DESC))[1] AS close, sum(volume) AS volume,
+           count(*) AS trade_count
+    FROM trade_data
+    WHERE trade_data.exchange = differing.exchange AND pair = differing.symbol
+      AND "timestamp" >= differing.window_start
+      AND "timestamp" < differing.window_start + timeframe_length(differing.timeframe)
+) AS traded
+CROSS JOIN LATERAL (
+    SELECT sum(hole.last_missing_id - hole.first_missing_id + 1 - known.ids) AS ids
+    FROM find_trade_gaps(
+        differing.exchange, differing.symbol, differing.window_start,
+        differing.window_start + timeframe_length(differing.timeframe)
+    ) AS hole
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(
+                   least(trade_gaps.last_missing_id, hole.last_missing_id)
+                   - greatest(trade_gaps.first_missing_id, hole.first_missing_id) + 1), 0) AS ids
+        FROM trade_gaps
+        WHERE trade_gaps.exchange = differing.exchange AND trade_gaps.pair = differing.symbol AND status = 'explained'
+          AND trade_gaps.first_missing_id <= hole.last_missing_id
+          AND trade_gaps.last_missing_id >= hole.first_missing_id
+    ) AS known
+) AS lost
+LEFT JOIN exchange_candles AS live
+    ON live.exchange = differing.exchange AND live.symbol = differing.symbol AND live.timeframe = differing.timeframe
+   AND live.window_start = differing.window_start AND live.closed
+LEFT JOIN instruments ON instruments.exchange = differing.exchange AND instruments.pair = differing.symbol
+ORDER BY differing.found_at, differing.window_start

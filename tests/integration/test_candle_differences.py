@@ -1,0 +1,176 @@
+"""Streamed and fetched candles are compared; every difference ends with its cause, as a quality result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+
+from cryptoviz.history.differences import SETTLED, SUITE, Cause, compare, explain
+from cryptoviz.history.gaps import Series
+from cryptoviz.history.heal import heal_trades, store
+from cryptoviz.pairs import Timeframe
+from cryptoviz.records import Candle, Trade
+from cryptoviz.settings import Role, Settings
+from cryptoviz.storage.database import connect
+from tests.integration.simulated_history import SimulatedHistory, stored, values
+
+pytestmark = pytest.mark.services
+
+EXCHANGE, PAIR = "kraken", "BTC/USD"
+SERIES = Series(EXCHANGE, PAIR, Timeframe.M1)
+START = (datetime.now(UTC) - timedelta(hours=5)).replace(minute=0, second=0, microsecond=0)
+MINUTE = timedelta(minutes=1)
+LATER = datetime.now(UTC) + 2 * SETTLED
+
+
+@pytest.fixture
+def connection(each_database: Settings) -> Iterator[psycopg.Connection]:
+    with connect(Role.WRITER, each_database, autocommit=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def history() -> SimulatedHistory:
+    return SimulatedHistory(EXCHANGE, [PAIR], rate=1)
+
+
+def stream(connection: psycopg.Connection, trades: list[Trade]) -> None:
+    """Store trades and make their candles, as the ingestion does."""
+    connection.cursor().executemany(
+        "insert into trade_data (timestamp, exchange, pair, trade_id, price, volume, side)"
+        " values (%s, %s, %s, %s, %s, %s, %s)",
+        [(one.timestamp, EXCHANGE, PAIR, one.trade_id, one.price, one.volume, one.side) for one in trades],
+    )
+    connection.execute(
+        "select count(*) from refresh_candles(%s::text[], %s::text[], %s::timestamptz[])",
+        [[EXCHANGE] * len(trades), [PAIR] * len(trades), [one.timestamp for one in trades]],
+    )
+
+
+def trades(history: SimulatedHistory, minutes: int) -> list[Trade]:
+    first, last = (int(instant.timestamp()) * 10**9 for instant in (START, START + minutes * MINUTE))
+    return history.made(PAIR, history.market(PAIR).between(first, last).rows())
+
+
+def fetched(history: SimulatedHistory, minutes: int) -> list[Candle]:
+    return history.candles(SERIES, START, START + minutes * MINUTE)
+
+
+def minute(instant: datetime) -> int:
+    return (instant - START) // MINUTE
+
+
+def causes(connection: psycopg.Connection) -> dict[tuple[int, str], str]:
+    rows = connection.execute("select window_start, timeframe, cause from candle_differences").fetchall()
+    return {(minute(start), timeframe): cause for start, timeframe, cause in rows}
+
+
+def revised(row: Candle, **numbers: Any) -> Candle:
+    return msgspec.structs.replace(row, **numbers)
+
+
+def test_equal_candles_leave_no_trace(connection: psycopg.Connection, history: SimulatedHistory) -> None:
+    stream(connection, trades(history, 10))
+    rows = [row for row in fetched(history, 10) if row.trade_count]
+    store(connection, SERIES, rows)
+    store(connection, SERIES, rows)
+    assert stored(connection, SERIES) == [values(row) for row in rows]
+    assert {source for (source,) in connection.execute("select source from candles where timeframe = '1m'")} == {"rest"}
+    assert compare(connection, EXCHANGE, [PAIR], START, LATER) == 0
+    assert explain(connection, "run", clock=lambda: LATER) == []
+    assert connection.execute("select success, unexpected_count from quality_results").fetchall() == [(True, 0)]
+
+
+def test_every_difference_ends_with_its_cause_and_is_a_result(
+    connection: psycopg.Connection, history: SimulatedHistory
+) -> None:
+    made, rows = trades(history, 40), fetched(history, 40)
+    lost = {minute(one.timestamp): one.trade_id for one in made if minute(one.timestamp) in {5, 6}}
+    late = [one for one in made if minute(one.timestamp) == 10][:1]
+    stream(connection, [one for one in made if one.trade_id not in lost.values() and one not in late])
+    step = Decimal("0.01")
+    connection.execute(
+        "insert into instruments (exchange, pair, status, price_increment, volume_increment)"
+        " values (%s, %s, 'online', %s, 0.00000001)",
+        [EXCHANGE, PAIR, step],
+    )
+    live = rows[20]
+    connection.execute(
+        "insert into exchange_candles (window_start, window_end, exchange, symbol, timeframe, open, high, low, close,"
+        " volume, trade_count, closed) values (%s, %s, %s, %s, '1m', %s, %s, %s, %s, %s, %s, true)",
+        [START + 20 * MINUTE, START + 21 * MINUTE, EXCHANGE, PAIR, live.open, live.high, live.low, live.close,
+         live.volume, live.trade_count],
+    )  # fmt: skip
+    rows[15] = revised(rows[15], high=rows[15].high + step)
+    rows[20] = revised(rows[20], volume=rows[20].volume + 1)
+    rows[25] = revised(rows[25], volume=rows[25].volume + 1)
+    store(connection, SERIES, [row for row in rows if row.trade_count])
+    assert explain(connection, "too soon") == []
+    stream(connection, late)
+
+    explained = explain(connection, "run", clock=lambda: LATER)
+    assert causes(connection) == {
+        **{(number, "1m"): Cause.MISSING_TRADES for number in lost},
+        (10, "1m"): Cause.LATE_TRADES,
+        (15, "1m"): Cause.ROUNDING,
+        (20, "1m"): Cause.SOURCE_REVISED,
+        (25, "1m"): Cause.UNEXPLAINED,
+    }
+    assert {one.series for one in explained} == {SERIES}
+    assert all(one.detail["evidence"] for one in explained)
+    results = connection.execute(
+        "select success, observed->>'cause' from quality_results where suite = %s and run = 'run'"
+        " and unexpected_count = 1",
+        [SUITE],
+    ).fetchall()
+    assert sorted(results) == sorted((False, cause) for cause in causes(connection).values())
+    assert explain(connection, "again", clock=lambda: LATER) == []
+
+    gaps = connection.execute("select first_missing_id, status from trade_gaps order by 1").fetchall()
+    assert gaps == [(number, "open") for number in sorted(lost.values())]
+    assert sum(one.healed for one in heal_trades(connection, history, [EXCHANGE])) == len(lost)
+
+
+def test_minutes_that_were_fetched_before_their_trades_came_are_compared_too(
+    connection: psycopg.Connection, history: SimulatedHistory
+) -> None:
+    made, rows = trades(history, 10), [row for row in fetched(history, 10) if row.trade_count]
+    gone = next(one.trade_id for one in made if minute(one.timestamp) == 4)
+    store(connection, SERIES, rows)
+    stream(connection, [one for one in made if one.trade_id != gone])
+    assert stored(connection, SERIES) == [values(row) for row in rows]
+    assert compare(connection, EXCHANGE, [PAIR], START, LATER) == 1
+    assert compare(connection, EXCHANGE, [PAIR], START, LATER) == 0
+    explain(connection, "run", clock=lambda: LATER)
+    assert causes(connection) == {(4, "1m"): Cause.MISSING_TRADES}
+
+
+def test_what_nobody_can_check_any_more_is_said_to_be_unexplained(
+    connection: psycopg.Connection, history: SimulatedHistory
+) -> None:
+    stream(connection, trades(history, 3))
+    connection.execute("delete from trade_data")
+    rows = fetched(history, 3)
+    store(connection, SERIES, [revised(rows[1], volume=rows[1].volume * 2)])
+    [explained] = explain(connection, "run", clock=lambda: LATER)
+    assert explained.cause is Cause.UNEXPLAINED
+    assert explained.detail["evidence"] == "no trade of the window is stored any more"
+    assert explained.detail["volume"] == {
+        "streamed": str(rows[1].volume),
+        "fetched": str(rows[1].volume * 2),
+    }
+
+
+def test_an_interface_that_counts_no_trades_contradicts_nobody(
+    connection: psycopg.Connection, history: SimulatedHistory
+) -> None:
+    stream(connection, trades(history, 3))
+    rows = [revised(row, trade_count=0) for row in fetched(history, 3) if row.trade_count]
+    store(connection, SERIES, rows)
+    assert causes(connection) == {}

@@ -1,0 +1,194 @@
+"""Gaps in trade ids: found wherever they are, healed from the exchange, and the candles with them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from cryptoviz.collectors.gaps import GapLabel
+from cryptoviz.history.gaps import TRADES_CONFIRMED
+from cryptoviz.history.heal import heal_trades, record_trades
+from cryptoviz.instruments import ExchangeUnavailableError
+from cryptoviz.records import Trade
+from cryptoviz.settings import Role, Settings
+from cryptoviz.storage.database import connect
+from tests.integration.simulated_history import SimulatedHistory
+
+pytestmark = pytest.mark.services
+
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+SINCE, UNTIL = TODAY - timedelta(hours=30), TODAY - timedelta(hours=4)
+EXCHANGE, PAIRS = "kraken", ("BTC/USD", "ADA/USD")
+
+
+@pytest.fixture
+def connection(each_database: Settings) -> Iterator[psycopg.Connection]:
+    with connect(Role.WRITER, each_database, autocommit=True) as opened:
+        yield opened
+
+
+def made(history: SimulatedHistory, pair: str, since: datetime = SINCE, until: datetime = UNTIL) -> list[Trade]:
+    first, last = (int(instant.timestamp()) * 1_000_000_000 for instant in (since, until))
+    return history.made(pair, history.market(pair).between(first, last).rows())
+
+
+def insert(connection: psycopg.Connection, trades: Iterable[Trade]) -> None:
+    columns = ("timestamp", "exchange", "pair", "trade_id", "price", "volume", "side")
+    with connection.cursor().copy(f"copy trade_data ({', '.join(columns)}) from stdin") as into:
+        for trade in trades:
+            into.write_row([getattr(trade, name) for name in columns])
+
+
+def find(connection: psycopg.Connection, pair: str, since: datetime = SINCE, until: datetime = UNTIL) -> list[tuple]:
+    return connection.execute(
+        "select first_missing_id, last_missing_id from find_trade_gaps(%s, %s, %s, %s)", [EXCHANGE, pair, since, until]
+    ).fetchall()
+
+
+def rows(connection: psycopg.Connection, pair: str, *statuses: str) -> list[tuple]:
+    return connection.execute(
+        "select first_missing_id, last_missing_id, label from trade_gaps where pair = %s and status = any(%s)"
+        " order by first_missing_id",
+        [pair, list(statuses)],
+    ).fetchall()
+
+
+def runs(ids: Iterable[int]) -> list[tuple[int, int]]:
+    """Ids as spans, consecutive ones as one: the reference."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(ids):
+        if found and found[-1][1] == number - 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found
+
+
+def ids(spans: Iterable[tuple]) -> dict[int, str | None]:
+    return {number: label for first, last, label in spans for number in range(first, last + 1)}
+
+
+def heal(connection: psycopg.Connection, history: SimulatedHistory) -> None:
+    at = datetime.now(UTC)
+    for day in range(0, 2 * TRADES_CONFIRMED + 1, 2):
+        list(heal_trades(connection, history, [EXCHANGE], clock=lambda day=day: at + timedelta(days=day)))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_hole_is_found_labelled_and_healed_until_all_equals_the_source(
+    connection: psycopg.Connection, seed: int
+) -> None:
+    dice = random.Random(seed)
+    history = SimulatedHistory(EXCHANGE, PAIRS, rate=0.3, seed=seed)
+    holes: dict[str, set[int]] = {}
+    for pair in PAIRS:
+        trades = made(history, pair)
+        first, last = trades[0].trade_id, trades[-1].trade_id
+        midnight = next(trade.trade_id for trade in trades if trade.timestamp >= TODAY - timedelta(days=1))
+        # Single ones, a run over midnight, some hours; the first and the last trade are the range's own ends.
+        lost = {dice.randrange(first + 1, last) for _ in range(9)} | set(range(midnight - 3, midnight + 3))
+        hours = (TODAY - timedelta(hours=20), TODAY - timedelta(hours=16))
+        lost |= {trade.trade_id for trade in trades if hours[0] <= trade.timestamp < hours[1]}
+        lost -= {first, last}
+        gone = [
+            number for start in dice.sample(sorted(lost), 12) for number in range(start, start + dice.randrange(1, 9))
+        ]
+        history.lacks_trades |= {(pair, number) for number in gone if number in lost}
+        holes[pair] = lost
+        insert(connection, (trade for trade in trades if trade.trade_id not in lost))
+
+    for pair, lost in holes.items():
+        assert find(connection, pair) == runs(lost)
+        record_trades(connection, EXCHANGE, pair, SINCE, UNTIL)
+        assert record_trades(connection, EXCHANGE, pair, SINCE, UNTIL) == {}
+        assert [row[:2] for row in rows(connection, pair, "open")] == runs(lost)
+    heal(connection, history)
+
+    for pair, lost in holes.items():
+        lacks = {number for number in lost if (pair, number) in history.lacks_trades}
+        assert find(connection, pair) == runs(lacks)
+        assert ids(rows(connection, pair, "explained")) == dict.fromkeys(lacks, GapLabel.SOURCE_MISSING)
+        assert ids(rows(connection, pair, "healed")).keys() == lost - lacks
+        assert not rows(connection, pair, "open", "healing", "failed")
+        source = [trade for trade in made(history, pair) if trade.trade_id not in lacks]
+        assert connection.execute(
+            "select trade_id, timestamp, price, volume, side from trade_data where pair = %s order by trade_id", [pair]
+        ).fetchall() == [(one.trade_id, one.timestamp, one.price, one.volume, one.side) for one in source]
+        refetched = {one.timestamp.replace(second=0, microsecond=0) for one in source if one.trade_id in lost}
+        assert refetched == {
+            start
+            for (start,) in connection.execute(
+                "select window_start from candles where symbol = %s and timeframe = '1m'", [pair]
+            )
+        }
+
+
+def test_a_hole_over_an_edge_of_the_range_is_found_whole(connection: psycopg.Connection) -> None:
+    history = SimulatedHistory(EXCHANGE, PAIRS, rate=0.3)
+    trades = made(history, "BTC/USD")
+    middle = trades[len(trades) // 2].timestamp
+    lost = {one.trade_id for one in trades if abs(one.timestamp - middle) < timedelta(hours=5)}
+    insert(connection, (one for one in trades if one.trade_id not in lost))
+    [hole] = runs(lost)
+    assert find(connection, "BTC/USD", SINCE, middle) == [hole]
+    assert find(connection, "BTC/USD", middle, UNTIL) == [hole]
+    assert find(connection, "BTC/USD", middle - timedelta(hours=1), middle) == [hole]
+    assert find(connection, "BTC/USD", UNTIL, UNTIL + timedelta(hours=1)) == []
+    assert find(connection, "ETH/USD") == []
+
+
+def test_ids_out_of_the_order_of_time_are_no_hole(connection: psycopg.Connection) -> None:
+    history = SimulatedHistory(EXCHANGE, PAIRS, rate=2)
+    trades = made(history, "BTC/USD", SINCE, SINCE + timedelta(hours=2))
+    hour = SINCE + timedelta(hours=1)
+    swapped = [one.trade_id for one in trades if abs(one.timestamp - hour) < timedelta(seconds=20)]
+    insert(connection, trades)
+    connection.execute(
+        "update trade_data set trade_id = -trade_id + %s where trade_id = any(%s)",
+        [swapped[0] + swapped[-1], swapped],
+    )
+    for since, until in ((SINCE, UNTIL), (SINCE, hour), (hour, UNTIL)):
+        assert find(connection, "BTC/USD", since, until) == []
+    connection.execute("delete from trade_data where trade_id = %s", [swapped[3]])
+    for since, until in ((SINCE, hour), (hour, UNTIL)):
+        assert find(connection, "BTC/USD", since, until) in ([(swapped[3], swapped[3])], [])
+    assert find(connection, "BTC/USD") == [(swapped[3], swapped[3])]
+
+
+def test_what_the_collector_is_at_work_on_is_left_to_it(connection: psycopg.Connection) -> None:
+    history = SimulatedHistory(EXCHANGE, PAIRS, rate=0.3)
+    trades = made(history, "BTC/USD")
+    first = trades[100].trade_id
+    lost = set(range(first, first + 10))
+    insert(connection, (one for one in trades if one.trade_id not in lost))
+    connection.execute(
+        "insert into trade_gaps (exchange, pair, first_missing_id, last_missing_id, label, status)"
+        " values (%s, 'BTC/USD', %s, %s, 'lost_by_us', 'healing')",
+        [EXCHANGE, first + 2, first + 5],
+    )
+    record_trades(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
+    assert [row[:2] for row in rows(connection, "BTC/USD", "open")] == [(first, first + 1), (first + 6, first + 9)]
+    heal(connection, history)
+    assert rows(connection, "BTC/USD", "healing") == [(first + 2, first + 5, "lost_by_us")]
+    assert find(connection, "BTC/USD") == [(first + 2, first + 5)]
+
+
+def test_no_answer_leaves_the_gap_open_with_the_reason(connection: psycopg.Connection) -> None:
+    history = SimulatedHistory(EXCHANGE, PAIRS, rate=0.3)
+    trades = made(history, "BTC/USD")
+    insert(connection, (one for one in trades if one is not trades[50]))
+    record_trades(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
+
+    class Away(SimulatedHistory):
+        def trades(self, *_asked: object, **_bounds: object) -> None:  # type: ignore[override]
+            raise ExchangeUnavailableError("status 503")
+
+    away = Away(EXCHANGE, PAIRS)
+    [treated] = heal_trades(connection, away, [EXCHANGE])
+    assert treated.reason == "status 503"
+    assert list(heal_trades(connection, away, [EXCHANGE])) == []
+    assert rows(connection, "BTC/USD", "open") == [(trades[50].trade_id, trades[50].trade_id, None)]
