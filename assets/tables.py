@@ -128,6 +128,7 @@ def _others(exchanges: Iterable[str]) -> dict[str, _Node]:
         "platform_alerts": _Node("the sensors", ["stream_status"], "supervision", "opened_at"),
         "action_log": _Node("the jobs and commands that people run", [], "supervision", "at"),
         "source_states": _Node("the polls of market and mood", [MARKET, MOOD], "supervision", "asked_at"),
+        "rest_budgets": _Node("whoever asks an exchange for its past", [], "supervision", "free_at"),
         "source_quotas": _Node("the polls of market and mood", [MARKET, MOOD], "supervision", "starts_at"),
         "article_revisions": _Node("the poll of the news", [ARTICLES], "supervision", "first_seen", NEWS_OWNERS),
         "news_feed_states": _Node("the poll of the news", [ARTICLES], "supervision", "checked_at", NEWS_OWNERS),

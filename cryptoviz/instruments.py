@@ -9,7 +9,8 @@ that simulators can stand in. Increments are exact decimals.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -45,6 +46,10 @@ class ExchangeUnavailableError(Exception):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class ExchangeLimitedError(ExchangeUnavailableError):
+    """It was asked too often, or has banned who asks."""
 
 
 class ExchangeRefusedError(Exception):
@@ -112,21 +117,34 @@ def fetch(exchange: str, address: str | None, timeout_s: float) -> Listing:
         ExchangeUnavailableError: no answer, a limit, maintenance: try again later.
         ExchangeRefusedError: unknown to ccxt, or an answer that trying again will not change.
     """
+    market = connect(exchange, address, timeout_s)
+    with asking(exchange, market):
+        listed = market.fetch_markets()
+    return parse(exchange, listed, market.precisionMode)
+
+
+@contextmanager
+def asking(exchange: str, market: Market) -> Iterator[None]:
+    """What ccxt raises within the block, in our words.
+
+    Raises:
+        ExchangeUnavailableError: no answer, a limit, maintenance: try again later.
+        ExchangeRefusedError: an answer that trying again will not change.
+    """
     import ccxt  # noqa: PLC0415 - takes seconds to import: only who asks an exchange pays
 
-    if exchange not in ccxt.exchanges:
-        raise ExchangeRefusedError(f"{exchange} is not an exchange of ccxt; see ccxt.exchanges for the names")
-    market = _market(exchange, address, timeout_s)
+    market.last_response_headers = None
     try:
-        listed = market.fetch_markets()
+        yield
+    except (ccxt.DDoSProtection, ccxt.RateLimitExceeded) as error:
+        raise ExchangeLimitedError(_said(exchange, error), _retry_after(market.last_response_headers)) from error
     except ccxt.OperationFailed as error:
         raise ExchangeUnavailableError(_said(exchange, error), _retry_after(market.last_response_headers)) from error
     except ccxt.BaseError as error:
         raise ExchangeRefusedError(_said(exchange, error)) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         # ccxt walks into answers it did not expect without checking them.
-        raise ExchangeRefusedError(f"{exchange} sent a listing that ccxt cannot read: {error!r}") from error
-    return parse(exchange, listed, market.precisionMode)
+        raise ExchangeRefusedError(f"{exchange} sent an answer that ccxt cannot read: {error!r}") from error
 
 
 def parse(exchange: str, markets: Iterable[Mapping[str, Any]], precision_mode: int = _TICK_SIZE) -> Listing:
@@ -253,9 +271,16 @@ def known_exchanges(connection: Connection[Any]) -> set[str]:
     return {name for (name,) in connection.execute(query("instruments_exchanges"))}
 
 
-def _market(exchange: str, address: str | None, timeout_s: float) -> Market:
-    adapter = getattr(importlib.import_module("ccxt"), exchange)
-    market = adapter({"timeout": round(timeout_s * 1000), "number": _exact})
+def connect(exchange: str, address: str | None, timeout_s: float) -> Market:
+    """ccxt's exchange of this name: spot only, exact decimals, at this address (None: at ccxt's own).
+
+    Raises:
+        ExchangeRefusedError: unknown to ccxt.
+    """
+    ccxt = importlib.import_module("ccxt")  # takes seconds to import: only who asks an exchange pays
+    if exchange not in ccxt.exchanges:
+        raise ExchangeRefusedError(f"{exchange} is not an exchange of ccxt; see ccxt.exchanges for the names")
+    market = getattr(ccxt, exchange)({"timeout": round(timeout_s * 1000), "number": _exact})
     kinds = market.options.get("fetchMarkets")
     if isinstance(kinds, dict) and "types" in kinds:
         kinds["types"] = ["spot"]

@@ -156,6 +156,22 @@ class Settings(BaseSettings):
         None, description="Folder to record raw frames into; empty: do not record."
     )
     rest_timeout_s: Seconds = Field(10, description="Longest wait for one REST answer of an exchange.")
+    kraken_history_per_minute: Annotated[float, Field(gt=0)] = Field(
+        30,
+        description="Requests a minute for Kraken's history, all runs together. Kraken allows an address about 60; "
+        "the collector needs some.",
+    )
+    binance_history_per_minute: Annotated[float, Field(gt=0)] = Field(
+        3000, description="Request weight a minute for Binance's history, all runs together."
+    )
+    binance_weight_per_minute: Annotated[float, Field(gt=0)] = Field(
+        5000,
+        description="Weight a minute used by all at this address, as Binance counts it (it allows 6000), from which on "
+        "its history waits for the next minute.",
+    )
+    other_history_per_minute: Annotated[float, Field(gt=0)] = Field(
+        30, description="Requests a minute for the history of each other exchange, all runs together."
+    )
     alert_threshold_percent: Annotated[float, Field(gt=0, le=100)] = Field(
         0.5, description="Alert when a price moves by at least this many percent."
     )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from cryptoviz.bus import Bus
+    from cryptoviz.history.rest import ExchangeHistory
 
 
 class Database(dg.ConfigurableResource[Any]):
@@ -114,6 +115,14 @@ class ExchangeRest(dg.ConfigurableResource[Any]):
         if address is None and settings().mode is Mode.DEMO:
             raise instruments.ExchangeRefusedError(f"{exchange} has no simulator, and the demo never leaves loopback")
         return instruments.fetch(exchange, address, settings().rest_timeout_s)
+
+    @contextmanager
+    def history(self, database: Database) -> Iterator[ExchangeHistory]:
+        """The exchanges' past, for one thread; all runs share one budget per exchange, kept in this database."""
+        from cryptoviz.history.rest import ExchangeHistory  # noqa: PLC0415 - only who asks loads what asks
+
+        with ExchangeHistory(settings(), database.writer) as history:
+            yield history
 
     def delay_before(self, attempt: int) -> float:
         """Seconds to wait before retry number `attempt` (from 1): growing, capped, jittered."""

@@ -3321,6 +3321,27 @@ ALTER TABLE public.quarantine ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.rest_budgets (
+    exchange text NOT NULL,
+    free_at timestamp with time zone NOT NULL,
+    closed_until timestamp with time zone,
+    closed_because text,
+    failures integer DEFAULT 0 NOT NULL,
+    CONSTRAINT rest_budgets_failures_check CHECK ((failures >= 0))
+);
+
+COMMENT ON TABLE public.rest_budgets IS 'How fast the batch layer may ask each exchange, all its runs and processes together.';
+
+COMMENT ON COLUMN public.rest_budgets.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.rest_budgets.free_at IS 'When the next request may be made; requests are booked one after the other.';
+
+COMMENT ON COLUMN public.rest_budgets.closed_until IS 'Until when nobody may ask: the exchange said so, or has failed in a row.';
+
+COMMENT ON COLUMN public.rest_budgets.closed_because IS 'Why, in words.';
+
+COMMENT ON COLUMN public.rest_budgets.failures IS 'Requests without an answer in a row, by anybody.';
+
 CREATE TABLE public.robots_cache (
     origin text NOT NULL,
     body text NOT NULL,
@@ -3903,6 +3924,9 @@ ALTER TABLE ONLY public.quality_results
 
 ALTER TABLE ONLY public.quarantine
     ADD CONSTRAINT quarantine_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.rest_budgets
+    ADD CONSTRAINT rest_budgets_pkey PRIMARY KEY (exchange);
 
 ALTER TABLE ONLY public.robots_cache
     ADD CONSTRAINT robots_cache_pkey PRIMARY KEY (origin);

@@ -309,12 +309,21 @@ class Binance:
             following = page[-1].trade_id + 1
 
     async def _rest_trades(self, rest: RestClient, path: str, params: dict[str, str | int], pair: str) -> list[Trade]:
-        rows = await rest.get(path, params, _checked, weight=25)
-        received_at = datetime.now(UTC)
-        try:
-            return [_made(row, row.t, pair, received_at) for row in rows]
-        except (ValueError, OverflowError) as error:
-            raise RestError(f"{path} of {pair}: {error}") from None
+        return await rest.get(path, params, lambda status, body: rest_trades(pair, status, body), weight=25)
+
+
+def rest_trades(pair: str, status: int, body: bytes) -> list[Trade]:
+    """The trades in an answer of the endpoints trades and historicalTrades, oldest first.
+
+    Raises:
+        RestError: the answer is an error, or none at all; `TemporaryError` where asking again may help.
+    """
+    rows = _checked(status, body)
+    received_at = datetime.now(UTC)
+    try:
+        return [_made(row, row.t, pair, received_at) for row in rows]
+    except (ValueError, OverflowError) as error:
+        raise RestError(f"trades of {pair}: {error}") from None
 
 
 def _made(wire: _WireTrade | _WireAggTrade | _RestTrade, trade_id: int, pair: str, received_at: datetime) -> Trade:

@@ -237,14 +237,22 @@ class Kraken:
         params: dict[str, str | int] = {"pair": rest_name(pair), "count": _PAGE}
         if since is not None:
             params["since"] = since
-        result = await rest.get("/0/public/Trades", params, _checked)
-        received_at = datetime.now(UTC)
-        last = msgspec.json.decode(result.pop("last", msgspec.Raw(b'""')))
-        try:
-            rows = _rest_rows.decode(next(iter(result.values()), msgspec.Raw(b"[]")))
-            return [_rest_trade(pair, row, received_at) for row in rows], str(last)
-        except _BAD as error:
-            raise RestError(f"Trades of {pair}: {error}") from None
+        return rest_trades(pair, await rest.get("/0/public/Trades", params, rest_result))
+
+
+def rest_trades(pair: str, result: dict[str, msgspec.Raw]) -> tuple[list[Trade], str]:
+    """The trades in a result of the endpoint Trades, oldest first, and the cursor `last`.
+
+    Raises:
+        RestError: it is not what the exchange documents.
+    """
+    received_at = datetime.now(UTC)
+    last = msgspec.json.decode(result.pop("last", msgspec.Raw(b'""')))
+    try:
+        rows = _rest_rows.decode(next(iter(result.values()), msgspec.Raw(b"[]")))
+        return [_rest_trade(pair, row, received_at) for row in rows], str(last)
+    except _BAD as error:
+        raise RestError(f"Trades of {pair}: {error}") from None
 
 
 def rest_name(pair: str) -> str:
@@ -335,7 +343,12 @@ def _parse_answer(envelope: _Frame) -> Event:
     return Refused(error, channel, pair if "/" in pair else "", envelope.req_id)
 
 
-def _checked(status: int, body: bytes) -> dict[str, msgspec.Raw]:
+def rest_result(status: int, body: bytes) -> dict[str, msgspec.Raw]:
+    """The result in an answer of the REST interface.
+
+    Raises:
+        RestError: the answer is an error, or none at all; `TemporaryError` where asking again may help.
+    """
     try:
         answer = _rest_answers.decode(body)
     except BROKEN as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -35,6 +35,18 @@ class TradesAnswer:
     complete: bool
 
 
+@dataclass(frozen=True)
+class Page:
+    """What one request brought, oldest first. The pages so far answer everything before `until`.
+
+    `silent`: where there is no candle but the exchange says that there were no trades.
+    """
+
+    rows: Sequence[Candle]
+    until: datetime
+    silent: Sequence[Span] = ()
+
+
 class CandleHistory(Protocol):
     """Candles of the past."""
 
@@ -58,6 +70,29 @@ class TradeHistory(Protocol):
         self, exchange: str, pair: str, first_id: int, last_id: int, *, since: datetime, until: datetime
     ) -> TradesAnswer:
         """The trades with the ids `first_id` to `last_id`, which were made between `since` and `until`.
+
+        Raises:
+            ExchangeUnavailableError: no answer now; try again later.
+            ExchangeRefusedError: asking again will not help.
+        """
+
+
+class PagedHistory(CandleHistory, TradeHistory, Protocol):
+    """Candles and trades of the past, the candles also page by page."""
+
+    def pages(self, exchange: str, pair: str, timeframe: Timeframe, since: datetime, until: datetime) -> Iterator[Page]:
+        """The closed candles whose windows start in the range from `since` up to but without `until`, oldest first.
+
+        A request is made when the next page is asked for. The last page says how far the exchange's answers reach:
+        before `until` where its candles are not all closed yet.
+
+        Raises:
+            ExchangeUnavailableError: no answer now; go on later at `until` of the last page.
+            ExchangeRefusedError: asking again will not help.
+        """
+
+    def first_candle(self, exchange: str, pair: str, timeframe: Timeframe) -> datetime | None:
+        """Where the oldest candle starts that the exchange can give; None where it has none.
 
         Raises:
             ExchangeUnavailableError: no answer now; try again later.

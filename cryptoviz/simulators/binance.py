@@ -393,7 +393,8 @@ class Binance(Exchange):
         if start is None:
             begin = stop - (limit + 1) * length
         else:
-            begin = -(-start // 1000)
+            # Before its listing a pair has nothing to skip: its first candles answer.
+            begin = max(-(-start // 1000), feed.series.begin // SECOND // length * length)
             stop = min(stop, -(-begin // length) * length + limit * length + 4 * DAY * (length > DAY))
         bars = await self.bars(feed, length, begin, stop) if begin < stop else []
         chosen = bars[-limit:] if start is None else bars[:limit]

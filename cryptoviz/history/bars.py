@@ -1,0 +1,96 @@
+"""Candles made of trades or of an exchange's rows. Pure; equal to what the database makes of the same trades."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final
+
+from cryptoviz.history.gaps import Series
+from cryptoviz.history.source import Span
+from cryptoviz.logs import logger
+from cryptoviz.pairs import Timeframe
+from cryptoviz.records import Candle, CandleSource, Trade
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NOTHING: Final = Decimal(0)
+
+Figures = tuple[Decimal, Decimal, Decimal, Decimal, Decimal, int]
+"""Open, high, low, close, volume, number of trades."""
+
+_log = logger(__name__)
+
+
+@dataclass(frozen=True)
+class Built:
+    """Candles of consecutive windows; `silent`: where nobody traded and no earlier price is known."""
+
+    rows: Sequence[Candle]
+    silent: Sequence[Span]
+    price: Decimal | None
+    """The last price before the end."""
+
+
+def floor(instant: datetime, timeframe: Timeframe) -> datetime:
+    """Where the window starts that an instant lies in."""
+    return instant - (instant - EPOCH) % timeframe.length
+
+
+def candle(series: Series, start: datetime, figures: Figures, received_at: datetime) -> Candle | None:
+    """The closed candle of a window; None, and a warning, where no candle can be like that."""
+    opening, high, low, closing, volume, trades = figures
+    try:
+        return Candle(
+            received_at=received_at,
+            window_start=start,
+            window_end=start + series.timeframe.length,
+            exchange=series.exchange,
+            symbol=series.pair,
+            timeframe=series.timeframe,
+            open=opening,
+            high=high,
+            low=low,
+            close=closing,
+            volume=volume,
+            trade_count=trades,
+            closed=True,
+            source=CandleSource.REST,
+        )
+    except ValueError as error:
+        _log.warning("candle_left_out", series=str(series), window_start=start.isoformat(), reason=str(error))
+        return None
+
+
+def build(series: Series, trades: Sequence[Trade], since: datetime, until: datetime, price: Decimal | None) -> Built:
+    """The candles of all windows from `since` to `until`, from all trades in them; `price` is the last before.
+
+    A window without trades carries the price on. Trades are taken in the order of time and id.
+    """
+    ordered = sorted(trades, key=lambda trade: (trade.timestamp, trade.trade_id))
+    received_at = datetime.now(UTC)
+    rows: list[Candle | None] = []
+    silent: list[Span] = []
+    start, position = since, 0
+    while start < until:
+        end = start + series.timeframe.length
+        first = position
+        while position < len(ordered) and ordered[position].timestamp < end:
+            position += 1
+        if position > first:
+            rows.append(_of_trades(series, start, ordered[first:position], received_at))
+            price = ordered[position - 1].price
+        elif price is not None:
+            rows.append(candle(series, start, (price, price, price, price, _NOTHING, 0), received_at))
+        else:
+            silent = [(silent[0][0] if silent else start, end)]
+        start = end
+    return Built([row for row in rows if row is not None], silent, price)
+
+
+def _of_trades(series: Series, start: datetime, trades: Sequence[Trade], received_at: datetime) -> Candle | None:
+    prices = [trade.price for trade in trades]
+    volume = sum((trade.volume for trade in trades), _NOTHING)
+    figures = (prices[0], max(prices), min(prices), prices[-1], volume, len(trades))
+    return candle(series, start, figures, received_at)
