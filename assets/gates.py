@@ -1,4 +1,4 @@
-"""The checks of the tables that streams fill: a statement over the recent window, and a judgement of its rows.
+"""The checks of the tables that streams fill, and of the history: a statement over the recent window, and a judgement.
 
     sql/queries/check_*.sql -> cryptoviz.quality -> AssetCheckResult with numbers
     the newest rows         -> suites of expectations (assets.windows) -> the check `expectations`
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from assets.audits import outcome, reviewed
-from assets.tables import CANDLES, TRADE_GAPS, TRADES
+from assets.tables import CANDLES, COMPLETENESS, TRADE_GAPS, TRADES
 from assets.windows import EXPECTATIONS, WINDOWS, look
 from assets.windows import standing as lasting
 from cryptoviz import quality
@@ -127,6 +127,27 @@ def gates(settings: Settings, sent: Callable[[], Mapping[tuple[str, str], int]])
             "The 1m candles of the last ten closed minutes are what their trades come to.",
             blocking=True,
             parameters=_last_minutes,
+        ),
+        Gate(
+            CANDLES,
+            "fetched_equals_streamed",
+            "check_candle_differences",
+            quality.agreeing,
+            "Where a candle that was fetched in the last day differs from its trades, the cause is known and not ours.",
+        ),
+        Gate(
+            COMPLETENESS,
+            "explained",
+            "check_unexplained_gaps",
+            quality.explained,
+            "Of every candle that is missing it is soon known why; what a backfill has before it is left out.",
+        ),
+        Gate(
+            COMPLETENESS,
+            "nothing_lost",
+            "check_lost_candles",
+            quality.lost,
+            "Nothing is missing that the exchanges have.",
         ),
     ]
 

@@ -1,6 +1,6 @@
 """The tables that processes outside Dagster write: what they hold, whence, and how fresh they must be.
 
-    topic --spark/ingestion--> table          collector --> trade_gaps, collector_position
+    topic --spark/ingestion--> table          collector --> collector_position
 
 Columns and their meaning come from the schema, lineage from the topics: nothing is said twice.
 """
@@ -32,6 +32,7 @@ from dagster_project.jobs.polls import ARTICLES, MARKET, MOOD
 CANDLES: Final = "candles"
 TRADES: Final = "trade_data"
 TRADE_GAPS: Final = "trade_gaps"
+COMPLETENESS: Final = "completeness"
 
 LIVE_TABLES: Final = frozenset({"ticker_data", TRADES, "exchange_candles", CANDLES})
 """The tables that a live market fills all the time: they have a freshness policy."""
@@ -110,8 +111,12 @@ def _others(exchanges: Iterable[str]) -> dict[str, _Node]:
     collectors = [collector_key(name) for name in exchanges]
     streams = [*collectors, INGESTION]
     return {
-        TRADE_GAPS: _Node(
-            "the collectors", collectors, "history", "detected_at", MARKET_OWNERS, "List them: `cryptoviz gaps list`."
+        "candle_differences": _Node(
+            "the database, where a fetched candle takes the place of a streamed one",
+            [CANDLES],
+            "history",
+            "found_at",
+            MARKET_OWNERS,
         ),
         "collector_position": _Node("the collectors", collectors, "history", "received_at", MARKET_OWNERS),
         "indicator_changes": _Node(

@@ -5,6 +5,7 @@ sql/queries/check_*.sql -> rows -> verdict (passed, how bad, numbers, the rows a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,6 +19,9 @@ PAIR_QUIET_S: Final = 900.0
 JUMP_PERCENT: Final = 10.0
 GAP_S: Final = (600.0, 3600.0)
 """Seconds that a hole may wait for its trades before it is a warning, and an error."""
+
+UNEXPLAINED_S: Final = (900.0, 3600.0)
+"""Seconds that nobody may know why candles are missing before it is a warning, and an error."""
 
 IN_FLIGHT_S: Final = 60.0
 _SHOWN: Final = 20
@@ -119,6 +123,59 @@ def healed(rows: Iterable[Row]) -> Verdict:
         found,
         severe=oldest > GAP_S[1],
     )
+
+
+def explained(rows: Iterable[Row]) -> Verdict:
+    """Whether it is known of every candle that is missing why."""
+    found = list(rows)
+    oldest = max((row["oldest"] for row in found), default=0.0)
+    missing = sum(row["missing"] for row in found)
+    return Verdict(
+        oldest <= UNEXPLAINED_S[0],
+        f"{missing} candles are missing and nobody knows why, the first for {oldest / 60:.0f} minutes"
+        if missing
+        else "of every candle that is missing it is known why",
+        {"gaps": sum(row["gaps"] for row in found), "missing candles": missing, "oldest s": round(oldest, 1)},
+        found[:_SHOWN],
+        severe=oldest > UNEXPLAINED_S[1],
+    )
+
+
+def lost(rows: Iterable[Row]) -> Verdict:
+    """Whether nothing is missing that the exchange has."""
+    found = list(rows)
+    counts = {kind: sum(row["missing"] for row in found if row["kind"] == kind) for kind in ("candles", "trades")}
+    return Verdict(
+        not found,
+        f"{counts['candles']} candles and {counts['trades']} trades that the exchanges have are missing"
+        if found
+        else "nothing is missing that the exchanges have",
+        {f"missing {kind}": count for kind, count in counts.items()},
+        found[:_SHOWN],
+        severe=False,
+    )
+
+
+def agreeing(rows: Iterable[Row]) -> Verdict:
+    """Whether every difference between fetched and streamed candles has a cause that is no fault of ours."""
+    found = list(rows)
+    causes = Counter({row["cause"]: 0 for row in found})
+    for row in found:
+        causes[row["cause"]] += row["differences"]
+    faults = [row for row in found if row["cause"] in _FAULTS]
+    ours = sum(row["differences"] for row in faults)
+    return Verdict(
+        not faults,
+        f"of {causes.total()} fetched candles that differ from their trades {ours} have no good cause"
+        if faults
+        else f"{causes.total()} fetched candles differ from their trades, each with its cause",
+        {"differences": causes.total(), **{cause.replace("_", " "): count for cause, count in causes.items()}},
+        found[:_SHOWN],
+        severe=False,
+    )
+
+
+_FAULTS: Final = frozenset({"missing_trades", "unexplained", "not yet looked into"})
 
 
 def bounds(rows: Iterable[Row]) -> Verdict:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from assets.candles import candles_daily_rebuild
+from assets.gaps import gap_assets
 from assets.gates import table_checks
 from assets.indicators import indicators
 from assets.instruments import instruments_asset
@@ -32,6 +33,7 @@ def build(settings: Settings) -> dg.Definitions:
             *poll_assets(),
             candles_daily_rebuild(settings, datetime.now(UTC).date()),
             indicators,
+            *gap_assets(exchanges),
             reports_asset(settings),
         ],
         asset_checks=[table_checks(settings)],

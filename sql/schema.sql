@@ -440,6 +440,27 @@ COMMENT ON COLUMN public.candle_gaps.asked_at IS 'When the exchange was asked la
 
 COMMENT ON COLUMN public.candle_gaps.due_at IS 'When the exchange is asked again (UTC); empty: not by itself.';
 
+CREATE FUNCTION public.gap_is_left(gap public.candle_gaps) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    select gap.gap_end <= (
+               select now() - hot_age - cold_age from tiering_policy
+               where subject = 'candles' and timeframe = gap.timeframe)
+        or exists (
+            select from backfill_progress backfill
+            where backfill.exchange = gap.exchange and backfill.symbol = gap.symbol
+              and backfill.timeframe = gap.timeframe and backfill.status in ('pending', 'in_progress')
+              and gap.gap_start < backfill.end_ts
+              and gap.gap_end > coalesce(backfill.current_position_ts, backfill.start_ts))
+        or exists (
+            select from trade_gaps waiting
+            where waiting.exchange = gap.exchange and waiting.pair = gap.symbol and waiting.made_after is null
+              and waiting.status in ('open', 'healing') and waiting.detected_at > now() - interval '1 hour'
+              and waiting.received_at > now() - interval '15 minutes')
+$$;
+
+COMMENT ON FUNCTION public.gap_is_left(gap public.candle_gaps) IS 'Whether nobody should ask about a gap: it has left the database, a backfill has it before it, or the collector is fetching trades of the pair';
+
 CREATE FUNCTION public.gap_part(gap public.candle_gaps, part tstzrange) RETURNS public.candle_gaps
     LANGUAGE plpgsql IMMUTABLE
     AS $$

@@ -12,29 +12,11 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
+
+from cryptoviz.gaps import GapLabel, GapStatus
 
 Span = tuple[int, int]
 """First and last id, both included."""
-
-
-class GapLabel(StrEnum):
-    """Why trades are missing: `lost_by_us` (the exchange has them), `source_missing` (it has not), `no_trades`."""
-
-    NO_TRADES = "no_trades"
-    SOURCE_MISSING = "source_missing"
-    LOST_BY_US = "lost_by_us"
-
-
-class GapStatus(StrEnum):
-    """How far a gap is: `healed` and `explained` (the exchange has it not, either) are final; `failed` wants a look."""
-
-    TENTATIVE = "tentative"
-    OPEN = "open"
-    HEALING = "healing"
-    HEALED = "healed"
-    EXPLAINED = "explained"
-    FAILED = "failed"
 
 
 class Spans:

@@ -14,9 +14,10 @@ from typing import Final
 
 from cryptoviz.bus import Bus
 from cryptoviz.collectors.exchange import Exchange, UnknownPairError
-from cryptoviz.collectors.gaps import Continuity, Gap, GapStatus
+from cryptoviz.collectors.gaps import Continuity, Gap
 from cryptoviz.collectors.ledger import GapRow, Ledger
 from cryptoviz.collectors.rest import RestClient, RestError
+from cryptoviz.gaps import GapStatus
 from cryptoviz.logs import logger
 
 _ASKED_BEFORE_GIVING_UP: Final = 3

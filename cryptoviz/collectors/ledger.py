@@ -16,7 +16,8 @@ from typing import Any, Final, Protocol
 
 import psycopg
 
-from cryptoviz.collectors.gaps import Gap, GapLabel, GapStatus
+from cryptoviz.collectors.gaps import Gap
+from cryptoviz.gaps import GapLabel, GapStatus
 from cryptoviz.logs import logger
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect

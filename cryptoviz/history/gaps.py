@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from cryptoviz.collectors.gaps import GapLabel, GapStatus
+from cryptoviz.gaps import GapLabel, GapStatus
 from cryptoviz.history.source import Answer, Span
 from cryptoviz.pairs import Timeframe
 

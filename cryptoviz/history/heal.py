@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptoviz.collectors.gaps import GapLabel, GapStatus
+from cryptoviz.gaps import GapLabel, GapStatus
 from cryptoviz.history.gaps import (
     PAGE,
     Gap,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 SILENT: Final = timedelta(minutes=15)
 """A claim whose holder has not been heard of for so long is taken over."""
 
+_SILENT_FOR: Final = 3
 _SMALLEST: Final = timedelta(microseconds=1)
 _COLUMNS: Final = ("open", "high", "low", "close", "volume", "trade_count")
 
@@ -186,6 +187,16 @@ def _rule(connection: Connection[Any], series: Series, found: Sequence[Ruling]) 
         "details": [Jsonb(ruling.detail) for ruling in found],
     }
     return _counted(connection.execute(query("candle_gaps_rule"), asked))
+
+
+def until_silent(treated: Iterable[Treated]) -> Iterator[Treated]:
+    """What becomes of the gaps of one exchange, until it has failed to answer for several in a row."""
+    failed = 0
+    for one in treated:
+        yield one
+        failed = failed + 1 if one.reason else 0
+        if failed == _SILENT_FOR:
+            return
 
 
 def heal_trades(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dagster_project.jobs.checks import CHECK_TABLES
+from dagster_project.jobs.gaps import HEAL_HISTORY
 from dagster_project.jobs.housekeeping import PURGE_HISTORY
 from dagster_project.jobs.indicators import REFRESH_INDICATORS
 from dagster_project.jobs.instruments import REFRESH_INSTRUMENTS
@@ -17,6 +18,7 @@ from dagster_project.jobs.streams import STREAM_JOBS
 JOBS: Final = (
     REFRESH_INSTRUMENTS,
     REFRESH_INDICATORS,
+    HEAL_HISTORY,
     POLL_ARTICLES,
     POLL_MARKET,
     *STREAM_JOBS,
@@ -33,6 +35,7 @@ __all__ = [
     "BUILD_REPORTS",
     "CHECK_TABLES",
     "DISCARD_QUARANTINED",
+    "HEAL_HISTORY",
     "JOBS",
     "POLL_ARTICLES",
     "POLL_MARKET",

@@ -449,6 +449,27 @@ comment on function rule_candle_gaps(text, text, text, timestamptz[], timestampt
                                      timestamptz[], jsonb[]) is
     'Writes down what became known of stretches that are still missing: label, status, confirmations, when to ask again. Returns the rows it changed';
 
+create or replace function gap_is_left(gap candle_gaps) returns boolean
+language sql stable
+as $$
+    select gap.gap_end <= (
+               select now() - hot_age - cold_age from tiering_policy
+               where subject = 'candles' and timeframe = gap.timeframe)
+        or exists (
+            select from backfill_progress backfill
+            where backfill.exchange = gap.exchange and backfill.symbol = gap.symbol
+              and backfill.timeframe = gap.timeframe and backfill.status in ('pending', 'in_progress')
+              and gap.gap_start < backfill.end_ts
+              and gap.gap_end > coalesce(backfill.current_position_ts, backfill.start_ts))
+        or exists (
+            select from trade_gaps waiting
+            where waiting.exchange = gap.exchange and waiting.pair = gap.symbol and waiting.made_after is null
+              and waiting.status in ('open', 'healing') and waiting.detected_at > now() - interval '1 hour'
+              and waiting.received_at > now() - interval '15 minutes')
+$$;
+comment on function gap_is_left(candle_gaps) is
+    'Whether nobody should ask about a gap: it has left the database, a backfill has it before it, or the collector is fetching trades of the pair';
+
 create or replace function find_trade_gaps(exchange text, pair text, since timestamptz, until timestamptz)
 returns table (first_missing_id bigint, last_missing_id bigint, made_after timestamptz, made_before timestamptz)
 language plpgsql stable

@@ -1,21 +1,13 @@
 -- Takes the next gaps in the candles that are due, for whoever asks the exchange: the newest of a series and those
--- before it that one request reaches, too. Left out is what somebody else is at work on unless he fell silent, what a
--- backfill has still before it, and what has left the database. Short timeframes first: the longer candles come from
--- them. Parameters: exchanges, now, silent_since, page (windows).
+-- before it that one request reaches, too. Left out is what somebody else is at work on unless he fell silent, and what
+-- `gap_is_left` names. Short timeframes first: the longer candles come from them.
+-- Parameters: exchanges, now, silent_since, page (windows).
 WITH due AS (
     SELECT exchange, symbol, timeframe, gap_start, gap_end
     FROM candle_gaps
     WHERE exchange = ANY(%(exchanges)s)
       AND (status IN ('open', 'failed') AND due_at <= %(now)s OR status = 'healing' AND asked_at < %(silent_since)s)
-      AND gap_end > coalesce(
-          (SELECT now() - hot_age - cold_age FROM tiering_policy AS policy
-           WHERE policy.subject = 'candles' AND policy.timeframe = candle_gaps.timeframe), '-infinity')
-      AND NOT EXISTS (
-          SELECT FROM backfill_progress AS backfill
-          WHERE backfill.exchange = candle_gaps.exchange AND backfill.symbol = candle_gaps.symbol
-            AND backfill.timeframe = candle_gaps.timeframe AND backfill.status IN ('pending', 'in_progress')
-            AND gap_start < backfill.end_ts AND gap_end > coalesce(backfill.current_position_ts, backfill.start_ts)
-      )
+      AND NOT gap_is_left(candle_gaps)
     FOR UPDATE SKIP LOCKED
 ), newest AS (
     SELECT * FROM due ORDER BY timeframe_length(timeframe), gap_start DESC LIMIT 1

@@ -41,9 +41,6 @@ NOBODY_WRITES = {
     "analytics_data",
     "anomaly_data",
     "backfill_progress",
-    "candle_differences",
-    "candle_gaps",
-    "completeness",
     "crypto_configuration",
     "prediction_data",
     "schema_migrations",
@@ -115,12 +112,15 @@ def test_lineage_runs_from_the_exchange_to_the_table(specs: dict[str, dg.AssetSp
     assert parents(specs, "kafka/rawmarket") == {"poll/market"}
     assert parents(specs, "kafka/rawmood") == {"poll/mood"}
     assert set().union(*(parents(specs, name) for name in POLLS)) == POLLED_SOURCES
-    assert parents(specs, "trade_gaps") == {"collector_kraken", "collector_binance"}
+    assert parents(specs, "trade_gaps") == {"trade_data", "collector_kraken", "collector_binance"}
+    assert parents(specs, "candle_gaps") == {"candles", "trade_gaps", "instruments", "kraken", "binance"}
+    assert parents(specs, "completeness") == {"candle_gaps", "trade_gaps", "candle_differences"}
 
 
 def test_only_what_dagster_writes_can_be_materialized(repository: dg.RepositoryDefinition) -> None:
     written = {key.to_user_string() for key in repository.asset_graph.materializable_asset_keys}
-    assert written == {"instruments", "indicators", "candles_daily_rebuild", "reports", *POLLS}
+    history = {"instruments", "indicators", "candles_daily_rebuild", "trade_gaps", "candle_gaps", "completeness"}
+    assert written == {*history, "reports", *POLLS}
 
 
 def test_every_check_names_a_table_of_the_graph_and_a_statement(repository: dg.RepositoryDefinition) -> None:
@@ -205,7 +205,9 @@ def test_columns_lead_back_to_the_fields_they_come_from(specs: dict[str, dg.Asse
 
 
 def test_every_table_shows_the_statement_to_look_at_it(specs: dict[str, dg.AssetSpec]) -> None:
-    for name in in_group(specs, "tables") | in_group(specs, "supervision") | {"trade_gaps", "collector_position"}:
+    for name in (
+        in_group(specs, "tables") | in_group(specs, "supervision") | {"candle_differences", "collector_position"}
+    ):
         assert f"SELECT * FROM {name} ORDER BY" in specs[name].metadata["newest rows"].value
         assert f"SELECT * FROM {name} ORDER BY" in (specs[name].description or "")
 
@@ -225,6 +227,7 @@ def test_what_a_live_market_feeds_must_be_fresh(specs: dict[str, dg.AssetSpec]) 
         "poll/articles": (timedelta(minutes=12), timedelta(minutes=30)),
         "poll/market": (timedelta(minutes=5), timedelta(minutes=15)),
         "poll/mood": (timedelta(minutes=12), timedelta(minutes=30)),
+        "completeness": (timedelta(minutes=15), timedelta(hours=1)),
     }
     assert windows == dict.fromkeys(market | topics, live) | slower
 

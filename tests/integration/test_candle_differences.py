@@ -26,7 +26,11 @@ EXCHANGE, PAIR = "kraken", "BTC/USD"
 SERIES = Series(EXCHANGE, PAIR, Timeframe.M1)
 START = (datetime.now(UTC) - timedelta(hours=5)).replace(minute=0, second=0, microsecond=0)
 MINUTE = timedelta(minutes=1)
-LATER = datetime.now(UTC) + 2 * SETTLED
+
+
+def later() -> datetime:
+    """When whatever was found until now is settled."""
+    return datetime.now(UTC) + 2 * SETTLED
 
 
 @pytest.fixture
@@ -82,8 +86,8 @@ def test_equal_candles_leave_no_trace(connection: psycopg.Connection, history: S
     store(connection, SERIES, rows)
     assert stored(connection, SERIES) == [values(row) for row in rows]
     assert {source for (source,) in connection.execute("select source from candles where timeframe = '1m'")} == {"rest"}
-    assert compare(connection, EXCHANGE, [PAIR], START, LATER) == 0
-    assert explain(connection, "run", clock=lambda: LATER) == []
+    assert compare(connection, EXCHANGE, [PAIR], START, later()) == 0
+    assert explain(connection, "run", clock=later) == []
     assert connection.execute("select success, unexpected_count from quality_results").fetchall() == [(True, 0)]
 
 
@@ -114,7 +118,7 @@ def test_every_difference_ends_with_its_cause_and_is_a_result(
     assert explain(connection, "too soon") == []
     stream(connection, late)
 
-    explained = explain(connection, "run", clock=lambda: LATER)
+    explained = explain(connection, "run", clock=later)
     assert causes(connection) == {
         **{(number, "1m"): Cause.MISSING_TRADES for number in lost},
         (10, "1m"): Cause.LATE_TRADES,
@@ -130,7 +134,7 @@ def test_every_difference_ends_with_its_cause_and_is_a_result(
         [SUITE],
     ).fetchall()
     assert sorted(results) == sorted((False, cause) for cause in causes(connection).values())
-    assert explain(connection, "again", clock=lambda: LATER) == []
+    assert explain(connection, "again", clock=later) == []
 
     gaps = connection.execute("select first_missing_id, status from trade_gaps order by 1").fetchall()
     assert gaps == [(number, "open") for number in sorted(lost.values())]
@@ -145,9 +149,9 @@ def test_minutes_that_were_fetched_before_their_trades_came_are_compared_too(
     store(connection, SERIES, rows)
     stream(connection, [one for one in made if one.trade_id != gone])
     assert stored(connection, SERIES) == [values(row) for row in rows]
-    assert compare(connection, EXCHANGE, [PAIR], START, LATER) == 1
-    assert compare(connection, EXCHANGE, [PAIR], START, LATER) == 0
-    explain(connection, "run", clock=lambda: LATER)
+    assert compare(connection, EXCHANGE, [PAIR], START, later()) == 1
+    assert compare(connection, EXCHANGE, [PAIR], START, later()) == 0
+    explain(connection, "run", clock=later)
     assert causes(connection) == {(4, "1m"): Cause.MISSING_TRADES}
 
 
@@ -158,7 +162,7 @@ def test_what_nobody_can_check_any_more_is_said_to_be_unexplained(
     connection.execute("delete from trade_data")
     rows = fetched(history, 3)
     store(connection, SERIES, [revised(rows[1], volume=rows[1].volume * 2)])
-    [explained] = explain(connection, "run", clock=lambda: LATER)
+    [explained] = explain(connection, "run", clock=later)
     assert explained.cause is Cause.UNEXPLAINED
     assert explained.detail["evidence"] == "no trade of the window is stored any more"
     assert explained.detail["volume"] == {

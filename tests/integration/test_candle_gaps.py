@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from pyarrow.feather import read_table
 
-from cryptoviz.collectors.gaps import GapLabel
+from cryptoviz.gaps import GapLabel
 from cryptoviz.history.gaps import CONFIRMED, Series
 from cryptoviz.history.heal import SILENT, Treated, heal_candles, record
 from cryptoviz.history.source import Answer

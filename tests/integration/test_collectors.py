@@ -16,9 +16,9 @@ from cryptoviz.bus import MemoryProducer, Producer, create_topics, offsets, tail
 from cryptoviz.codec import decode
 from cryptoviz.collectors import EXCHANGES, rest_client
 from cryptoviz.collectors.collector import Collector
-from cryptoviz.collectors.gaps import GapLabel, GapStatus
 from cryptoviz.collectors.ledger import Ledger, MemoryStore
 from cryptoviz.collectors.recorder import Replay
+from cryptoviz.gaps import GapLabel, GapStatus
 from cryptoviz.records import Trade
 from cryptoviz.settings import Settings, load
 from cryptoviz.simulators import Kind, Order, Simulator

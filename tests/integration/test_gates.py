@@ -36,6 +36,8 @@ from (
 ) touched (exchange, pair, minute)"""
 COPY = "insert into {0} select * from candles where timeframe = '1m'"
 NEWEST_HOUR = "window_start > now() - interval '40 minutes' and window_end < now() - interval '10 minutes'"
+GAP = "insert into candle_gaps (exchange, symbol, timeframe, gap_start, gap_end, missing,"
+MISSING = "('kraken', 'BTC/USD', '1m', now() - interval '1 day', now() - interval '23 hours', 60"
 CLOSED = (
     "timeframe = '1m' and window_end < now() - interval '3 minutes' and window_start > now() - interval '8 minutes'"
 )
@@ -196,6 +198,32 @@ ERROR, WARNING = True, False
             "candles.wholes_equal_parts",
             ERROR,
             [f"update candles set volume = volume + 1 where timeframe = '15m' and {NEWEST_HOUR}"],
+        ),
+        (
+            "candles.fetched_equals_streamed",
+            WARNING,
+            [
+                "insert into candle_differences select window_start, exchange, symbol, timeframe, open, high, low, "
+                "close, volume, trade_count, open, high, low, close, volume + 1, trade_count, 'unexplained', '{}', "
+                "now(), now() from candles where timeframe = '1h' limit 1"
+            ],
+        ),
+        (
+            "completeness.explained",
+            ERROR,
+            [f"{GAP} detected_at) values {MISSING}, now() - interval '2 hours')"],
+        ),
+        (
+            "completeness.explained",
+            WARNING,
+            [f"{GAP} detected_at) values {MISSING}, now() - interval '20 minutes')"],
+        ),
+        (
+            "completeness.nothing_lost",
+            WARNING,
+            [
+                f"{GAP} label) values {MISSING}, 'lost_by_us')",
+            ],
         ),
         ("candles.equal_trades", ERROR, [f"update candles set volume = volume + 1 where {CLOSED}"]),
         ("candles.equal_trades", ERROR, [f"delete from candles where {CLOSED}"]),

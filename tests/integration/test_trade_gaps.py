@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from cryptoviz.collectors.gaps import GapLabel
+from cryptoviz.gaps import GapLabel
 from cryptoviz.history.gaps import TRADES_CONFIRMED
 from cryptoviz.history.heal import heal_trades, record_trades
 from cryptoviz.instruments import ExchangeUnavailableError

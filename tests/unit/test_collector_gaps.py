@@ -8,7 +8,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryptoviz.collectors.gaps import Continuity, GapLabel, GapStatus, Spans
+from cryptoviz.collectors.gaps import Continuity, Spans
+from cryptoviz.gaps import GapLabel, GapStatus
 
 T = datetime(2026, 9, 1, tzinfo=UTC)
 

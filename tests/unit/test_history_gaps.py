@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from cryptoviz.collectors.gaps import GapLabel, GapStatus
+from cryptoviz.gaps import GapLabel, GapStatus
 from cryptoviz.history.gaps import (
     CONFIRMED,
     PAGE,

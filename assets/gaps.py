@@ -1,0 +1,195 @@
+"""What is missing in the history, and how complete it is: found, asked about, healed, told.
+
+    trade_data --> trade_gaps --ask--> trade_data, candles
+    candles -----> candle_gaps --ask--> candles (rest) --> candle_differences --> completeness
+
+The sensor `gaps_due` looks every minute without a run, and starts one where an exchange should be asked.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+import dagster as dg
+
+from assets.streams import MARKET_OWNERS, code, collector_key
+from assets.tables import CANDLES, TRADES, table_metadata
+from cryptoviz.gaps import GapStatus
+from cryptoviz.history.differences import compare, explain
+from cryptoviz.history.heal import Outcome, Treated, heal_candles, heal_trades, now, until_silent
+from cryptoviz.history.page import page
+from cryptoviz.history.scan import EVER, GRACE, configured, look, look_at_trades, look_everywhere, pairs_of
+from cryptoviz.history.state import State, read
+from cryptoviz.settings import settings
+from dagster_project.jobs.gaps import CANDLE_GAPS, COMPLETENESS, TRADE_GAPS
+from dagster_project.resources import Database, ExchangeRest
+
+RECENT: Final = timedelta(hours=6)
+"""How far back one looks in the candles of every series."""
+
+RECENT_TRADES: Final = timedelta(hours=1)
+COMPARED: Final = timedelta(days=1)
+_PATIENCE: Final = timedelta(minutes=20)
+_SHOWN: Final = 30
+_FRESH: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=1), warn_window=timedelta(minutes=15))
+
+
+class LookConfig(dg.Config):
+    """What a run looks at before it asks."""
+
+    whole_history: bool = False
+    """Look over the whole history, not only over the last hours."""
+
+
+def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
+    """The assets for the configured exchanges."""
+
+    @dg.asset(
+        key=TRADE_GAPS,
+        deps=[TRADES, *(collector_key(name) for name in exchanges)],
+        group_name="history",
+        kinds={"python", "postgres"},
+        owners=MARKET_OWNERS,
+        tags={"layer": "batch"},
+        metadata={
+            **table_metadata("trade_gaps"),
+            **code("assets/gaps.py", "cryptoviz/history/heal.py", "sql/functions/gaps.sql", "docs/history.md"),
+        },
+    )
+    def trade_gaps(
+        context: dg.AssetExecutionContext, config: LookConfig, database: Database, exchange_rest: ExchangeRest
+    ) -> dg.MaterializeResult[None]:
+        """Trade ids that are missing: found, fetched, stored, labelled.
+
+        The collectors find and heal what they miss themselves, and write it here; this finds what is missing all the
+        same, and leaves alone what they are at work on. Materialize it to look and ask now, with `whole_history` in
+        the config after a look over all stored trades. List the gaps: `cryptoviz gaps list`.
+        """
+        began, at = time.monotonic(), now()
+        with database.writer() as connection, exchange_rest.history(database) as history:
+            since = EVER if config.whole_history else at - RECENT_TRADES
+            found: Counter[Outcome] = Counter()
+            for exchange, pairs in pairs_of(configured(connection, settings())).items():
+                found += look_at_trades(connection, exchange, pairs, since, at - GRACE)
+            treated = _worked_off(
+                context,
+                exchanges,
+                lambda exchange: heal_trades(connection, history, [exchange], until=at + _PATIENCE),
+            )
+        return dg.MaterializeResult(metadata=_told(found, treated, "trades", time.monotonic() - began))
+
+    @dg.asset(
+        key=CANDLE_GAPS,
+        deps=[CANDLES, TRADE_GAPS, "instruments", *exchanges],
+        group_name="history",
+        kinds={"python", "postgres"},
+        owners=MARKET_OWNERS,
+        tags={"layer": "batch"},
+        metadata={
+            **table_metadata("candle_gaps"),
+            **code("assets/gaps.py", "cryptoviz/history/heal.py", "sql/functions/gaps.sql", "docs/history.md"),
+        },
+    )
+    def candle_gaps(
+        context: dg.AssetExecutionContext, config: LookConfig, database: Database, exchange_rest: ExchangeRest
+    ) -> dg.MaterializeResult[None]:
+        """Candles that are missing: found, asked about, labelled `no_trades`, `source_missing` or `lost_by_us`, filled.
+
+        Materialize it to look and ask now, with `whole_history` in the config after a look over every series from its
+        beginning. What a backfill has before it, and the pairs whose trades the collector is fetching, are left to
+        them. List the gaps: `cryptoviz gaps list`.
+        """
+        began, at = time.monotonic(), now()
+        with database.writer() as connection, exchange_rest.history(database) as history:
+            collected = configured(connection, settings())
+            if config.whole_history:
+                looked_at, found = look_everywhere(database.writer, collected, at - GRACE)
+            else:
+                looked_at, found = len(collected), look(connection, collected, at - RECENT, at - GRACE)
+            treated = _worked_off(
+                context,
+                exchanges,
+                lambda exchange: heal_candles(connection, history, [exchange], until=at + _PATIENCE),
+            )
+        told = _told(found, treated, "candles", time.monotonic() - began)
+        return dg.MaterializeResult(metadata={"series looked at": looked_at, **told})
+
+    @dg.asset(
+        key=COMPLETENESS,
+        deps=[TRADE_GAPS, CANDLE_GAPS, "candle_differences"],
+        group_name="history",
+        kinds={"python", "postgres"},
+        owners=MARKET_OWNERS,
+        tags={"layer": "batch"},
+        freshness_policy=_FRESH,
+        metadata={
+            **table_metadata("completeness"),
+            **code("assets/gaps.py", "cryptoviz/history/state.py", "cryptoviz/history/page.py", "docs/history.md"),
+        },
+    )
+    def completeness(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[None]:
+        """The state of the whole history on one page: open the latest event, `state`.
+
+        How complete every exchange and timeframe is, the open gaps by label, backfills with their expected end, and
+        what lies in which tier. Told every five minutes without a run by the sensor `gaps_due`. Materialize it to
+        compare what was fetched with what was streamed now, and write down why the two differ.
+        """
+        with database.writer() as connection:
+            differing = sum(
+                compare(connection, exchange, pairs, now() - COMPARED, now() - GRACE)
+                for exchange, pairs in pairs_of(configured(connection, settings())).items()
+            )
+            causes = Counter(one.cause.value for one in explain(connection, context.run.run_id))
+            state = read(connection, now())
+        return dg.MaterializeResult(
+            metadata={
+                **state_metadata(state),
+                "differences found late": differing,
+                **{f"differences {cause}": count for cause, count in causes.items()},
+            }
+        )
+
+    return [trade_gaps, candle_gaps, completeness]
+
+
+def state_metadata(state: State) -> dict[str, Any]:
+    """The page, and the numbers that Dagster plots over time."""
+    return {"state": dg.MetadataValue.md(page(state)), **state.numbers}
+
+
+def _worked_off(
+    context: dg.AssetExecutionContext, exchanges: Iterable[str], heal: Callable[[str], Iterator[Treated]]
+) -> list[Treated]:
+    treated = []
+    for exchange in exchanges:
+        for one in until_silent(heal(exchange)):
+            treated.append(one)
+            context.log.info("%s: %s", one.subject, one.reason or _words(one.counted) or "found again")
+    return treated
+
+
+def _told(found: Counter[Outcome], treated: Sequence[Treated], what: str, seconds: float) -> dict[str, Any]:
+    became: Counter[Outcome] = Counter()
+    for one in treated:
+        became.update(one.counted)
+    shown = "\n".join(f"| {one.subject} | {_words(one.counted)} | {one.reason} |" for one in treated[:_SHOWN])
+    table = f"| asked about | became | why not more |\n| --- | --- | --- |\n{shown}"
+    return {
+        f"{what} found missing": sum(count for (status, _label), count in found.items() if status == GapStatus.OPEN),
+        "gaps asked about": len(treated),
+        f"{what} healed": sum(one.healed for one in treated),
+        **{f"{what} {status} {label or 'unlabelled'}": count for (status, label), count in _sorted(became)},
+        "without an answer": sum(bool(one.reason) for one in treated),
+        **({"gaps": dg.MetadataValue.md(table)} if treated else {}),
+        "seconds": round(seconds, 2),
+    }
+
+
+def _words(counted: Mapping[Outcome, int]) -> str:
+    return ", ".join(f"{count} {status} {label or ''}".strip() for (status, label), count in _sorted(counted))
+
+
+def _sorted(counted: Mapping[Outcome, int]) -> list[tuple[Outcome, int]]:
+    return sorted(counted.items(), key=lambda one: (one[0][0], one[0][1] or ""))

@@ -1,0 +1,166 @@
+"""Keep the history complete: look at the last hours of every series, and have exchanges asked about what is missing.
+
+    candles, trades --look--> candle_gaps, trade_gaps, completeness -> what is due -> decision -> run of `heal_history`
+                                                        \\-> every five minutes: a materialization of `completeness`
+
+Looking is milliseconds of work in the database. A run costs seconds of CPU: a few quiet minutes are gathered for one.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import dagster as dg
+
+from assets.gaps import RECENT, RECENT_TRADES, LookConfig, state_metadata
+from cryptoviz.history.differences import compare
+from cryptoviz.history.heal import now
+from cryptoviz.history.scan import GRACE, Due, configured, due, look, look_at_trades, pairs_of
+from cryptoviz.history.state import State, read
+from cryptoviz.settings import settings
+from dagster_project.jobs.gaps import CANDLE_GAPS, COMPLETENESS, HEAL_HISTORY, TRADE_GAPS
+from dagster_project.resources import Database
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+INTERVAL_S: Final = 60
+TRADES_EVERY: Final = timedelta(minutes=5)
+TOLD_EVERY: Final = timedelta(minutes=5)
+WHOLE_EVERY: Final = timedelta(days=1)
+FIRST_WHOLE_AFTER: Final = timedelta(minutes=10)
+"""A new installation has its hands full at first."""
+
+MANY: Final = 5
+"""So many missing candles or trades are asked about at once."""
+
+GATHERED: Final = timedelta(minutes=3)
+"""Fewer wait so long: in a thin market a minute without trades is nothing unusual."""
+
+EXPLAINED_AFTER: Final = timedelta(minutes=15)
+PAUSE: Final = timedelta(minutes=1)
+PAUSE_AFTER_FAILURE: Final = timedelta(minutes=15)
+_LONGEST_STATEMENT: Final = "set statement_timeout = '20s'"
+_UNENDED: Final = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the sensor remembers: how many runs it asked for, and when it last did what (Unix seconds)."""
+
+    attempt: int = 0
+    asked: float = 0
+    whole: float = 0
+    trades: float = 0
+    told: float = 0
+
+
+def decide(waiting: Mapping[str, Due], memory: Memory, at: datetime, *, failed: bool) -> tuple[str, bool]:
+    """Why to start a run now (empty: do not), and whether it is to look at the whole history.
+
+    `failed`: the run before did.
+    """
+    since_asked = at.timestamp() - memory.asked
+    if since_asked < (PAUSE_AFTER_FAILURE if failed else PAUSE).total_seconds():
+        return "", False
+    if at.timestamp() - memory.whole >= WHOLE_EVERY.total_seconds():
+        return "the whole history, once a day", True
+    reasons = [
+        f"{one.missing} {kind} in {one.gaps} gaps"
+        for kind, one in waiting.items()
+        if kind != "differences" and one.since and (one.missing >= MANY or at - one.since >= GATHERED)
+    ]
+    differing = waiting["differences"]
+    if differing.since and at - differing.since >= EXPLAINED_AFTER:
+        reasons.append(f"{differing.gaps} differences without a cause")
+    return "; ".join(reasons), False
+
+
+@dg.sensor(
+    job=HEAL_HISTORY,
+    minimum_interval_seconds=INTERVAL_S,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "Looks for gaps in the last hours of every series, tells how complete the history is, and starts a run where an"
+        " exchange should be asked; once a day that run looks over the whole history."
+    ),
+)
+def gaps_due(context: dg.SensorEvaluationContext, database: Database) -> dg.SensorResult | dg.SkipReason:
+    """Runs are never stacked: what is missing while one is under way is left to the next."""
+    import psycopg  # noqa: PLC0415 - loading the code location needs no driver
+
+    at, began = now(), time.monotonic()
+    memory = _remembered(context.cursor, at)
+    try:
+        with database.writer() as connection:
+            connection.execute(_LONGEST_STATEMENT)
+            waiting, state, memory = _look(connection, memory, at)
+    except psycopg.OperationalError as error:
+        return dg.SkipReason(f"the database is away: {str(error).strip()}")
+    told = [dg.AssetMaterialization(COMPLETENESS, metadata=state_metadata(state))] if state else []
+    words = ", ".join(f"{one.missing} {kind}" for kind, one in waiting.items())
+    reason, whole = "", False
+    if not _runs(context.instance, _UNENDED):
+        reason, whole = decide(waiting, memory, at, failed=_failed(context.instance))
+    if reason:
+        memory = replace(
+            memory,
+            attempt=memory.attempt + 1,
+            asked=at.timestamp(),
+            whole=at.timestamp() if whole else memory.whole,
+        )
+    return dg.SensorResult(
+        asset_events=told,
+        run_requests=[_request(memory.attempt, reason, whole=whole)] if reason else [],
+        cursor=json.dumps(asdict(memory)),
+        skip_reason=None if reason else dg.SkipReason(f"looked in {time.monotonic() - began:.2f} s; waiting: {words}"),
+    )
+
+
+def _look(connection: Connection[Any], memory: Memory, at: datetime) -> tuple[dict[str, Due], State | None, Memory]:
+    ours = settings()
+    collected = configured(connection, ours)
+    look(connection, collected, at - RECENT, at - GRACE)
+    if at.timestamp() - memory.trades >= TRADES_EVERY.total_seconds():
+        since, until = at - RECENT_TRADES, at - GRACE
+        for exchange, pairs in pairs_of(collected).items():
+            look_at_trades(connection, exchange, pairs, since, until)
+            compare(connection, exchange, pairs, since, until)
+        memory = replace(memory, trades=at.timestamp())
+    state = None
+    if at.timestamp() - memory.told >= TOLD_EVERY.total_seconds():
+        state = read(connection, at)
+        memory = replace(memory, told=at.timestamp())
+    # What was found just now is due now.
+    return due(connection, ours.exchanges, now()), state, memory
+
+
+def _request(attempt: int, reason: str, *, whole: bool) -> dg.RunRequest:
+    config = LookConfig(whole_history=whole)
+    ops = {key.to_python_identifier(): config for key in (TRADE_GAPS, CANDLE_GAPS)}
+    return dg.RunRequest(run_key=f"heal:{attempt}", run_config=dg.RunConfig(ops=ops), tags={"reason": reason})
+
+
+def _failed(instance: dg.DagsterInstance) -> bool:
+    return any(record.dagster_run.status is dg.DagsterRunStatus.FAILURE for record in _runs(instance))
+
+
+def _runs(instance: dg.DagsterInstance, statuses: list[dg.DagsterRunStatus] | None = None) -> Any:
+    return instance.get_run_records(dg.RunsFilter(job_name=HEAL_HISTORY.name, statuses=statuses), limit=1)
+
+
+def _remembered(cursor: str | None, at: datetime) -> Memory:
+    if cursor:
+        return Memory(**json.loads(cursor))
+    return Memory(whole=(at - WHOLE_EVERY + FIRST_WHOLE_AFTER).timestamp())

@@ -1,0 +1,291 @@
+"""The sensor `gaps_due` and the job it starts: a hole made by hand is found, labelled, healed and told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+import sensors.gaps
+from assets.gaps import gap_assets
+from cryptoviz.cli import app
+from cryptoviz.history.gaps import CONFIRMED, Series
+from cryptoviz.history.scan import GRACE
+from cryptoviz.instruments import ExchangeUnavailableError
+from cryptoviz.pairs import Timeframe
+from cryptoviz.settings import PREFIX, Role, Settings
+from cryptoviz.storage.database import connect
+from dagster_project.jobs.gaps import COMPLETENESS, HEAL_HISTORY
+from dagster_project.resources import Database, ExchangeRest
+from sensors.gaps import MANY, gaps_due
+from tests.integration.simulated_history import SimulatedHistory, copy, stored, values
+
+pytestmark = pytest.mark.services
+
+KRAKEN, PAIRS = "kraken", ("BTC/USD", "ETH/USD")
+BTC, ETH = (Series(KRAKEN, pair, Timeframe.M1) for pair in PAIRS)
+MINUTE = timedelta(minutes=1)
+SETTINGS: list[Settings] = []
+HISTORY: list[SimulatedHistory] = []
+
+
+class OneDatabase(Database):
+    """The database of one test."""
+
+    @contextmanager
+    def writer(self) -> Iterator[Any]:
+        with connect(Role.WRITER, SETTINGS[-1], autocommit=True) as connection:
+            yield connection
+
+
+class SimulatedRest(ExchangeRest):
+    """Exchanges without HTTP."""
+
+    @contextmanager
+    def history(self, database: Database) -> Iterator[Any]:
+        yield HISTORY[-1]
+
+
+class Platform:
+    """A database, the simulated exchange, and what Dagster remembers from tick to tick."""
+
+    def __init__(self, connection: psycopg.Connection[Any], instance: dg.DagsterInstance) -> None:
+        self.connection = connection
+        self.instance = instance
+        self.history = HISTORY[-1]
+        self.cursor: str | None = None
+        self.resources = {"database": OneDatabase(), "exchange_rest": SimulatedRest()}
+        self.job = dg.Definitions(
+            assets=gap_assets([KRAKEN]), jobs=[HEAL_HISTORY], sensors=[gaps_due], resources=self.resources
+        ).resolve_job_def(HEAL_HISTORY.name)
+
+    def tick(self) -> Any:
+        context = dg.build_sensor_context(
+            self.instance, cursor=self.cursor, resources={"database": self.resources["database"]}
+        )
+        result = gaps_due.evaluate_tick(context)
+        self.cursor = result.cursor or self.cursor
+        return result
+
+    def rest(self) -> None:
+        """Long ago: whatever the sensor does now and then it does at its next look, but not the whole history."""
+        remembered = json.loads(self.cursor or "{}") | {"asked": 0, "trades": 0, "told": 0}
+        self.cursor = json.dumps(remembered)
+
+    def heal(self, request: dg.RunRequest) -> dict[str, dict[str, Any]]:
+        """Do what the sensor asked for; asset -> its numbers."""
+        done = self.job.execute_in_process(instance=self.instance, run_config=request.run_config)
+        assert done.success
+        return {
+            event.asset_key.to_user_string(): {
+                name: value.value for name, value in event.materialization.metadata.items()
+            }
+            for event in done.get_asset_materialization_events()
+            if event.asset_key
+        }
+
+    def gaps(self, series: Series) -> list[tuple[Any, ...]]:
+        return self.connection.execute(
+            "select missing, label, status from candle_gaps where exchange = %s and symbol = %s and timeframe = %s"
+            " order by gap_start",
+            [series.exchange, series.pair, series.timeframe.value],
+        ).fetchall()
+
+
+@pytest.fixture
+def platform(database: Settings) -> Iterator[Platform]:
+    SETTINGS[:] = [database]
+    HISTORY[:] = [SimulatedHistory(KRAKEN, PAIRS, rate=4)]
+    with connect(Role.WRITER, database, autocommit=True) as connection, dg.DagsterInstance.ephemeral() as instance:
+        yield Platform(connection, instance)
+
+
+def minute_ago(number: int) -> datetime:
+    """The start of the minute so many minutes ago; never of the one that has just begun."""
+    return datetime.now(UTC).replace(second=0, microsecond=0) - number * MINUTE
+
+
+def remove(platform: Platform, series: Series, since: datetime, until: datetime) -> None:
+    platform.connection.execute(
+        "delete from candles where symbol = %s and timeframe = '1m' and window_start >= %s and window_start < %s",
+        [series.pair, since, until],
+    )
+
+
+def complete(platform: Platform) -> dict[Series, list[Any]]:
+    """Both pairs have every candle of the last hours, as the exchange has them; the minutes are returned."""
+    until = minute_ago(0)
+    since = (until - timedelta(hours=4)).replace(minute=0)
+    for pair in PAIRS:
+        for timeframe in (Timeframe.M1, Timeframe.M5, Timeframe.M15, Timeframe.H1):
+            copy(platform.connection, platform.history.candles(Series(KRAKEN, pair, timeframe), since, until))
+    return {one: platform.history.candles(one, since, until) for one in (BTC, ETH)}
+
+
+def test_a_hole_made_by_hand_is_found_labelled_healed_and_told(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = complete(platform)
+    first = platform.tick()
+    assert first.run_requests == []
+    (event,) = first.asset_events
+    assert event.asset_key == COMPLETENESS
+    assert event.metadata["complete %"].value == 100
+
+    start = minute_ago(90)
+    remove(platform, BTC, start, start + 12 * MINUTE)
+    platform.history.lacks = {(BTC, start + number * MINUTE) for number in (3, 4)}
+    (request,) = platform.tick().run_requests
+    assert request.run_key == "heal:1"
+    assert "12 candles in 1 gaps" in request.tags["reason"]
+    numbers = platform.heal(request)
+    assert (numbers["candle_gaps"]["gaps asked about"], numbers["candle_gaps"]["candles healed"]) == (1, 10)
+    assert platform.gaps(BTC) == [
+        (3, "lost_by_us", "healed"),
+        (2, "source_missing", "open"),
+        (7, "lost_by_us", "healed"),
+    ]
+    wanted = [row for row in source[BTC] if (BTC, row.window_start) not in platform.history.lacks]
+    assert stored(platform.connection, BTC) == [values(row) for row in wanted]
+    assert stored(platform.connection, ETH) == [values(row) for row in source[ETH]]
+    told = numbers["completeness"]
+    assert (told["candles source_missing"], told["candles healed"], told["candles unexplained"]) == (2, 10, 0)
+    assert 99 < told["complete %"] < 100
+    assert "| candles | kraken | source missing | open | 1 | 2 |" in told["state"]
+    assert "data:image/svg+xml;base64," in told["state"]
+
+    platform.rest()
+    assert platform.tick().run_requests == []
+    for attempt in range(2, CONFIRMED + 1):
+        platform.connection.execute("update candle_gaps set due_at = now() - interval '1 hour' where status = 'open'")
+        platform.rest()
+        (request,) = platform.tick().run_requests
+        assert request.run_key == f"heal:{attempt}"
+        platform.heal(request)
+    assert platform.gaps(BTC)[1] == (2, "source_missing", "explained")
+
+    monkeypatch.setenv(f"{PREFIX}DATABASE_URL", SETTINGS[-1].database(Role.OWNER))
+    said = CliRunner().invoke(app, ["gaps", "list", "--all", "--json"])
+    listed = json.loads(said.stdout)["candle_gaps"]
+    assert sorted((row["missing"], row["label"], row["status"]) for row in listed) == sorted(platform.gaps(BTC))
+    said = CliRunner().invoke(app, ["completeness", "--json"])
+    rows = {(row["symbol"], row["timeframe"]): row for row in json.loads(said.stdout)}
+    assert rows["BTC/USD", "1m"]["source_missing"] == 2
+    assert rows["ETH/USD", "1m"]["complete"] == 100
+
+
+def test_trades_that_were_deleted_come_back_with_their_candles(platform: Platform) -> None:
+    since, until = minute_ago(40), minute_ago(3)
+    first, last = (int(instant.timestamp()) * 10**9 for instant in (since, until))
+    made = platform.history.made("BTC/USD", platform.history.market("BTC/USD").between(first, last).rows())
+    platform.connection.cursor().executemany(
+        "insert into trade_data (timestamp, exchange, pair, trade_id, price, volume, side)"
+        " values (%s, %s, %s, %s, %s, %s, %s)",
+        [(one.timestamp, KRAKEN, "BTC/USD", one.trade_id, one.price, one.volume, one.side) for one in made],
+    )
+    lost = [one.trade_id for one in made[20 : 20 + MANY]]
+    platform.connection.execute("delete from trade_data where trade_id = any(%s)", [lost])
+    (request,) = platform.tick().run_requests
+    numbers = platform.heal(request)
+    assert numbers["trade_gaps"]["trades healed"] == MANY
+    stored_ids = platform.connection.execute("select trade_id from trade_data order by 1").fetchall()
+    assert [number for (number,) in stored_ids] == [one.trade_id for one in made]
+    assert platform.connection.execute("select distinct label, status from trade_gaps").fetchall() == [
+        ("lost_by_us", "healed")
+    ]
+
+
+def test_what_is_young_gathers_and_what_others_are_at_work_on_is_left_to_them(platform: Platform) -> None:
+    complete(platform)
+    remove(platform, ETH, minute_ago(GRACE // MINUTE), minute_ago(0))
+    assert platform.tick().run_requests == []
+    assert platform.gaps(ETH) == []
+
+    start = minute_ago(60)
+    remove(platform, ETH, start, start + MINUTE)
+    assert platform.tick().run_requests == []
+    assert platform.gaps(ETH) == [(1, None, "open")]
+    platform.connection.execute("update candle_gaps set due_at = now() - interval '4 minutes'")
+
+    platform.connection.execute(
+        "insert into backfill_progress (exchange, symbol, timeframe, status, start_ts, end_ts)"
+        " values (%s, %s, '1m', 'in_progress', %s, %s)",
+        [KRAKEN, ETH.pair, minute_ago(240), minute_ago(30)],
+    )
+    assert platform.tick().run_requests == []
+    platform.connection.execute("update backfill_progress set current_position_ts = %s", [minute_ago(40)])
+    platform.connection.execute(
+        "insert into trade_gaps (exchange, pair, first_missing_id, last_missing_id, status)"
+        " values (%s, %s, 1, 9, 'open')",
+        [KRAKEN, ETH.pair],
+    )
+    assert platform.tick().run_requests == []
+    platform.connection.execute("update trade_gaps set received_at = now() - interval '20 minutes'")
+    assert len(platform.tick().run_requests) == 1
+
+
+def test_runs_are_never_stacked_and_a_failure_makes_a_pause(platform: Platform) -> None:
+    complete(platform)
+    start = minute_ago(60)
+    remove(platform, BTC, start, start + MANY * MINUTE)
+    under_way = platform.instance.create_run_for_job(platform.job)
+    assert platform.tick().run_requests == []
+    platform.instance.report_run_failed(under_way)
+    platform.cursor = json.dumps(json.loads(platform.cursor or "{}") | {"asked": minute_ago(5).timestamp()})
+    assert platform.tick().run_requests == []
+    platform.rest()
+    assert len(platform.tick().run_requests) == 1
+
+
+def test_an_exchange_that_is_away_is_left_alone_after_a_few_gaps(platform: Platform) -> None:
+    rows = complete(platform)
+    lost = [rows[one][number].window_start for one in (BTC, ETH) for number in (20, 60, 100, 140)]
+    platform.connection.execute("delete from candles where window_start = any(%s)", [lost])
+
+    class Away(SimulatedHistory):
+        def closed_candles(self, *_asked: object) -> Any:
+            self.asked.append(("", datetime.now(UTC), datetime.now(UTC)))
+            raise ExchangeUnavailableError("status 503")
+
+    HISTORY.append(Away(KRAKEN, PAIRS))
+    (request,) = platform.tick().run_requests
+    numbers = platform.heal(request)["candle_gaps"]
+    assert numbers["without an answer"] == numbers["gaps asked about"] == len(HISTORY[-1].asked) <= 3
+    assert "status 503" in numbers["gaps"]
+    assert {status for _missing, _label, status in platform.gaps(BTC)} == {"open"}
+
+
+def test_once_a_day_the_whole_history_is_looked_at(platform: Platform) -> None:
+    until = minute_ago(0) - timedelta(days=3)
+    other = Series("elsewhere", "BTC/USD", Timeframe.M1)
+    rows = platform.history.candles(BTC, until - timedelta(hours=3), until)
+    copy(platform.connection, [row for row in rows if row is not rows[7]])
+    elsewhere = [type(row)(**{name: getattr(row, name) for name in row.__struct_fields__} | {"exchange": "elsewhere"})
+                 for row in rows if row is not rows[9]]  # fmt: skip
+    copy(platform.connection, elsewhere)
+    platform.tick()
+    assert platform.gaps(other) == []
+    platform.cursor = json.dumps(json.loads(platform.cursor or "{}") | {"whole": 0, "asked": 0})
+    (request,) = platform.tick().run_requests
+    numbers = platform.heal(request)["candle_gaps"]
+    # A series that nobody collects ends with its newest candle.
+    assert platform.gaps(other) == [(1, None, "open")]
+    assert platform.gaps(BTC)[0] == (1, "lost_by_us", "healed")
+    assert numbers["series looked at"] > len(PAIRS)
+    platform.rest()
+    assert all(not json.dumps(request.run_config).count("true") for request in platform.tick().run_requests)
+
+
+def test_a_database_that_is_away_is_no_failure(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_asked: object) -> None:
+        raise psycopg.OperationalError("connection refused")
+
+    monkeypatch.setattr(sensors.gaps, "configured", refuse)
+    assert "connection refused" in platform.tick().skip_message
