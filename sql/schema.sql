@@ -443,9 +443,9 @@ COMMENT ON COLUMN public.candle_gaps.due_at IS 'When the exchange is asked again
 CREATE FUNCTION public.gap_is_left(gap public.candle_gaps) RETURNS boolean
     LANGUAGE sql STABLE
     AS $$
-    select gap.gap_end <= (
-               select now() - hot_age - cold_age from tiering_policy
-               where subject = 'candles' and timeframe = gap.timeframe)
+    select gap.gap_end <= coalesce(
+               (select now() - hot_age - cold_age from tiering_policy
+                where subject = 'candles' and timeframe = gap.timeframe), '-infinity')
         or exists (
             select from backfill_progress backfill
             where backfill.exchange = gap.exchange and backfill.symbol = gap.symbol

@@ -452,9 +452,9 @@ comment on function rule_candle_gaps(text, text, text, timestamptz[], timestampt
 create or replace function gap_is_left(gap candle_gaps) returns boolean
 language sql stable
 as $$
-    select gap.gap_end <= (
-               select now() - hot_age - cold_age from tiering_policy
-               where subject = 'candles' and timeframe = gap.timeframe)
+    select gap.gap_end <= coalesce(
+               (select now() - hot_age - cold_age from tiering_policy
+                where subject = 'candles' and timeframe = gap.timeframe), '-infinity')
         or exists (
             select from backfill_progress backfill
             where backfill.exchange = gap.exchange and backfill.symbol = gap.symbol
