@@ -125,6 +125,9 @@ def _others(exchanges: Iterable[str]) -> dict[str, _Node]:
         "indicator_states": _Node(
             "whoever computes indicators", ["indicators"], "history", "window_start", MARKET_OWNERS
         ),
+        "import_progress": _Node(
+            "the command `cryptoviz import`, with the rows of each file", [], "history", "updated_at", MARKET_OWNERS
+        ),
         "candle_checkpoint": _Node("the function `refresh_candles`", [TRADES], "tables", "minute", MARKET_OWNERS),
         "sink_fence": _Node("the Spark job `ingestion`", [INGESTION], "supervision", "updated_at"),
         "stream_control": _Node("the jobs and commands that start and stop streams", [], "supervision", "updated_at"),

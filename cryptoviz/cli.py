@@ -12,6 +12,7 @@ import typer
 from cryptoviz.commands import (
     completeness,
     database,
+    imports,
     platform,
     quarantine,
     reports,
@@ -39,6 +40,7 @@ app.add_typer(streams.app, name="stream")
 app.add_typer(streams.gaps, name="gaps")
 app.command()(completeness.completeness)
 app.command()(streams.replay)
+app.add_typer(imports.app, name="import")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(reports.app, name="reports")
 app.add_typer(simulator.app, name="simulator")

@@ -2941,6 +2941,79 @@ COMMENT ON COLUMN public.fear_greed_data.classification IS 'The source''s word f
 
 COMMENT ON COLUMN public.fear_greed_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
 
+CREATE TABLE public.import_progress (
+    fingerprint text NOT NULL,
+    kind text NOT NULL,
+    exchange text NOT NULL,
+    symbol text NOT NULL,
+    file text NOT NULL,
+    format text NOT NULL,
+    timeframe text DEFAULT ''::text NOT NULL,
+    status text DEFAULT 'in_progress'::text NOT NULL,
+    bytes_read bigint DEFAULT 0 NOT NULL,
+    rows_read bigint DEFAULT 0 NOT NULL,
+    rows_stored bigint DEFAULT 0 NOT NULL,
+    rows_known bigint DEFAULT 0 NOT NULL,
+    rows_quarantined bigint DEFAULT 0 NOT NULL,
+    first_ts timestamp with time zone,
+    last_ts timestamp with time zone,
+    candles_from timestamp with time zone,
+    candles_until timestamp with time zone,
+    error_message text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT import_progress_bytes_read_check CHECK ((bytes_read >= 0)),
+    CONSTRAINT import_progress_check CHECK (((candles_from IS NULL) = (candles_until IS NULL))),
+    CONSTRAINT import_progress_kind_check CHECK ((kind = ANY (ARRAY['trades'::text, 'candles'::text]))),
+    CONSTRAINT import_progress_rows_known_check CHECK ((rows_known >= 0)),
+    CONSTRAINT import_progress_rows_quarantined_check CHECK ((rows_quarantined >= 0)),
+    CONSTRAINT import_progress_rows_read_check CHECK ((rows_read >= 0)),
+    CONSTRAINT import_progress_rows_stored_check CHECK ((rows_stored >= 0)),
+    CONSTRAINT import_progress_status_check CHECK ((status = ANY (ARRAY['in_progress'::text, 'completed'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE public.import_progress IS 'How far each imported file has come; the position is committed with the rows. Kept for ever.';
+
+COMMENT ON COLUMN public.import_progress.fingerprint IS 'SHA-256 of the file, and the member where it is a zip: the same content is imported once.';
+
+COMMENT ON COLUMN public.import_progress.kind IS 'trades or candles.';
+
+COMMENT ON COLUMN public.import_progress.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.import_progress.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN public.import_progress.file IS 'Its name when it was read last.';
+
+COMMENT ON COLUMN public.import_progress.format IS 'kraken, binance, freqtrade, csv, parquet or feather.';
+
+COMMENT ON COLUMN public.import_progress.timeframe IS 'Of its candles; empty for trades.';
+
+COMMENT ON COLUMN public.import_progress.status IS 'in_progress, completed or failed.';
+
+COMMENT ON COLUMN public.import_progress.bytes_read IS 'So much of its unpacked content is done; 0 where rows are not lines.';
+
+COMMENT ON COLUMN public.import_progress.rows_read IS 'So many of its rows are done.';
+
+COMMENT ON COLUMN public.import_progress.rows_stored IS 'Of these, the rows that were new.';
+
+COMMENT ON COLUMN public.import_progress.rows_known IS 'Of these, the rows that were stored before, as they are.';
+
+COMMENT ON COLUMN public.import_progress.rows_quarantined IS 'Of these, the rows that failed the gate.';
+
+COMMENT ON COLUMN public.import_progress.first_ts IS 'The oldest time of what was stored (UTC).';
+
+COMMENT ON COLUMN public.import_progress.last_ts IS 'The newest time of what was stored (UTC).';
+
+COMMENT ON COLUMN public.import_progress.candles_from IS 'From here to candles_until trades are stored whose candles may not be made yet (UTC).';
+
+COMMENT ON COLUMN public.import_progress.candles_until IS 'See candles_from; empty: all are made.';
+
+COMMENT ON COLUMN public.import_progress.error_message IS 'Why it failed.';
+
+COMMENT ON COLUMN public.import_progress.created_at IS 'When the row was made (UTC).';
+
+COMMENT ON COLUMN public.import_progress.updated_at IS 'When the row was changed last (UTC).';
+
 CREATE TABLE public.indicator_changes (
     number bigint NOT NULL,
     exchange text NOT NULL,
@@ -3910,6 +3983,9 @@ ALTER TABLE ONLY public.exchange_candles
 ALTER TABLE ONLY public.fear_greed_data
     ADD CONSTRAINT fear_greed_data_pkey PRIMARY KEY ("timestamp");
 
+ALTER TABLE ONLY public.import_progress
+    ADD CONSTRAINT import_progress_pkey PRIMARY KEY (fingerprint, kind, exchange, symbol);
+
 ALTER TABLE ONLY public.indicator_changes
     ADD CONSTRAINT indicator_changes_pkey PRIMARY KEY (number);
 
@@ -4030,6 +4106,8 @@ CREATE INDEX candles_read ON public.candles USING btree (exchange, symbol, timef
 CREATE INDEX completeness_lacking ON public.completeness USING btree (day) WHERE (stored < expected);
 
 CREATE INDEX exchange_candles_read ON public.exchange_candles USING btree (exchange, symbol, timeframe, window_start DESC);
+
+CREATE INDEX import_progress_read ON public.import_progress USING btree (updated_at DESC);
 
 CREATE INDEX indicators_read ON public.indicators USING btree (exchange, symbol, timeframe, window_start DESC);
 

@@ -1,6 +1,7 @@
 """The only module that knows Great Expectations: rows and a suite in, what failed and where out.
 
     rows -> frame (pandas) -> suite -> outcome of each expectation, with the positions of the rows at fault
+    table -> SQL           -> suite -> the same, with the numbers of the rows at fault
 
 Everything happens in memory: no file is written, nothing is sent, no progress is drawn. Importing Great Expectations
 takes seconds, so it is imported by whom needs it, once.
@@ -8,12 +9,14 @@ takes seconds, so it is imported by whom needs it, once.
 
 from __future__ import annotations
 
+import itertools
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.gate.report import GateError, Scope, SuiteError
@@ -21,11 +24,13 @@ from cryptoviz.gate.suites import Expectation, Suite
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from psycopg import Connection
 
 _SHOWN: Final = 20
 """How many values at fault a document holds."""
 
 _ROWS_AT_FAULT: Final = ("unexpected_list", "unexpected_index_list", "unexpected_index_query")
+_VERDICTS: Final = {"result_format": "BOOLEAN_ONLY"}
 _FORMAT: Final = {"result_format": "COMPLETE", "include_unexpected_rows": False, "partial_unexpected_count": _SHOWN}
 
 
@@ -71,6 +76,54 @@ def evaluate(suite: Suite, rows: Sequence[Mapping[str, Any]]) -> list[Judged]:
         for one in suite.expectations
         if one.name in found or rows
     ]
+
+
+class Table:
+    """The rows of one table, judged where they are: with SQL, over the connection that sees them.
+
+    `number` is the column that tells the rows apart. A million rows cost what it takes to read them a few times; those
+    at fault are looked for only where there are any. The connection commits by itself, and stays open.
+    """
+
+    def __init__(self, connection: Connection[Any], name: str, number: str) -> None:
+        self._number = number
+        with _ONE_AT_A_TIME:
+            self._batches = _table(connection, name)
+
+    def evaluate(self, suite: Suite, count: int) -> list[Judged]:
+        """Judge the rows (`count` of them) by a suite; in the order of the suite.
+
+        Raises:
+            SuiteError: an expectation of the suite does not exist, or has arguments that make no sense.
+            GateError: Great Expectations itself failed.
+        """
+        # Its contexts and registries are shared by the whole process.
+        with _ONE_AT_A_TIME, _explained(suite):
+            built = {one.name: _built(suite, one) for one in suite.expectations}
+            told = {_name(one): one for one in self._validated(suite, list(built.values()), _VERDICTS)}
+            failed = [built[name] for name, one in told.items() if not one["success"]]
+            if failed:
+                # Of a table Great Expectations lists as many rows at fault as it would show.
+                every = {**_FORMAT, "partial_unexpected_count": count, "unexpected_index_column_names": [self._number]}
+                told |= {_name(one): one for one in self._validated(suite, failed, every)}
+        return [self._judged(one, told[one.name], count) for one in suite.expectations]
+
+    def _validated(self, suite: Suite, built: Sequence[Any], how: Mapping[str, Any]) -> list[dict[str, Any]]:
+        from great_expectations.core.expectation_suite import ExpectationSuite  # noqa: PLC0415 - takes seconds
+
+        asked = ExpectationSuite(name=suite.name, expectations=list(built))
+        validation = self._batches.get_batch().validate(asked, result_format=dict(how))
+        return [_plain(suite, result) for result in validation.results]
+
+    def _judged(self, one: Expectation, result: dict[str, Any], count: int) -> Judged:
+        if result["success"]:
+            return added(one, Outcome(True, result["result"].get("observed_value"), 0), count)
+        shown = {
+            name: value[:_SHOWN] if name.startswith("partial_") else value for name, value in result["result"].items()
+        }
+        listed = shown.get("unexpected_index_list") or ()
+        numbered = {**shown, "unexpected_index_list": [row[self._number] for row in listed]}
+        return _judged(one, {**result, "result": numbered})
 
 
 def added(one: Expectation, outcome: Outcome, count: int) -> Judged:
@@ -130,11 +183,15 @@ def _validated(suite: Suite, built: Sequence[Any], rows: Sequence[Mapping[str, A
     batch = _batches().get_batch({"dataframe": _frame(suite, rows)})
     validation = batch.validate(ExpectationSuite(name=suite.name, expectations=list(built)), result_format=_FORMAT)
     for result in validation.results:
-        plain = result.to_json_dict()
-        plain["expectation_config"]["kwargs"].pop("batch_id", None)
-        if crash := _crash(plain["exception_info"]):
-            raise GateError(f"Great Expectations could not evaluate {_name(plain)} of suite {suite.name}: {crash}")
-        yield plain
+        yield _plain(suite, result)
+
+
+def _plain(suite: Suite, result: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = result.to_json_dict()
+    plain["expectation_config"]["kwargs"].pop("batch_id", None)
+    if crash := _crash(plain["exception_info"]):
+        raise GateError(f"Great Expectations could not evaluate {_name(plain)} of suite {suite.name}: {crash}")
+    return plain
 
 
 def _frame(suite: Suite, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
@@ -145,9 +202,37 @@ def _frame(suite: Suite, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
     return pd.DataFrame({name: [row.get(name) for row in rows] for name in names}, index=range(len(rows)))
 
 
+def _table(connection: Connection[Any], name: str) -> Any:
+    """The rows of a table as Great Expectations asks for them, over a connection that it does not close."""
+    from sqlalchemy.pool import StaticPool  # noqa: PLC0415 - takes a moment
+
+    source = _context().data_sources.add_postgres(
+        f"table {next(_NUMBERS)}",
+        # Never used: the connection is there already.
+        connection_string="postgresql+psycopg://nobody:nothing@nowhere/nothing",
+        kwargs={"creator": lambda: connection, "poolclass": StaticPool},
+    )
+    return source.add_table_asset(name, table_name=name).add_batch_definition_whole_table("all")
+
+
+_NUMBERS: Final = itertools.count()
+_ONE_AT_A_TIME: Final = Lock()
+
+
 @cache
 def _batches() -> Any:
-    """Where frames are handed in: one context in memory for the whole process, that tells nobody."""
+    """Where frames are handed in."""
+    return (
+        _context()
+        .data_sources.add_pandas("gate")
+        .add_dataframe_asset("rows")
+        .add_batch_definition_whole_dataframe("all")
+    )
+
+
+@cache
+def _context() -> Any:
+    """One context in memory for the whole process, that tells nobody."""
     # The variable as well as the setting: what sends usage statistics differs between versions.
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     import great_expectations as gx  # noqa: PLC0415 - takes seconds
@@ -162,10 +247,7 @@ def _batches() -> Any:
         analytics_enabled=False,
         progress_bars=ProgressBarsConfig(globally=False),
     )
-    context = gx.get_context(mode="ephemeral", project_config=config)
-    return (
-        context.data_sources.add_pandas("gate").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("all")
-    )
+    return gx.get_context(mode="ephemeral", project_config=config)
 
 
 def _built(suite: Suite, one: Expectation) -> Any:

@@ -272,6 +272,10 @@ def _trades(rows: Sequence[Row], _known: Known) -> list[Columns]:
     ]
 
 
+def _trades_import(rows: Sequence[Row], _known: Known) -> list[Columns]:
+    return [{name: number(row.payload.get(name)) for name in ("microseconds", "age_s")} for row in rows]
+
+
 def _candles(rows: Sequence[Row], _known: Known) -> list[Columns]:
     return [
         {
@@ -309,6 +313,7 @@ _DERIVED: Final[Mapping[str, Callable[[Sequence[Row], Known], list[Columns]]]] =
     "mood": _mood,
     "tickers": _tickers,
     "trades": _trades,
+    "trades_import": _trades_import,
 }
 
 

@@ -155,6 +155,11 @@ KNOWN = {
     "mood": Known(days=frozenset({date(2026, 11, 18), date(2026, 11, 19)})),
     "instruments": Known(listed={"kraken": 2}),
 }
+def imported(**changed: Any) -> Payload:
+    made = {"microseconds": 1_510_000_000_000_000, "age_s": 60.0}
+    return {**made, "price": "100", "volume": "0.5", "unreadable": None, **changed}
+
+
 SOUND: Mapping[str, Sequence[Payload]] = {
     "articles": [article(number=1), article(number=2, cryptocurrencies_mentioned=[])],
     "market": MARKET,
@@ -163,6 +168,7 @@ SOUND: Mapping[str, Sequence[Payload]] = {
     + [instrument(f"C{number}/USD") for number in range(10)],
     "tickers": [ticker(), ticker(pair="ETH/USD")],
     "trades": [trade(1), trade(2)],
+    "trades_import": [imported(), imported(price="0.5")],
     "candles": [candle(), candle(timeframe="5m", window_start=ago(minutes=6))],
     "alerts": [alert(), alert(change_percent=0.7, alert_type="price_up")],
 }
@@ -258,6 +264,14 @@ CASES: Mapping[str, Mapping[str, Sequence[Payload]]] = {
         "id_once": [trade(7), trade(7)],
         "price_near_market": [trade(1), trade(2), trade(3, price="150")],
         "clocks_agree": [trade(timestamp=ago(minutes=5))],
+    },
+    "trades_import": {
+        "has_rows": [],
+        "readable": [imported(price=None, unreadable="price abc is no number")],
+        "price_above_zero": [imported(price="0")],
+        "volume_above_zero": [imported(volume="-1")],
+        "made_already": [imported(age_s=-5.0)],
+        "market_existed": [imported(microseconds=1_510_000_000)],
     },
     "candles": {
         "has_rows": [],

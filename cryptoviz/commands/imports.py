@@ -1,0 +1,172 @@
+"""import: the archives that exchanges and other programmes keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from cryptoviz.commands.output import Json, as_json, explained, finish, say, table
+from cryptoviz.pairs import parse_pair
+from cryptoviz.settings import Role, load
+from cryptoviz.stack.errors import StackError
+
+if TYPE_CHECKING:
+    from cryptoviz.history.imports.files import File
+    from cryptoviz.history.imports.run import Asked, Outcome
+
+app = typer.Typer(
+    help="Import archives of trades or candles: files, folders, patterns such as 'BTCUSDT-*.zip', zips as they are.",
+    no_args_is_help=True,
+)
+
+_START: Final = "is the database up? `make status` says; `make demo` or `make up` starts it"
+_AGAIN: Final = "run the same command again: it goes on behind the last row that was committed"
+_COLUMNS: Final = {
+    "file": "file",
+    "format": "format",
+    "became": "became",
+    "rows": "rows",
+    "stored": "stored",
+    "known": "known",
+    "quarantined": "quarantined",
+    "candles": "candles",
+    "seconds": "s",
+    "rate": "rows/s",
+}
+Exchange = Annotated[str, typer.Option(help="The exchange, such as kraken or binance.")]
+Pair = Annotated[str, typer.Option(help="The pair, such as BTC/USD.")]
+Files = Annotated[list[str], typer.Argument(metavar="FILES...", help="Files, zips, folders or patterns.")]
+Form = Annotated[
+    str | None,
+    typer.Option("--format", help="kraken, binance, freqtrade, csv, parquet or feather; else the content says."),
+]
+
+
+@app.command()
+def trades(files: Files, exchange: Exchange, pair: Pair, form: Form = None, json: Json = False) -> None:
+    """Import trades; their candles follow. Killed and run again it goes on; run twice nothing is stored twice."""
+    _import(_asked("trades", exchange, pair, None, form), files, json=json)
+
+
+def _import(asked: Asked, paths: Sequence[str], *, json: bool) -> None:
+    import psycopg
+
+    from cryptoviz.gate.report import GateError
+    from cryptoviz.history.imports.files import ImportRefusedError, files
+    from cryptoviz.history.imports.run import import_file
+    from cryptoviz.storage.database import connect
+
+    with explained("nothing was imported", "see `cryptoviz import --help`", ImportRefusedError):
+        found = files(paths)
+    connection = partial(connect, Role.WRITER, load(), autocommit=True, application_name="cryptoviz import")
+    outcomes: list[Outcome] = []
+    try:
+        with (
+            explained("the import stopped", f"{_START}; then {_AGAIN}", psycopg.Error),
+            explained("the gate failed", f"repair what it names; then {_AGAIN}", GateError),
+            _bar(found, quiet=json) as told,
+        ):
+            for file in found:
+                outcomes.append(import_file(file, asked, connection, partial(told, file)))
+                told(file, 0, 1.0)
+    finally:
+        _tell(outcomes, json)
+    finish(all(one.became.value != "refused" for one in outcomes))
+
+
+def _asked(kind: str, exchange: str, pair: str, timeframe: str | None, form: str | None) -> Asked:
+    from cryptoviz.history.imports.layouts import Format, Kind
+    from cryptoviz.history.imports.run import Asked
+    from cryptoviz.pairs import Timeframe
+
+    with explained("that cannot be imported", "write BASE/QUOTE, such as BTC/USD", ValueError):
+        symbol = parse_pair(pair)
+    name = exchange.strip().lower()
+    if not name.isalnum():
+        raise StackError(f"{exchange!r} is no exchange", fix="write its name, such as kraken or binance")
+    lengths = {str(one): one for one in Timeframe}
+    if timeframe is not None and timeframe not in lengths:
+        raise StackError(f"there are no candles of {timeframe!r}", fix=f"one of {', '.join(lengths)}")
+    formats = {str(one): one for one in Format}
+    if form is not None and form not in formats:
+        raise StackError(f"there is no format {form!r}", fix=f"one of {', '.join(formats)}")
+    return Asked(Kind(kind), name, symbol, lengths[timeframe] if timeframe else None, formats[form] if form else None)
+
+
+@contextmanager
+def _bar(files: Sequence[File], *, quiet: bool) -> Iterator[Callable[[File, int, float], None]]:
+    """Shows rows, rows a second and the expected end on a terminal, and nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.fields[file]}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rows]:,} rows"),
+        TextColumn("{task.fields[rate]:,.0f} rows/s"),
+        TimeRemainingColumn(),
+    )
+    before = 0
+    rows = 0
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as shown:
+        task = shown.add_task("", total=sum(one.size for one in files) or 1, file="", rows=0, rate=0.0)
+
+        def told(file: File, count: int, share: float) -> None:
+            nonlocal before, rows
+            rows += count
+            seconds = shown.tasks[0].elapsed or 0.0
+            shown.update(
+                task, completed=before + share * file.size, file=file.name, rows=rows, rate=rows / max(seconds, 0.001)
+            )
+            if not count:
+                before += file.size
+
+        yield told
+
+
+def _tell(outcomes: Sequence[Outcome], json: bool) -> None:
+    rows = [_row(one) for one in outcomes]
+    if json:
+        as_json({"files": rows, **{name: sum(row[name] for row in rows) for name in _SUMS}})
+        return
+    table("", [{**row, "candles": _candles(row["candles"])} for row in rows], _COLUMNS, empty="nothing was imported")
+    for one in outcomes:
+        if one.reason:
+            say(one.reason)
+    if any(row["quarantined"] for row in rows):
+        say("rows that failed the gate: `cryptoviz quarantine list`")
+
+
+_SUMS: Final = ("rows", "stored", "known", "quarantined")
+
+
+def _row(one: Outcome) -> dict[str, Any]:
+    done = one.rows
+    return {
+        "file": one.file.name,
+        "format": one.format,
+        "became": one.became.value,
+        "reason": one.reason,
+        "exchange": one.target.exchange if one.target else None,
+        "pair": one.target.pair if one.target else None,
+        "timeframe": one.target.timeframe if one.target else None,
+        "rows": done.rows,
+        "stored": done.stored,
+        "known": done.known,
+        "quarantined": done.quarantined,
+        "candles": dict(done.candles),
+        "first": done.first.isoformat() if done.first else None,
+        "last": done.last.isoformat() if done.last else None,
+        "seconds": round(one.seconds, 3),
+        "rate": round(done.rows / one.seconds) if one.seconds else None,
+    }
+
+
+def _candles(changed: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {timeframe}" for timeframe, count in changed.items())

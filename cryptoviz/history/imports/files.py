@@ -1,0 +1,152 @@
+"""What is to be read: files, folders, patterns and the members of zips, each with a fingerprint of its content.
+
+paths -> File (plain, or one member of a zip) -> bytes as they were before they were packed
+"""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import hashlib
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import IO, Final, cast
+
+KNOWN_SUFFIXES: Final = (".csv", ".csv.gz", ".json", ".json.gz", ".feather", ".parquet")
+"""What is looked for in folders and zips; a file that is named is read whatever its name."""
+
+_BLOCK: Final = 1 << 20
+
+
+class ImportRefusedError(Exception):
+    """A file is not what it should be, or does not fit what was asked for; the message names it and the reason."""
+
+
+@dataclass(frozen=True)
+class File:
+    """One file, or one member of a zip. `size` counts its bytes as they are read; `named`: somebody asked for it."""
+
+    path: Path
+    member: str | None
+    size: int
+    named: bool
+
+    @property
+    def name(self) -> str:
+        """What people read."""
+        return f"{self.path.name}:{self.member}" if self.member else self.path.name
+
+    @property
+    def stem(self) -> str:
+        """The last part of the name, without what says the format."""
+        name = PurePosixPath(self.member).name if self.member else self.path.name
+        for suffix in sorted(KNOWN_SUFFIXES, key=len, reverse=True):
+            if name.lower().endswith(suffix):
+                return name[: -len(suffix)]
+        return name
+
+    def fingerprint(self) -> str:
+        """What tells this content from any other: the same file under another name has the same."""
+        state = self.path.stat()
+        return _digest(self.path, state.st_size, state.st_mtime_ns) + (f"!{self.member}" if self.member else "")
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """Its content from the first byte on, unpacked while it is read.
+
+        Raises:
+            ImportRefusedError: it cannot be read.
+        """
+        try:
+            if self.member is None:
+                with self.path.open("rb") as raw:
+                    if self.path.name.lower().endswith(".gz"):
+                        with gzip.open(raw) as unpacked:
+                            yield cast("IO[bytes]", unpacked)
+                    else:
+                        yield raw
+            else:
+                with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as unpacked:
+                    yield unpacked
+        except (OSError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
+            raise ImportRefusedError(f"{self.name} cannot be read: {error}") from error
+
+    @contextmanager
+    def seekable(self) -> Iterator[IO[bytes]]:
+        """The same, so that any part of it can be read at any time: what is packed is unpacked to disk first."""
+        with self.open() as source:
+            if self.member is None and not self.path.name.lower().endswith(".gz"):
+                yield source
+                return
+            with tempfile.TemporaryFile(prefix="cryptoviz-import-") as copy:
+                shutil.copyfileobj(source, copy, _BLOCK)
+                copy.seek(0)
+                yield copy
+
+
+def files(paths: Iterable[str]) -> list[File]:
+    """Every file that the paths, folders and patterns mean, in the order of their names; zips are looked into.
+
+    Raises:
+        ImportRefusedError: a path means nothing, or a zip cannot be read.
+    """
+    found: dict[tuple[Path, str | None], File] = {}
+    for text in paths:
+        for one in _meant(text):
+            found.setdefault((one.path, one.member), one)
+    return list(found.values())
+
+
+def _meant(text: str) -> Iterator[File]:
+    path = Path(text).expanduser()
+    if path.is_dir():
+        inside = sorted(one for one in path.rglob("*") if one.is_file() and _known(one.name))
+        if not inside:
+            raise ImportRefusedError(f"there is nothing in {text} that could be imported")
+        for one in inside:
+            yield from _one(one, named=False)
+    elif path.exists():
+        yield from _one(path, named=True)
+    else:
+        matching = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207 - any pattern
+        if not matching:
+            raise ImportRefusedError(f"there is no file {text}")
+        for one in matching:
+            if one.is_file():
+                yield from _one(one, named=False)
+
+
+def _known(name: str) -> bool:
+    return name.lower().endswith((*KNOWN_SUFFIXES, ".zip"))
+
+
+def _one(path: Path, *, named: bool) -> Iterator[File]:
+    if not zipfile.is_zipfile(path):
+        yield File(path, None, path.stat().st_size, named)
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [one for one in archive.infolist() if not one.is_dir() and _importable(one.filename)]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ImportRefusedError(f"{path.name} is a zip that cannot be read: {error}") from error
+    if not members:
+        raise ImportRefusedError(f"there is nothing in {path.name} that could be imported")
+    for one in sorted(members, key=lambda member: member.filename):
+        yield File(path, one.filename, one.file_size, named and len(members) == 1)
+
+
+def _importable(name: str) -> bool:
+    return name.lower().endswith(KNOWN_SUFFIXES) and not name.startswith("__MACOSX/")
+
+
+@cache
+def _digest(path: Path, _size: int, _changed_at: int) -> str:
+    """SHA-256 of a file: a zip of many members is read for it once."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

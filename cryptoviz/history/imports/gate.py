@@ -1,0 +1,155 @@
+"""What of a file is published and what is kept back: the suites of the gate over rows that wait in a table.
+
+staged rows -> Great Expectations, in SQL -> rows at fault -> quarantine (file and row with each), quality_results
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from psycopg import sql
+
+from cryptoviz.gate import engine, suites
+from cryptoviz.gate.gate import Fault
+from cryptoviz.gate.report import Scope, Severity
+from cryptoviz.gate.staging import as_json, storable
+from cryptoviz.gate.suites import Expectation, Suite
+from cryptoviz.storage.queries import query
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+NUMBER: Final = "row_number"
+_ROWS: Final = sql.SQL("SELECT {number}, to_jsonb(staged) FROM {table} AS staged WHERE {number} = ANY(%(rows)s)")
+_AGREES: Final = Expectation(
+    "agrees_with_stored",
+    "expect_column_values_to_be_null",
+    {"column": "difference"},
+    Severity.CRITICAL,
+    Scope.ROW,
+    "What is stored or came earlier in the file stays as it is.",
+)
+"""What holds whatever the suites say: a key that is there already has the same numbers."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where rows come from. `key` begins the key of each of them; `batch` tells the parts of a file apart."""
+
+    run: str
+    subject: str
+    file: str
+    key: str
+    batch: str
+
+
+@dataclass
+class Judgement:
+    """What an audit of staged rows found: `faults` by the number of the row."""
+
+    suite: Suite
+    judged: list[engine.Judged]
+    faults: dict[int, Fault]
+    count: int
+    _contradictions: Mapping[int, str] = field(default_factory=dict)
+
+    def contradict(self, differences: Mapping[int, str]) -> None:
+        """Rows with a key that is taken, and how they differ from what has it."""
+        self._contradictions = differences
+        for row, difference in differences.items():
+            self.faults.setdefault(row, Fault(_AGREES.name, f"{_AGREES.why.rstrip('.')} ({difference})."))
+
+    def write(self, connection: Connection[Any], origin: Origin, raw: Callable[[int], Mapping[str, Any]]) -> None:
+        """Write the results down and the rows at fault into quarantine, within the caller's transaction.
+
+        `raw` gives a row as it stands in the file.
+        """
+        rows = tuple(self._contradictions)
+        agreed = engine.added(_AGREES, engine.Outcome(not rows, None, len(rows), rows), self.count)
+        judged = [*self.judged, agreed]
+        asset = f"import/{origin.subject}"
+        told = {
+            "run": f"{origin.run}:{origin.batch}",
+            "asset": asset,
+            "suite": self.suite.name,
+            "evaluated_at": datetime.now(UTC),
+        }
+        connection.execute(
+            query("quality_results_insert"),
+            {
+                **told,
+                "expectation": [one.expectation.name for one in judged],
+                "severity": [one.expectation.severity.value for one in judged],
+                "success": [one.outcome.success for one in judged],
+                "observed": [as_json(one.outcome.observed) for one in judged],
+                "unexpected_count": [one.outcome.unexpected_count for one in judged],
+            },
+        )
+        failed = sorted(one.expectation.name for one in judged if not one.outcome.success)
+        document = as_json(engine.document(self.suite, judged))
+        connection.execute(
+            query("quality_document_insert"), {**told, "success": not failed, "failed": failed, "document": document}
+        )
+        self._hold_back(connection, origin, raw)
+
+    def _hold_back(self, connection: Connection[Any], origin: Origin, raw: Callable[[int], Mapping[str, Any]]) -> None:
+        if not self.faults:
+            return
+        keys = [f"{origin.key}:{row}" for row in self.faults]
+        connection.execute(
+            query("quarantine_insert"),
+            {
+                "subject": f"{origin.subject}_import",
+                "run": f"{origin.run}:{origin.batch}",
+                "key": keys,
+                "series": keys,
+                "occurrences": [1] * len(keys),
+                "payload": [as_json(raw(row)) for row in self.faults],
+                "origin": [as_json({"file": origin.file, "row": row}) for row in self.faults],
+                "reason": [storable(fault.reason) for fault in self.faults.values()],
+                "expectation": [fault.expectation for fault in self.faults.values()],
+            },
+        )
+
+
+class Judge:
+    """Judges what is staged in one table of a connection, which commits by itself."""
+
+    def __init__(self, connection: Connection[Any], suite: str, table: str) -> None:
+        self._connection, self._table = connection, table
+        self._suite = suites.read(suite)
+        self._engine = engine.Table(connection, table, NUMBER)
+
+    def rows(self, count: int) -> Judgement:
+        """What is wrong with the `count` rows that are staged.
+
+        Raises:
+            SuiteError, GateError: nothing could be said of them.
+        """
+        judged = self._engine.evaluate(self._suite, count)
+        failed = [one for one in judged if not one.outcome.success and one.expectation.severity is Severity.CRITICAL]
+        wanted = sorted({row for one in failed for row in one.outcome.rows})
+        found = dict(self._staged(wanted)) if wanted else {}
+        faults: dict[int, list[Expectation]] = {row: [] for row in wanted}
+        for one in failed:
+            for row in one.outcome.rows:
+                faults[row].append(one.expectation)
+        return Judgement(
+            self._suite, judged, {row: _fault(broken, found[row]) for row, broken in faults.items()}, count
+        )
+
+    def _staged(self, rows: list[int]) -> Iterable[tuple[int, dict[str, Any]]]:
+        statement = _ROWS.format(number=sql.Identifier(NUMBER), table=sql.Identifier(self._table))
+        return self._connection.execute(statement, {"rows": rows}).fetchall()
+
+
+def _fault(broken: list[Expectation], row: Mapping[str, Any]) -> Fault:
+    if row.get("unreadable"):
+        return Fault(broken[0].name, f"{row['unreadable']}.")
+    reasons = (
+        f"{one.why.rstrip('.')} ({', '.join(f'{name}: {row.get(name)}' for name in one.columns)})." for one in broken
+    )
+    return Fault(broken[0].name, " ".join(reasons))

@@ -1,0 +1,234 @@
+"""Values of a file as the platform writes them: exact decimals, instants in microseconds, the taker's side.
+
+    chunk, layout -> columns of one name and type for every format; what cannot be read is nothing, with the reason
+
+Digits stay as they stand in the file; a floating-point number becomes the shortest decimal that means it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptoviz.history.imports.chunks import Chunk
+from cryptoviz.history.imports.layouts import Kind, Layout
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_NUMBER: Final = r"^-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]{1,3})?$"
+_WHOLE: Final = r"^[0-9]{1,18}(\.0+)?$"
+_COUNTED: Final = r"^-?([0-9]{1,18}|[1-8][0-9]{18})$"
+_ISO: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?)?$"
+_ISO_ZONE: Final = r"(Z|z| ?UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
+_SIDES: Final[Mapping[str, tuple[str, ...]]] = {"buy": ("buy", "b", "bid"), "sell": ("sell", "s", "ask")}
+_MAKER: Final[Mapping[str, tuple[str, ...]]] = {"sell": ("true", "1", "t"), "buy": ("false", "0", "f")}
+"""The buyer made the offer: it was the seller who took it."""
+
+_UNITS: Final = ((10**11, 1_000_000), (10**14, 1_000), (10**17, 1))
+"""Below which size a time counts seconds, milliseconds or microseconds (above: nanoseconds), and its microseconds."""
+
+PRICES: Final = {Kind.TRADES: ("price", "volume"), Kind.CANDLES: ("open", "high", "low", "close", "volume")}
+
+
+def columns(chunk: Chunk, layout: Layout) -> pa.Table:
+    """The rows of a chunk: row_number, microseconds, prices and volumes as text, and what else their kind has.
+
+    Trades: trade_id, side, and trade_count where a row stands for several. Candles: trade_count. `unreadable` says why
+    a row cannot be read; its values are then nothing.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - takes a moment
+
+    raw = {field: chunk.table[name].combine_chunks() for field, name in layout.fields.items()}
+    read: dict[str, pa.Array] = {"microseconds": _instants(raw["time"])}
+    words = {"microseconds": ("time", "is no time")}
+    for field in PRICES[layout.kind]:
+        read[field] = _numbers(raw[field])
+        words[field] = (field, "is no number")
+    if layout.kind is Kind.CANDLES:
+        if "trade_count" in raw:
+            read["trade_count"] = _whole(raw["trade_count"])
+            words["trade_count"] = ("trade_count", "is no number of trades")
+    elif layout.of_single_trades:
+        read["trade_id"] = _whole(raw["trade_id"])
+        words["trade_id"] = ("trade_id", "is no id")
+        field, meanings = ("side", _SIDES) if "side" in raw else ("maker", _MAKER)
+        read["side"] = _one_of(raw[field], meanings)
+        words["side"] = (field, "is no side")
+    elif {"first_id", "last_id"} <= raw.keys():
+        read["trade_count"] = _span(raw["first_id"], raw["last_id"])
+        words["trade_count"] = ("last_id", "is not after the first id")
+    table = pa.table({"row_number": chunk.rows, **read, "unreadable": _unreadable(raw, read, words)})
+    if table["unreadable"].null_count < table.num_rows:
+        table = table.filter(_written(raw))
+    if not chunk.broken:
+        return table
+    broken = pa.Table.from_pylist(
+        [{"row_number": one.row, "unreadable": one.reason} for one in chunk.broken], schema=table.schema
+    )
+    return pa.concat_tables([table, broken]).combine_chunks()
+
+
+def _written(raw: dict[str, pa.Array]) -> pa.Array:
+    """Whether there is anything in a row: files end in empty lines."""
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    written, *others = (pc.is_valid(column) for column in raw.values())
+    for other in others:
+        written = pc.or_(written, other)
+    return written
+
+
+def fields_of(chunk: Chunk, layout: Layout, row: int) -> dict[str, Any]:
+    """A row as it stands in the file."""
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    for one in chunk.broken:
+        if one.row == row:
+            return {"text": one.text}
+    [found] = chunk.table.slice(pc.index(chunk.rows, row).as_py(), 1).to_pylist()
+    return {field: found[name] for field, name in layout.fields.items()}
+
+
+def _text(column: pa.Array) -> pa.Array:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return pc.utf8_trim_whitespace(column.cast(pa.string()))
+
+
+def _where(condition: pa.Array, column: pa.Array) -> pa.Array:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    return pc.if_else(condition, column, pa.scalar(None, column.type))
+
+
+def _numbers(column: pa.Array) -> pa.Array:
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    text = _text(column)
+    return _where(pc.match_substring_regex(text, _NUMBER), text)
+
+
+def _whole(column: pa.Array) -> pa.Array:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    text = _text(column)
+    fitting = _where(pc.match_substring_regex(text, _WHOLE), text)
+    return pc.replace_substring_regex(fitting, r"\.0+$", "").cast(pa.int64())
+
+
+def _span(first: pa.Array, last: pa.Array) -> pa.Array:
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    count = pc.add(pc.subtract(_whole(last), _whole(first)), 1)
+    return _where(pc.greater(count, 0), count)
+
+
+def _one_of(column: pa.Array, meanings: Mapping[str, tuple[str, ...]]) -> pa.Array:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    text = pc.utf8_lower(_text(column))
+    found = pa.nulls(len(text), pa.string())
+    for meaning, words in meanings.items():
+        found = pc.if_else(pc.is_in(text, pa.array(words)), meaning, found)
+    return found
+
+
+def _instants(column: pa.Array) -> pa.Array:
+    """Microseconds since the epoch. Instants without a zone are UTC."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    if pa.types.is_timestamp(column.type):
+        return column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64())
+    if pa.types.is_date(column.type):
+        return column.cast(pa.timestamp("us")).cast(pa.int64())
+    if pa.types.is_integer(column.type):
+        return _scaled(column.cast(pa.int64(), safe=False))
+    text = _text(column)
+    counted = pc.match_substring_regex(text, _COUNTED)
+    whole = _scaled(_where(counted, text).cast(pa.int64()))
+    if pc.all(pc.fill_null(counted, False), skip_nulls=False).as_py():
+        return whole
+    return pc.coalesce(whole, _fractions(text), _dates(text))
+
+
+def _scaled(count: pa.Array) -> pa.Array:
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    size = pc.abs(count)
+    scaled = pc.divide(count, 1_000)
+    for limit, factor in reversed(_UNITS):
+        # What is not of this size is left out before it is multiplied: it would not fit.
+        fitting = pc.less(size, limit)
+        scaled = pc.if_else(fitting, pc.multiply(pc.if_else(fitting, count, 0), factor), scaled)
+    return scaled
+
+
+def _fractions(text: pa.Array) -> pa.Array:
+    """Seconds with decimals, as `1699999999.123456`."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    parts = pc.extract_regex(text, r"^(?P<whole>-?[0-9]{1,11})\.(?P<part>[0-9]{0,9})$")
+    whole = pc.struct_field(parts, "whole").cast(pa.int64())
+    part = pc.utf8_slice_codeunits(pc.utf8_rpad(pc.struct_field(parts, "part"), 6, "0"), 0, 6).cast(pa.int64())
+    return pc.add(pc.multiply(whole, 1_000_000), part)
+
+
+def _dates(text: pa.Array) -> pa.Array:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    plain = _where(pc.match_substring_regex(text, _ISO), text)
+    zoned = _where(pc.is_null(plain), text)
+    readers: tuple[tuple[pa.Array, Callable[[pa.Array], pa.Array]], ...] = (
+        (plain, lambda one: one.cast(pa.timestamp("ns")).cast(pa.timestamp("us"), safe=False)),
+        (_where(pc.match_substring_regex(zoned, _ISO_ZONE), zoned), _zoned),
+    )
+    found = []
+    for column, read in readers:
+        try:
+            found.append(read(column).cast(pa.int64()))
+        except pa.ArrowInvalid:
+            found.append(pa.array([_instant(one) for one in column.to_pylist()], pa.int64()))
+    return pc.coalesce(*found)
+
+
+def _zoned(text: pa.Array) -> pa.Array:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    bare = pc.replace_substring_regex(text, r"( ?UTC|z)$", "Z")
+    return bare.cast(pa.timestamp("ns", "UTC")).cast(pa.timestamp("us", "UTC"), safe=False)
+
+
+def _instant(text: str | None) -> int | None:
+    try:
+        found = datetime.fromisoformat((text or "").removesuffix("UTC").strip())
+    except ValueError:
+        return None
+    whole = found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    since = whole - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def _unreadable(raw: dict[str, pa.Array], read: dict[str, pa.Array], words: dict[str, tuple[str, str]]) -> pa.Array:
+    """Why a row cannot be read: the first of its values that is not what it should be."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    found = pa.nulls(len(read["microseconds"]), pa.string())
+    for field, (name, fault) in words.items():
+        if read[field].null_count:
+            said = pc.fill_null(pc.utf8_slice_codeunits(raw[name].cast(pa.string()), 0, 100), "(nothing)")
+            reason = pc.binary_join_element_wise(name, said, fault, " ")
+            found = pc.coalesce(found, _where(pc.is_null(read[field]), reason))
+    return found

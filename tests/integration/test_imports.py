@@ -1,0 +1,305 @@
+"""Archives come in exactly once, whatever is killed, doubled, wrong or there already."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from cryptoviz import cli
+from cryptoviz.history.imports import chunks as pieces
+from cryptoviz.history.imports.files import files
+from cryptoviz.history.imports.layouts import Kind
+from cryptoviz.history.imports.run import Asked, Became, Outcome, import_file
+from cryptoviz.settings import PREFIX, Role, Settings
+from cryptoviz.storage.database import connect
+
+pytestmark = pytest.mark.services
+
+NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
+TRADES = Asked(Kind.TRADES, "binance", "BTC/USDT")
+
+
+def nothing(count: int, share: float) -> None:
+    """Told of every part, for nobody."""
+
+
+def run(settings: Settings, path: Path, asked: Asked = TRADES) -> list[Outcome]:
+    writer = partial(connect, Role.WRITER, settings, autocommit=True)
+    return [import_file(file, asked, writer, nothing) for file in files([str(path)])]
+
+
+def lines(count: int, *, first: int = 1, step: float = 0.5) -> list[str]:
+    """Trades of Binance's archive, `step` seconds apart, from noon on."""
+    return [
+        f"{number},{100 + number % 7}.{number % 10}0,0.00{number % 9 + 1},1,"
+        f"{int((NOON + number * timedelta(seconds=step)).timestamp() * 1_000_000)},{number % 3 == 0},True"
+        for number in range(first, first + count)
+    ]
+
+
+def written(path: Path, rows: list[str]) -> Path:
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def ask(database: Settings) -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        yield lambda statement, *values: connection.execute(statement, values).fetchall()
+
+
+STORED = 'SELECT trade_id, "timestamp", price::text, volume::text, side FROM trade_data ORDER BY trade_id'
+CANDLES = """
+SELECT timeframe, window_start, open, high, low, close, volume, trade_count, closed, source
+FROM candles ORDER BY timeframe, window_start
+"""
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "BLOCK_BYTES", 20_000)
+
+
+def test_trades_are_stored_exactly_with_their_candles(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path, small_parts: None
+) -> None:
+    path = written(tmp_path / "BTCUSDT-trades-2024-01-01.csv", lines(3_000))
+    [done] = run(database, path)
+    assert (done.became, done.rows.rows, done.rows.stored, done.rows.quarantined) == (Became.IMPORTED, 3_000, 3_000, 0)
+    stored = ask(STORED)
+    assert len(stored) == 3_000
+    assert stored[0] == (1, NOON + timedelta(seconds=0.5), "101.10", "0.002", "buy")
+    assert stored[2][-1] == "sell", "the buyer made the offer"
+    candles = ask(CANDLES)
+    assert {(row[0], row[-1], row[-2]) for row in candles} == {
+        (t, "stream", True) for t in ("1m", "5m", "15m", "1h", "1d")
+    }
+    for timeframe in ("1m", "1d"):
+        some = [row for row in candles if row[0] == timeframe]
+        assert sum(row[7] for row in some) == 3_000
+        assert sum(row[6] for row in some) == sum(Decimal(row[3]) for row in stored)
+    minute = [row for row in stored if NOON <= row[1] < NOON + timedelta(minutes=1)]
+    prices = [Decimal(row[2]) for row in minute]
+    assert next(row[2:6] for row in candles if row[:2] == ("1m", NOON)) == (
+        prices[0],
+        max(prices),
+        min(prices),
+        prices[-1],
+    )
+
+    [again] = run(database, path)
+    assert (again.became, again.rows.rows) == (Became.COMPLETE, 0)
+    path.write_text(path.read_text() + "\n".join(lines(10, first=3_001)) + "\n")
+    [longer] = run(database, path)
+    assert (longer.rows.rows, longer.rows.known, longer.rows.stored) == (3_010, 3_000, 10)
+    assert sum(row[7] for row in ask(CANDLES) if row[0] == "1d") == 3_010
+
+
+def test_what_fails_the_gate_is_kept_back_with_its_place_and_the_rest_goes_on(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    rows = lines(200)
+    ahead = int((datetime.now(UTC) + timedelta(days=1)).timestamp() * 1000)
+    rows[10] = rows[10].replace(",100", ",-100").replace(",10", ",-10", 1)
+    rows[20] = f"21,100.0,0,1,{ahead},True,True"
+    rows[30] = "31,abc,1,1,1704110400000,True,True"
+    rows[40] = "41,1"
+    rows[50] = "51,100.0,0,1,1704110400000,True,True"
+    rows[60] = rows[59]
+    rows[70] = rows[69].replace(",0.00", ",0.01")
+    [done] = run(database, written(tmp_path / "t.csv", rows))
+    assert (done.became, done.rows.stored, done.rows.known, done.rows.quarantined) == (Became.IMPORTED, 193, 1, 6)
+    held = ask("SELECT origin ->> 'row', expectation, origin ->> 'file', subject, reason FROM quarantine ORDER BY id")
+    assert {int(row): name for row, name, *_ in held} == {
+        11: "price_above_zero",
+        21: "volume_above_zero",
+        31: "readable",
+        41: "readable",
+        51: "volume_above_zero",
+        71: "agrees_with_stored",
+    }
+    assert {(file, subject) for _, _, file, subject, _ in held} == {("t.csv", "trades_import")}
+    reasons = {int(row): reason for row, _, _, _, reason in held}
+    assert reasons[31] == "price abc is no number."
+    assert "made before it was read" in reasons[21], "every reason is told"
+    assert "trade 70 is in the file before" in reasons[71]
+    failing = ask("SELECT expectation, unexpected_count FROM quality_results WHERE NOT success")
+    assert dict(failing) == {
+        "price_above_zero": 1,
+        "volume_above_zero": 2,
+        "made_already": 1,
+        "readable": 2,
+        "agrees_with_stored": 1,
+    }
+
+
+def test_what_is_stored_wins_and_the_same_trade_in_milliseconds_is_the_same(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        connection.cursor().executemany(
+            'INSERT INTO trade_data ("timestamp", exchange, pair, trade_id, price, volume, side)'
+            " VALUES (%s, 'binance', 'BTC/USDT', %s, %s, %s, %s)",
+            [
+                (NOON + timedelta(milliseconds=500), 1, "101.1", "0.002", "buy"),
+                (NOON + timedelta(seconds=1), 2, "999", "0.003", "buy"),
+            ],
+        )
+    rows = lines(100)
+    rows[0] = rows[0].replace("500000,", "500789,")
+    [done] = run(database, written(tmp_path / "t.csv", rows))
+    assert (done.rows.stored, done.rows.known, done.rows.quarantined) == (98, 1, 1)
+    assert [row[2] for row in ask(STORED)[:2]] == ["101.1", "999"]
+    assert "trade 2 is stored: buy 0.003 at 999" in ask("SELECT reason FROM quarantine")[0][0]
+
+
+def test_fetched_candles_stay(database: Settings, ask: Callable[..., Any], tmp_path: Path) -> None:
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO candles (window_start, window_end, exchange, symbol, timeframe, open, high, low, close,"
+            " volume, closed, source)"
+            " VALUES (%(at)s, %(at)s + interval '1 minute', 'binance', 'BTC/USDT', '1m', 1, 2, 1, 2, 3, true, 'rest')",
+            {"at": NOON},
+        )
+    run(database, written(tmp_path / "t.csv", lines(300)))
+    minutes = [row for row in ask(CANDLES) if row[0] == "1m"]
+    assert [row[-1] for row in minutes] == ["rest", "stream", "stream"]
+    assert minutes[0][6] == 3
+
+
+def test_a_file_that_is_not_what_it_claims_is_refused_and_nothing_of_it_stored(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    wrong = [row.replace(",10", ",-10", 1) for row in lines(100)]
+    [done] = run(database, written(tmp_path / "t.csv", wrong))
+    assert done.became is Became.REFUSED
+    assert "100 of 100 rows are at fault; row 1: A price is above zero" in done.reason
+    assert ask(STORED) == []
+    assert ask("SELECT status, rows_read, error_message FROM import_progress") == [("failed", 0, done.reason)]
+    [other] = run(database, written(tmp_path / "ETHUSDT-trades-2024-01.csv", lines(10)))
+    assert other.became is Became.REFUSED
+    assert "not that of BTC/USDT" in other.reason
+    assert ask(STORED) == []
+
+
+def test_the_times_that_were_touched_are_looked_at_for_gaps(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    rows = [
+        f"{n},100,1,1,{int((today + timedelta(minutes=n)).timestamp() * 1000)},True,True"
+        for n in range(300)
+        if n not in (100, 101)
+    ]
+    run(database, written(tmp_path / "t.csv", rows))
+    assert ask("SELECT gap_start, missing, label, status FROM candle_gaps WHERE timeframe = '1m'") == [
+        (today + timedelta(minutes=100), 2, None, "open")
+    ]
+    assert ask("SELECT stored, unexplained FROM completeness WHERE timeframe = '1m'") == [(297, 2)]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    return {
+        **os.environ,
+        f"{PREFIX}DATABASE_URL": settings.database(Role.OWNER),
+        f"{PREFIX}DATABASE_WRITER_URL": settings.database(Role.WRITER),
+    }
+
+
+_SLOWLY = """
+import sys
+from cryptoviz import cli
+from cryptoviz.history.imports import chunks
+chunks.BLOCK_BYTES = 100_000
+sys.exit(cli.run(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_the_end_is_the_same(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = written(tmp_path / "BTCUSDT-trades.csv", lines(60_000, step=0.05))
+    command = [
+        sys.executable,
+        "-c",
+        _SLOWLY,
+        "import",
+        "trades",
+        "--exchange",
+        "binance",
+        "--pair",
+        "BTC/USDT",
+        "--json",
+    ]
+    for kills in range(1, 4):
+        process = subprocess.Popen([*command, str(path)], env=environment(database), stdout=subprocess.DEVNULL)
+        while process.poll() is None:
+            [(read,)] = ask("SELECT coalesce(max(rows_read), 0) FROM import_progress")
+            if read >= kills * 12_000:
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.002)
+        assert process.wait() == -signal.SIGKILL, "it was killed in the middle"
+    rows = ask("SELECT count(*) FROM trade_data")[0][0]
+    assert rows < 60_000, "or nothing is proved"
+    done = subprocess.run([*command, str(path)], env=environment(database), check=True, capture_output=True)
+    told = json.loads(done.stdout)
+    assert told["files"][0]["became"] == "imported"
+    assert told["rows"] == told["stored"] == 60_000 - rows
+    assert [(row[0], row[2], row[3]) for row in ask(STORED)] == [
+        (int(cells[0]), cells[1], cells[2]) for cells in (line.split(",") for line in path.read_text().split())
+    ]
+    minutes = [row for row in ask(CANDLES) if row[0] == "1m"]
+    assert len(minutes) == 51
+    assert sum(row[7] for row in minutes) == 60_000
+    assert ask("SELECT status, candles_from FROM import_progress") == [("completed", None)]
+
+
+def test_the_command_says_what_became_of_each_file_and_fails_if_one_was_refused(
+    database: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in environment(database).items():
+        if name.startswith(PREFIX):
+            monkeypatch.setenv(name, value)
+    written(tmp_path / "a.csv", lines(20))
+    written(tmp_path / "ETHUSDT-trades.csv", lines(20))
+    common = ["import", "trades", "--exchange", "Binance", "--pair", "btc-usdt"]
+    assert cli.run([*common, "--json", str(tmp_path)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["became"] for one in told["files"]] == ["skipped", "imported"]
+    assert (told["rows"], told["stored"]) == (20, 20)
+    written(tmp_path / "b.csv", ["what", "is this"])
+    assert cli.run([*common, str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "complete already" in out
+    assert "b.csv has no column for time, price, volume" in out
+    for wrong, said in ((["--pair", "x"], "BASE/QUOTE"), (["--format", "xls"], "no format"), ([], "there is no file")):
+        assert cli.run([*common, *wrong, str(tmp_path / "nothing.csv")]) == 1
+        assert said in capsys.readouterr().err
+
+
+def test_a_file_is_imported_by_one_at_a_time(database: Settings, tmp_path: Path) -> None:
+    path = written(tmp_path / "t.csv", lines(10))
+    [file] = files([str(path)])
+    with psycopg.connect(database.database(Role.WRITER), autocommit=True) as other:
+        key = f"{file.fingerprint()}|trades|binance|BTC/USDT"
+        other.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"import:{key}"])
+        [done] = run(database, path)
+        assert (done.became, "another process" in done.reason) == (Became.REFUSED, True)
+    [done] = run(database, path, replace(TRADES, exchange="binance"))
+    assert done.rows.stored == 10
