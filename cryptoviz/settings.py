@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import date
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -369,6 +370,9 @@ class Settings(BaseSettings):
     simulator_port: Port = Field(8100, description="Port of the simulated exchanges.")
     simulator_rate: Annotated[float, Field(gt=0, le=20_000)] = Field(
         40, description="Trades a second of each simulated exchange, all pairs together."
+    )
+    simulator_listed_from: date = Field(
+        date(2025, 1, 1), description="Since when (UTC) the simulated exchanges have their pairs; not before 2020."
     )
     simulator_seed: int = Field(1, ge=0, description="Seed of the simulated market.")
     web_simulator_port: Port = Field(8101, description="Port of the simulated news sites and market APIs.")

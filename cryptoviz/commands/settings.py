@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -63,7 +64,7 @@ def _masked(value: Any) -> Any:
     match value:
         case SecretStr():
             return MASK if value.get_secret_value() else ""
-        case StrEnum() | Path():
+        case StrEnum() | Path() | date():
             return str(value)
         case str():
             return mask(value)

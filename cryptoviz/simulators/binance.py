@@ -64,6 +64,7 @@ class Binance(Exchange):
     """The simulated Binance. `ping_s`: time between ping frames; `session_s`: lifetime of a socket."""
 
     name = "binance"
+    rest_path = "/api/v3/"
     caused_by_trades = ("trade", "aggTrade", "bookTicker")
 
     def __init__(
@@ -383,7 +384,8 @@ class Binance(Exchange):
 
     async def _klines(self, request: web.Request) -> web.Response:
         feed = self._feed(request)
-        length = _INTERVALS.get(request.query.get("interval", ""))
+        name = request.query.get("interval", "")
+        length = _INTERVALS.get(name)
         if length is None:
             raise RefusalError(-1120, "Invalid interval.")
         limit = _limit(request)
@@ -394,9 +396,11 @@ class Binance(Exchange):
             begin = stop - (limit + 1) * length
         else:
             # Before its listing a pair has nothing to skip: its first candles answer.
-            begin = max(-(-start // 1000), feed.series.begin // SECOND // length * length)
-            stop = min(stop, -(-begin // length) * length + limit * length + 4 * DAY * (length > DAY))
-        bars = await self.bars(feed, length, begin, stop) if begin < stop else []
+            opened = max(feed.series.begin // SECOND, feed.listed_from)
+            begin = max(-(-start // 1000), opened // length * length)
+            most = -(-begin // length) * length + limit * length + 4 * DAY * (length > DAY)
+            stop = min(stop, most + feed.lacking(begin, stop, name))
+        bars = await self.bars(feed, (name, length), begin, stop) if begin < stop else []
         chosen = bars[-limit:] if start is None else bars[:limit]
         return json([_rest_bar(feed.spec, bar, length) for bar in chosen])
 
@@ -410,7 +414,7 @@ class Binance(Exchange):
         if first is None:
             return self._trades(feed, feed.series.latest(self.now(feed), limit))
         last = feed.series.count_before(self.now(feed))
-        return self._trades(feed, feed.series.by_id(first, min(first + limit - 1, last)))
+        return self._trades(feed, feed.held(first, last, limit))
 
     def _trades(self, feed: Feed, trades: Trades) -> web.Response:
         feed.counters.rest_trades += len(trades)
@@ -428,7 +432,7 @@ class Binance(Exchange):
             last = feed.series.count_before(min(now, (end + 1) * _MILLI) if end is not None else now)
             if first is None:
                 first = feed.series.count_before(start * _MILLI) + 1 if start is not None else last - limit + 1
-            trades = feed.series.by_id(first, min(first + limit - 1, last))
+            trades = feed.held(first, last, limit)
         feed.counters.rest_trades += len(trades)
         return json([_aggregate(feed.spec, row) for row in trades.rows()])
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
+
+_MOST_REQUESTS: Final = 100_000
 
 
 class IdRanges:
@@ -94,3 +99,31 @@ class PairCounters:
             "candles": self.candles,
             "rest_trades": self.rest_trades,
         }
+
+
+class RequestLog:
+    """The REST requests of one exchange, equal ones counted: how many were answered, how many were not.
+
+    Beyond a hundred thousand different ones the oldest are forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, tuple[tuple[str, str], ...]], Counter[bool]] = {}
+        self.answered = 0
+        self.refused = 0
+
+    def add(self, endpoint: str, query: Mapping[str, str], *, answered: bool) -> None:
+        """One request has ended."""
+        key = (endpoint, tuple(sorted(query.items())))
+        if key not in self._counts and len(self._counts) >= _MOST_REQUESTS:
+            del self._counts[next(iter(self._counts))]
+        self._counts.setdefault(key, Counter())[answered] += 1
+        self.answered += answered
+        self.refused += not answered
+
+    def report(self) -> list[dict[str, object]]:
+        """One element for each different request, in the order in which each was made first."""
+        return [
+            {"endpoint": endpoint, "query": dict(query), "answered": counts[True], "refused": counts[False]}
+            for (endpoint, query), counts in self._counts.items()
+        ]

@@ -16,9 +16,20 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from cryptoviz.logs import logger
-from cryptoviz.simulators.counters import PairCounters
-from cryptoviz.simulators.faults import INSTANT_KINDS, REST_KINDS, Faults, Kind, Order
-from cryptoviz.simulators.market import DAY, MINUTE, SECOND, Bar, Series, SimulatedSeries, Spec, decimal, simulate
+from cryptoviz.simulators.counters import PairCounters, RequestLog
+from cryptoviz.simulators.faults import INSTANT_KINDS, REST_KINDS, Faults, Kind, Lack, Listing, Order
+from cryptoviz.simulators.market import (
+    DAY,
+    MINUTE,
+    SECOND,
+    Bar,
+    Series,
+    SimulatedSeries,
+    Spec,
+    Trades,
+    decimal,
+    simulate,
+)
 from cryptoviz.simulators.replay import Replay, read_kraken_trades
 
 _log = logger(__name__)
@@ -28,6 +39,8 @@ TICK_S: Final = 0.005
 
 _MAX_UNSENT: Final = 64 * 1024 * 1024
 _SLOW_MINUTES: Final = 360
+_OK: Final = 200
+_REFUSED: Final = b'{"error":["'
 
 Row = tuple[int, int, int, int, bool]
 """A trade: id, nanoseconds since the epoch, price in ticks, volume in lots, taker bought."""
@@ -111,6 +124,8 @@ class Feed:
         self.replay: Replay | None = None
         self.counters = PairCounters(generated_before=series.count_before(now))
         self.cursor = now
+        self.listed_from = 0
+        self.lacks: list[Lack] = []
         self._second = -1
         self._rows: list[Row] = []
         self._at = 0
@@ -120,6 +135,36 @@ class Feed:
     def series(self) -> Series:
         """The trades that are served: simulated or recorded."""
         return self.replay.series if self.replay else self.simulated
+
+    def has(self, bar: Bar, timeframe: str) -> bool:
+        """Whether a candle of a timeframe can be had over REST."""
+        return bar.start >= self.listed_from and not any(
+            lack.since <= bar.start < lack.until and lack.timeframe in {"", timeframe} and not lack.trades
+            for lack in self.lacks
+        )
+
+    def lacking(self, start: int, end: int, timeframe: str) -> int:
+        """For how many of these seconds the source has no candle."""
+        return sum(
+            max(0, min(end, lack.until) - max(start, lack.since))
+            for lack in self.lacks
+            if lack.timeframe in {"", timeframe} and not lack.trades
+        )
+
+    def held(self, first: int, last: int, count: int) -> Trades:
+        """The first `count` trades with first <= id <= last that can be had over REST."""
+        rows: list[Row] = []
+        hidden = [(lack.since * SECOND, lack.until * SECOND) for lack in self.lacks if lack.trades]
+        first = max(first, self.series.count_before(self.listed_from * SECOND) + 1 if self.listed_from else first)
+        while first <= last and len(rows) < count:
+            page = self.series.by_id(first, min(first + count - len(rows) - 1, last))
+            if not hidden:
+                return page
+            if not len(page):
+                break
+            rows += [row for row in page.rows() if not any(since <= row[1] < until for since, until in hidden)]
+            first = int(page.ids[-1]) + 1
+        return Trades.of(rows)
 
     def skip_to(self, now: int) -> None:
         """Move the cursor without looking: nobody listens."""
@@ -203,6 +248,7 @@ class Exchange(ABC):
     """One simulated exchange. Subclasses speak its protocol; this class knows time, sockets and faults."""
 
     name: str
+    rest_path: str
 
     def __init__(self, pairs: list[str], *, seed: int, rate: float) -> None:
         self.seed = seed
@@ -211,6 +257,7 @@ class Exchange(ABC):
         self.sessions: set[Session] = set()
         self.subscribers: defaultdict[tuple[str, str], set[Session]] = defaultdict(set)
         self.connects = 0
+        self.requests = RequestLog()
         self.limit: int | None = None
         self._halted: int | None = None
         self._latest = 0
@@ -436,21 +483,64 @@ class Exchange(ABC):
         """A REST handler that first suffers the faults in force."""
 
         async def guard(request: web.Request) -> web.Response:
-            if self.faults.any():
-                for kind in REST_KINDS:
-                    order = self.faults.strikes(kind, path=request.path)
-                    if order is not None:
-                        return self.fault_response(kind, order)
-            return await handler(request)
+            response = self._suffered(request) or await handler(request)
+            body = response.body
+            refused = isinstance(body, bytes) and body.startswith(_REFUSED)
+            endpoint = request.path.rpartition(self.rest_path)[2]
+            self.requests.add(endpoint, request.query, answered=response.status == _OK and not refused)
+            return response
 
         return guard
 
-    async def bars(self, feed: Feed, length: int, start: int, end: int) -> list[Bar]:
-        """The candles of a pair; long ranges are computed beside the event loop, not to delay the live flow."""
+    def _suffered(self, request: web.Request) -> web.Response | None:
+        if self.faults.any():
+            for kind in REST_KINDS:
+                order = self.faults.strikes(kind, path=request.path)
+                if order is not None:
+                    return self.fault_response(kind, order)
+        return None
+
+    async def bars(self, feed: Feed, timeframe: tuple[str, int], start: int, end: int) -> list[Bar]:
+        """The candles of a pair that can be had, of a timeframe by name and seconds.
+
+        Long ranges are computed beside the event loop, not to delay the live flow.
+        """
+        name, length = timeframe
         now = self.now(feed)
+        start = max(start, feed.listed_from)
         if end - start <= _SLOW_MINUTES * MINUTE:
-            return feed.series.bars(length, start, end, now)
-        return await asyncio.to_thread(feed.series.bars, length, start, end, now)
+            bars = feed.series.bars(length, start, end, now)
+        else:
+            bars = await asyncio.to_thread(feed.series.bars, length, start, end, now)
+        return [bar for bar in bars if feed.has(bar, name)] if feed.lacks or feed.listed_from else bars
+
+    def lack(self, lack: Lack) -> None:
+        """Have something no more, until `have_all`.
+
+        Raises:
+            ValueError: no such pair.
+        """
+        self._feed_of(lack.pair).lacks.append(lack)
+
+    def have_all(self) -> None:
+        """Have everything again."""
+        for feed in self.feeds.values():
+            feed.lacks.clear()
+
+    def list_pair(self, listing: Listing) -> None:
+        """Have nothing of a pair over REST before its listing.
+
+        Raises:
+            ValueError: no such pair, or no midnight.
+        """
+        if listing.since % DAY:
+            raise ValueError("a pair is listed at a midnight in UTC")
+        self._feed_of(listing.pair).listed_from = listing.since
+
+    def _feed_of(self, pair: str) -> Feed:
+        if pair not in self.feeds:
+            raise ValueError(f"{self.name} has no pair {pair}")
+        return self.feeds[pair]
 
     def replay(self, pair: str, path: Any, speed: float) -> Replay:
         """Serve recorded trades under a pair from now on.
@@ -458,9 +548,7 @@ class Exchange(ABC):
         Raises:
             ValueError: no such pair, or no such trades.
         """
-        if pair not in self.feeds:
-            raise ValueError(f"{self.name} has no pair {pair}")
-        feed = self.feeds[pair]
+        feed = self._feed_of(pair)
         feed.replay = Replay(read_kraken_trades(path, feed.spec), speed)
         feed.counters = PairCounters(generated_before=0)
         return feed.replay
@@ -478,6 +566,7 @@ class Exchange(ABC):
 
     def reset(self) -> None:
         """Start counting anew."""
+        self.requests = RequestLog()
         for feed in self.feeds.values():
             feed.counters = PairCounters(generated_before=self._generated(feed), last_ticker=feed.counters.last_ticker)
 

@@ -61,6 +61,28 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     error: str | None = None
 
 
+class Lack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a source does not have over REST of a pair, in seconds since the epoch: `since` <= start < `until`.
+
+    `timeframe`: candles of that one only, such as 1m; empty: of each. `trades`: trades instead of candles.
+    """
+
+    exchange: str
+    pair: str
+    since: int
+    until: int
+    timeframe: str = ""
+    trades: bool = False
+
+
+class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Since when an exchange has a pair over REST: a midnight in UTC, in seconds since the epoch."""
+
+    exchange: str
+    pair: str
+    since: int
+
+
 class Ordered(Protocol):
     """What every order says: how likely, how often, how long."""
 

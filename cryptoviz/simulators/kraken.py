@@ -27,7 +27,7 @@ from cryptoviz.simulators.exchange import (
     text_frame,
 )
 from cryptoviz.simulators.faults import Kind, Order
-from cryptoviz.simulators.market import DAY, MINUTE, SECOND, Bar, Spec, decimal
+from cryptoviz.simulators.market import DAY, HOUR, MINUTE, SECOND, Bar, Spec, decimal
 
 _PRICE_DECIMALS: Final = {"BTC": 1, "ETH": 2, "SOL": 2, "XRP": 5, "DOGE": 7, "ADA": 6, "LTC": 2, "DOT": 4}
 _LEGACY: Final = {"BTC": "XXBT", "ETH": "XETH", "XRP": "XXRP", "LTC": "XLTC", "DOGE": "XXDG"}
@@ -35,6 +35,7 @@ _LEGACY_QUOTES: Final = {"USD": "ZUSD", "EUR": "ZEUR", "GBP": "ZGBP"}
 _ALTNAMES: Final = {"BTC": "XBT", "DOGE": "XDG"}
 _PAIR_ALTNAMES: Final = {"DOGE"}
 _CHANNELS: Final = ("ticker", "trade", "ohlc")
+_TIMEFRAMES: Final = {"1m": MINUTE, "5m": 5 * MINUTE, "15m": 15 * MINUTE, "1h": HOUR, "1d": DAY}
 _INTERVALS: Final = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
 _SNAPSHOT_TRADES: Final = 50
 _MOST_TRADES: Final = 1000
@@ -82,6 +83,7 @@ class Kraken(Exchange):
     """The simulated Kraken."""
 
     name = "kraken"
+    rest_path = "/public/"
     caused_by_trades = ("trade", "ticker", "ohlc")
 
     def __init__(self, pairs: list[str], *, seed: int, rate: float) -> None:
@@ -372,8 +374,9 @@ class Kraken(Exchange):
         length, feed = interval * MINUTE, feeds[0]
         now = self.now(feed) // SECOND
         # 720 committed candles and the open one, as recorded; nothing older can be had, whatever `since` says.
+        name = next((name for name, seconds in _TIMEFRAMES.items() if seconds == length), "")
         bars = await self.bars(
-            feed, length, now - now % length - _MOST_BARS * length - DAY * 7 * (length > DAY), now + 1
+            feed, (name, length), now - now % length - _MOST_BARS * length - DAY * 7 * (length > DAY), now + 1
         )
         bars = [bar for bar in bars[-_MOST_BARS - 1 :] if bar.start > since]
         committed = now - now % length - length
@@ -398,7 +401,7 @@ class Kraken(Exchange):
             trades = feed.series.latest(now, count)
         else:
             first, last = feed.series.count_before(since + 1) + 1, feed.series.count_before(now)
-            trades = feed.series.by_id(first, min(first + count - 1, last))
+            trades = feed.held(first, last, count)
         rows = trades.rows()
         feed.counters.rest_trades += len(rows)
         last_time = rows[-1][1] if rows else (since or 0)

@@ -42,8 +42,7 @@ _MONDAY: Final = 4 * DAY
 _LOW_BITS: Final = 20
 _FAR: Final = np.iinfo(np.int64).max
 
-_FIRST_SECOND: Final = np.arange(HOUR)
-_MINUTE_MARKS: Final = np.arange(0, HOUR + 1, MINUTE)
+_BLOCK_HOURS: Final = 6
 _SHARES: Final = {
     "BTC": 0.4,
     "ETH": 0.25,
@@ -108,8 +107,8 @@ def _unit(key: np.uint64, numbers: Ints) -> Floats:
     return (_mix(key, numbers) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def _steps(key: np.uint64, start: int, length: int) -> tuple[Ints, Floats]:
-    first, last = start // length, (start + HOUR) // length + 1
+def _steps(key: np.uint64, start: int, end: int, length: int) -> tuple[Ints, Floats]:
+    first, last = start // length, end // length + 1
     grid = np.arange(first, last + 1)
     return grid * length, 2.0 * _unit(key, grid) - 1.0
 
@@ -421,14 +420,25 @@ class Series(ABC):
 
 
 @dataclass(frozen=True)
-class _Hour:
-    """What happens in each second of an hour; `before` is the number of trades before it (3,601 values)."""
+class _Seconds:
+    """What happens in each second of some hours; `before` is the number of trades before it (and at the end)."""
 
     start: int
     before: Ints
     ticks: Ints
     lots: Ints
     buys: Bools
+
+
+def _minutes_of(seconds: _Seconds) -> _Minutes:
+    return _minutes(
+        np.arange(0, len(seconds.ticks), MINUTE),
+        count=np.diff(seconds.before),
+        ticks=seconds.ticks,
+        lots=seconds.lots,
+        buys=seconds.buys,
+        first_ids=seconds.before[:-1] + 1,
+    )
 
 
 class SimulatedSeries(Series):
@@ -465,42 +475,50 @@ class SimulatedSeries(Series):
     def _before_hour(self, hour: int) -> int:
         return hour * self._micro_per_hour // 1_000_000
 
-    def _make_hour(self, hour: int) -> _Hour:
+    def _make_hour(self, hour: int) -> _Seconds:
+        return self._seconds(hour, 1)
+
+    def _seconds(self, hour: int, hours: int) -> _Seconds:
+        """Some hours at once: the same values as one by one, for less."""
         start = ORIGIN + hour * HOUR
-        seconds = start + _FIRST_SECOND
-        before = self._schedule(hour, start)
+        seconds = np.arange(start, start + hours * HOUR)
+        before = self._schedule(hour, seconds)
         counts = np.diff(before)
-        price = self._price(start, seconds)
+        price = self._price(seconds)
         ticks = np.maximum(np.rint(price * 10.0**self.spec.price_decimals), 1).astype(np.int64)
         size = 0.25 + 2.25 * _unit(self._keys["size"], seconds) ** 2
         mean = self._notional / price * 10.0**self.spec.volume_decimals
         lots = np.maximum(np.rint(counts * mean * size).astype(np.int64), counts)
         buys = (_mix(self._keys["side"], seconds) & np.uint64(1)).astype(np.bool_)
-        return _Hour(start, before, ticks, lots, buys)
+        return _Seconds(start, before, ticks, lots, buys)
 
-    def _schedule(self, hour: int, start: int) -> Ints:
-        """The number of trades before each second: the hour's total is fixed, its minutes are uneven when thin."""
-        first, last = self._before_hour(hour), self._before_hour(hour + 1)
+    def _schedule(self, hour: int, seconds: Ints) -> Ints:
+        """The number of trades before each second: an hour's total is fixed, its minutes are uneven when thin."""
+        hours = len(seconds) // HOUR
+        edges = np.array([[self._before_hour(hour + number)] for number in range(hours + 1)])
         unevenness = max(3.0 / (1.0 + self.rate), 0.15)
-        minutes = start // MINUTE + np.arange(60)
+        minutes = seconds[::MINUTE] // MINUTE
         weights = np.repeat(np.exp(unevenness * (2.0 * _unit(self._keys["schedule"], minutes) - 1.0)), 60)
-        weights = weights * (0.5 + _unit(self._keys["schedule"], -(start + _FIRST_SECOND)))
-        before = np.zeros(HOUR + 1)
-        np.cumsum(weights, out=before[1:])
-        result: Ints = first + np.floor((last - first) * (before / before[-1])).astype(np.int64)
-        result[-1] = last
+        weights = weights * (0.5 + _unit(self._keys["schedule"], -seconds))
+        # Each hour for itself: its sums begin at zero, and its end is exactly the beginning of the next.
+        upto = np.cumsum(weights.reshape(hours, HOUR), axis=1)
+        passed = np.zeros_like(upto)
+        passed[:, 1:] = upto[:, :-1] / upto[:, -1:]
+        before = edges[:-1] + np.floor(np.diff(edges, axis=0) * passed).astype(np.int64)
+        result: Ints = np.append(before.ravel(), edges[-1])
         return result
 
-    def _price(self, start: int, seconds: Ints) -> Floats:
+    def _price(self, seconds: Ints) -> Floats:
         # All but the fastest noise have their corners on full minutes: they are summed there and interpolated once.
-        minutes = start + _MINUTE_MARKS
+        start, end = int(seconds[0]), int(seconds[-1]) + 1
+        minutes = np.arange(start, end + 1, MINUTE)
         level = np.full(len(minutes), np.log(_PRICES.get(self.spec.base, _OTHER_PRICE)))
         for (length, amplitude), key in zip(_NOISES, self._noise_keys, strict=True):
-            grid, values = _steps(key, start, length)
+            grid, values = _steps(key, start, end, length)
             level += amplitude * np.interp(minutes, grid, values)
-        grid, values = _steps(self._jump_key, start, MINUTE)
+        grid, values = _steps(self._jump_key, start, end, MINUTE)
         level += _JUMP * values[: len(minutes)] ** _JUMP_RARITY
-        grid, values = _steps(self._fast_key, start, _FAST_NOISE[0])
+        grid, values = _steps(self._fast_key, start, end, _FAST_NOISE[0])
         level = np.interp(seconds, minutes, level) + _FAST_NOISE[1] * np.interp(seconds, grid, values)
         level += 0.0002 * (_unit(self._keys["level"], seconds) - 0.5)
         price: Floats = np.exp(level)
@@ -520,7 +538,7 @@ class SimulatedSeries(Series):
             second = stop
         return Trades.joined(parts)
 
-    def _of_part(self, hour: _Hour, start: int, stop: int) -> Trades:
+    def _of_part(self, hour: _Seconds, start: int, stop: int) -> Trades:
         counts = np.diff(hour.before[start : stop + 1])
         slot = np.repeat(np.arange(start, stop), counts)
         total = len(slot)
@@ -579,16 +597,7 @@ class SimulatedSeries(Series):
         return count
 
     def _make_hour_minutes(self, hour: int) -> _Minutes:
-        block = self._hour(hour)
-        edges = np.arange(0, HOUR, MINUTE)
-        return _minutes(
-            edges,
-            count=np.diff(block.before),
-            ticks=block.ticks,
-            lots=block.lots,
-            buys=block.buys,
-            first_ids=block.before[:-1] + 1,
-        )
+        return _minutes_of(self._hour(hour))
 
     def _full_minutes(self, first: int, last: int) -> _Minutes:
         origin = ORIGIN // MINUTE
@@ -598,7 +607,9 @@ class SimulatedSeries(Series):
         return _Minutes(*(column[skip : skip + last - first] for column in whole))
 
     def _make_day(self, day: int) -> _Minutes:
-        return _larger(self._full_minutes(day * 1440, (day + 1) * 1440), np.array([0]))
+        first = (day * DAY - ORIGIN) // HOUR
+        blocks = range(first, first + DAY // HOUR, _BLOCK_HOURS)
+        return _larger(_joined([_minutes_of(self._seconds(hour, _BLOCK_HOURS)) for hour in blocks]), np.array([0]))
 
     def _bars(self, length: int, first: int, last: int, now: int) -> _Minutes:
         """As in any series, but whole days are remembered: years of daily candles must not cost seconds each time."""

@@ -1,6 +1,7 @@
 """One server with both simulated exchanges, and the control address that tests and the demo use.
 
-/kraken/...  /binance/...  <- clients        /control/{counters,expected,fault,pause,resume,replay,limits,reset}
+/kraken/...  /binance/...  <- clients
+/control/{counters,expected,requests,fault,lack,listing,pause,resume,replay,limits,reset} <- tests, the demo
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -20,7 +22,7 @@ from cryptoviz.logs import logger
 from cryptoviz.settings import Settings
 from cryptoviz.simulators.binance import Binance
 from cryptoviz.simulators.exchange import Exchange, json
-from cryptoviz.simulators.faults import Order
+from cryptoviz.simulators.faults import Lack, Listing, Order
 from cryptoviz.simulators.kraken import Kraken
 
 _log = logger(__name__)
@@ -60,6 +62,7 @@ class Simulator:
         binance_pairs: tuple[str, ...] | list[str] = _BINANCE_PAIRS,
         binance_ping_s: float = 20.0,
         binance_session_s: float = 86_400.0,
+        listed_from: date | None = None,
     ) -> None:
         self.port = port
         self.kraken = Kraken(list(kraken_pairs), seed=seed, rate=rate)
@@ -67,6 +70,11 @@ class Simulator:
             list(binance_pairs), seed=seed, rate=rate, ping_s=binance_ping_s, session_s=binance_session_s
         )
         self.exchanges: dict[str, Exchange] = {"kraken": self.kraken, "binance": self.binance}
+        if listed_from is not None:
+            since = int(datetime.combine(listed_from, time(), UTC).timestamp())
+            for name, exchange in self.exchanges.items():
+                for pair in exchange.feeds:
+                    exchange.list_pair(Listing(name, pair, since))
         self._runner: web.AppRunner | None = None
         self._flows: list[asyncio.Task[None]] = []
         self._warming: asyncio.Task[None] | None = None
@@ -81,6 +89,7 @@ class Simulator:
             rate=settings.simulator_rate,
             kraken_pairs=settings.kraken_pairs,
             binance_pairs=settings.binance_pairs,
+            listed_from=settings.simulator_listed_from,
         )
 
     @property
@@ -168,6 +177,10 @@ class Simulator:
             web.get("/control/fault", self._faults),
             web.post("/control/fault", self._fault),
             web.delete("/control/fault", self._clear),
+            web.get("/control/requests", self._requests),
+            web.post("/control/lack", self._lack),
+            web.delete("/control/lack", self._have_all),
+            web.post("/control/listing", self._listing),
             web.post("/control/pause", self._pause),
             web.post("/control/resume", self._resume),
             web.post("/control/replay", self._replay),
@@ -225,6 +238,26 @@ class Simulator:
         for exchange in self._named(request):
             exchange.faults.clear()
         return json({"cleared": True})
+
+    async def _requests(self, request: web.Request) -> web.Response:
+        return json({exchange.name: exchange.requests.report() for exchange in self._named(request)})
+
+    async def _lack(self, request: web.Request) -> web.Response:
+        lack = msgspec.json.decode(await request.read(), type=Lack)
+        for exchange in self._named(request, {"exchange": lack.exchange}):
+            exchange.lack(lack)
+        return json({"lacking": lack})
+
+    async def _have_all(self, request: web.Request) -> web.Response:
+        for exchange in self._named(request):
+            exchange.have_all()
+        return json({"lacking": None})
+
+    async def _listing(self, request: web.Request) -> web.Response:
+        listing = msgspec.json.decode(await request.read(), type=Listing)
+        for exchange in self._named(request, {"exchange": listing.exchange}):
+            exchange.list_pair(listing)
+        return json({"listed": listing})
 
     async def _pause(self, request: web.Request) -> web.Response:
         return json({exchange.name: exchange.halt() for exchange in self._named(request)})

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
+import httpx
 import pytest
 
 from cryptoviz.history.bars import floor
@@ -28,11 +30,13 @@ pytestmark = pytest.mark.services
 
 M1 = Timeframe.M1
 PAIRS = {"kraken": ("BTC/USD", "DOT/USD"), "binance": ("BTC/USDT", "DOT/USDT")}
+YOUNG = {"kraken": "ETH/USD", "binance": "ETH/USDT"}
 
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
-    with running(rate=2, kraken_pairs=PAIRS["kraken"], binance_pairs=PAIRS["binance"]) as simulator:
+    pairs = {f"{name}_pairs": [*PAIRS[name], YOUNG[name]] for name in PAIRS}
+    with running(rate=2, **pairs) as simulator:
         yield simulator
 
 
@@ -43,8 +47,7 @@ def database(postgres_cluster: Cluster) -> Iterator[Settings]:
     postgres_cluster.drop(settings)
 
 
-@pytest.fixture
-def history(simulator: Simulator, database: Settings) -> Iterator[ExchangeHistory]:
+def asking(simulator: Simulator, database: Settings) -> ExchangeHistory:
     settings = database.model_copy(
         update={
             "kraken_rest_url": f"{simulator.url}/kraken",
@@ -53,8 +56,28 @@ def history(simulator: Simulator, database: Settings) -> Iterator[ExchangeHistor
             "binance_history_per_minute": 1e6,
         }
     )
-    with ExchangeHistory(settings, partial(connect, Role.WRITER, settings, autocommit=True)) as history:
+    return ExchangeHistory(settings, partial(connect, Role.WRITER, settings, autocommit=True))
+
+
+@pytest.fixture
+def history(simulator: Simulator, database: Settings) -> Iterator[ExchangeHistory]:
+    for exchange in simulator.exchanges.values():
+        exchange.reset()
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        connection.execute("delete from rest_budgets")
+    with asking(simulator, database) as history:
         yield history
+    for exchange in simulator.exchanges.values():
+        exchange.faults.clear()
+        exchange.have_all()
+
+
+def control(simulator: Simulator, path: str, **body: object) -> None:
+    httpx.post(f"{simulator.url}/control/{path}", json=body).raise_for_status()
+
+
+def seconds(instant: datetime) -> int:
+    return int(instant.timestamp())
 
 
 def midnight() -> datetime:
@@ -142,6 +165,114 @@ def test_an_unknown_pair_is_refused(history: ExchangeHistory) -> None:
     for exchange in PAIRS:
         with pytest.raises(ExchangeRefusedError):
             history.first_candle(exchange, "NONE/USD", M1)
+
+
+def test_each_page_is_asked_for_once(history: ExchangeHistory, simulator: Simulator) -> None:
+    since = midnight() - timedelta(days=3)
+    pages = list(history.pages("binance", "BTC/USDT", M1, since, since + timedelta(minutes=2500)))
+    assert [len(page.rows) for page in pages] == [1000, 1000, 500]
+    asked = httpx.get(f"{simulator.url}/control/requests", params={"exchange": "binance"}).json()["binance"]
+    starts = [since + timedelta(minutes=n) for n in (0, 1000, 2000)]
+    assert [(one["endpoint"], one["query"]["startTime"], one["answered"], one["refused"]) for one in asked] == [
+        ("klines", str(seconds(start) * 1000), 1, 0) for start in starts
+    ]
+
+
+def test_what_binance_lacks_is_answered_and_not_there(history: ExchangeHistory, simulator: Simulator) -> None:
+    since = midnight() - timedelta(days=4)
+    hole = (since + timedelta(minutes=900), since + timedelta(minutes=1200))
+    lack = {"exchange": "binance", "pair": "DOT/USDT", "since": seconds(hole[0]), "until": seconds(hole[1])}
+    control(simulator, "lack", **lack, timeframe="1m")
+    answer = history.closed_candles("binance", "DOT/USDT", M1, since, since + timedelta(days=1))
+    assert answer.complete
+    everything = truth(simulator, Series("binance", "DOT/USDT", M1), since, since + timedelta(days=1))
+    expected = [row for row in everything if not hole[0] <= row[0] < hole[1]]
+    assert [figures(row) for row in answer.rows] == expected
+    assert len(expected) == 1440 - 300
+    whole = history.closed_candles("binance", "DOT/USDT", Timeframe.H1, since, since + timedelta(days=1))
+    assert len(whole.rows) == 24
+
+
+def test_where_kraken_lacks_trades_the_price_is_carried_on(history: ExchangeHistory, simulator: Simulator) -> None:
+    since = midnight() - timedelta(days=5)
+    hole = (since - timedelta(minutes=30), since + timedelta(minutes=90))
+    lack = {"exchange": "kraken", "pair": "BTC/USD", "since": seconds(hole[0]), "until": seconds(hole[1])}
+    control(simulator, "lack", **lack, trades=True)
+    answer = history.closed_candles("kraken", "BTC/USD", M1, since, since + timedelta(hours=2))
+    assert answer.complete
+    everything = truth(simulator, Series("kraken", "BTC/USD", M1), hole[0] - timedelta(minutes=5), hole[1])
+    before = [row[4] for row in everything if row[0] < hole[0]][-1]
+    assert [(row.close, row.volume, row.trade_count) for row in answer.rows[:90]] == [(before, 0, 0)] * 90
+    assert all(row.trade_count for row in answer.rows[90:])
+
+
+def test_a_pair_begins_with_its_listing(history: ExchangeHistory, simulator: Simulator) -> None:
+    listed = midnight() - timedelta(days=40)
+    for exchange, pair in YOUNG.items():
+        control(simulator, "listing", exchange=exchange, pair=pair, since=seconds(listed))
+        assert history.first_candle(exchange, pair, Timeframe.D1) == listed
+        early = history.closed_candles(exchange, pair, Timeframe.H1, listed - timedelta(days=1), listed)
+        assert early.complete
+        assert not early.rows
+
+
+def in_threads(count: int, work: Callable[[], object]) -> list[object]:
+    with ThreadPoolExecutor(count) as pool:
+        return [done.result() for done in [pool.submit(work) for _ in range(count)]]
+
+
+def test_one_429_stops_all_who_ask_for_as_long_as_it_says(
+    history: ExchangeHistory, simulator: Simulator, database: Settings
+) -> None:
+    since = midnight() - timedelta(days=2)
+    control(simulator, "fault", exchange="binance", kind="rate_limit", count=1, retry_after_s=2)
+    begun = time.monotonic()
+    first = threading.Thread(target=history.first_candle, args=("binance", "BTC/USDT", M1))
+    first.start()
+    while not simulator.binance.requests.refused:
+        time.sleep(0.001)
+    refused_at = time.monotonic()
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        while not connection.execute("select 1 from rest_budgets where closed_until > now()").fetchone():
+            time.sleep(0.001)
+
+    def work() -> float:
+        with asking(simulator, database) as another:
+            assert another.closed_candles("binance", "BTC/USDT", M1, since, since + timedelta(hours=20)).complete
+            return time.monotonic() - refused_at
+
+    assert min(in_threads(3, work)) >= 1.9
+    first.join()
+    assert time.monotonic() - begun < 10
+    assert simulator.binance.requests.refused == 1
+    assert history.closed_candles("binance", "BTC/USDT", M1, since, since + timedelta(hours=1)).complete
+
+
+def test_a_ban_ends_all_asking_at_once(history: ExchangeHistory, simulator: Simulator, database: Settings) -> None:
+    control(simulator, "fault", exchange="binance", kind="ban", retry_after_s=3600)
+
+    def work() -> float:
+        with asking(simulator, database) as another, pytest.raises(ExchangeUnavailableError) as banned:
+            another.first_candle("binance", "BTC/USDT", M1)
+        return banned.value.retry_after or 0
+
+    assert all(left == pytest.approx(3600, abs=30) for left in in_threads(3, work))
+    # Only those who were under way already got to hear it from the exchange.
+    assert simulator.binance.requests.refused <= 3
+    refused = simulator.binance.requests.refused
+    with pytest.raises(ExchangeUnavailableError):
+        history.first_candle("binance", "BTC/USDT", M1)
+    assert simulator.binance.requests.refused == refused
+
+
+def test_whoever_breaks_off_gives_what_came(history: ExchangeHistory, simulator: Simulator) -> None:
+    since = midnight() - timedelta(days=3)
+    pages = history.pages("binance", "BTC/USDT", M1, since, since + timedelta(days=2))
+    first = next(pages)
+    control(simulator, "fault", exchange="binance", kind="ban", retry_after_s=3600)
+    with pytest.raises(ExchangeUnavailableError):
+        next(pages)
+    assert first.until == since + timedelta(minutes=1000)
 
 
 def test_all_processes_keep_to_one_limit_together(database: Settings) -> None:

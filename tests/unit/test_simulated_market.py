@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryptoviz.simulators.counters import IdRanges
+from cryptoviz.simulators import counters
+from cryptoviz.simulators.counters import IdRanges, RequestLog
 from cryptoviz.simulators.market import DAY, HOUR, MINUTE, ORIGIN, SECOND, Bar, SimulatedSeries, Spec, Trades, simulate
 from cryptoviz.simulators.replay import RecordedSeries, Replay
 
@@ -203,3 +204,17 @@ def test_id_ranges_are_a_set(numbers: list[int]) -> None:
     assert ranges.count == len(seen)
     assert {number for first, last in ranges.ranges for number in range(first, last + 1)} == seen
     assert (ranges.first, ranges.last) == ((min(seen), max(seen)) if seen else (None, None))
+
+
+def test_equal_requests_are_counted_and_the_oldest_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters, "_MOST_REQUESTS", 2)
+    log = RequestLog()
+    for number in (1, 2, 2, 3):
+        log.add("klines", {"startTime": str(number), "symbol": "BTCUSDT"}, answered=True)
+    log.add("klines", {"symbol": "BTCUSDT", "startTime": "3"}, answered=False)
+    assert (log.answered, log.refused) == (4, 1)
+    said = [(one["query"], one["answered"], one["refused"]) for one in log.report()]
+    assert said == [
+        ({"startTime": "2", "symbol": "BTCUSDT"}, 2, 0),
+        ({"startTime": "3", "symbol": "BTCUSDT"}, 1, 1),
+    ]
