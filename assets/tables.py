@@ -28,6 +28,7 @@ from cryptoviz.settings import Settings
 from cryptoviz.storage.catalogue import tables
 from cryptoviz.topics import INGESTED
 from dagster_project.jobs.polls import ARTICLES, MARKET, MOOD
+from dagster_project.jobs.storage import ARCHIVE, RETENTION
 
 CANDLES: Final = "candles"
 TRADES: Final = "trade_data"
@@ -129,6 +130,13 @@ def _others(exchanges: Iterable[str]) -> dict[str, _Node]:
             "the command `cryptoviz import`, with the rows of each file", [], "history", "updated_at", MARKET_OWNERS
         ),
         "candle_checkpoint": _Node("the function `refresh_candles`", [TRADES], "tables", "minute", MARKET_OWNERS),
+        "archive_files": _Node(
+            "the assets `archive` and `retention`",
+            [ARCHIVE, RETENTION],
+            "storage",
+            "written_at",
+            more="List, verify and restore: `cryptoviz archive`.",
+        ),
         "sink_fence": _Node("the Spark job `ingestion`", [INGESTION], "supervision", "updated_at"),
         "stream_control": _Node("the jobs and commands that start and stop streams", [], "supervision", "updated_at"),
         "stream_status": _Node("the streams", streams, "supervision", "heartbeat"),

@@ -10,6 +10,7 @@ import sys
 import typer
 
 from cryptoviz.commands import (
+    archive,
     completeness,
     database,
     imports,
@@ -41,6 +42,7 @@ app.add_typer(streams.gaps, name="gaps")
 app.command()(completeness.completeness)
 app.command()(streams.replay)
 app.add_typer(imports.app, name="import")
+app.add_typer(archive.app, name="archive")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(reports.app, name="reports")
 app.add_typer(simulator.app, name="simulator")

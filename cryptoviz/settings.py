@@ -286,6 +286,24 @@ class Settings(BaseSettings):
         None, description="An empty database of TimescaleDB's community edition that tests may fill and clear."
     )
 
+    # Archive: what has left the database
+    archive_dir: Path | None = Field(
+        None, description="Folder of the archive's Parquet files; default: archive in state_dir."
+    )
+    archive_s3_bucket: str = Field(
+        "",
+        pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w./=-]+)?)?$",
+        description="Bucket of S3-compatible storage, or bucket/prefix, to archive to instead of a folder.",
+    )
+    archive_s3_endpoint: str = Field(
+        "", description="Address of that storage, as in https://s3.example.org; empty: Amazon's."
+    )
+    archive_s3_region: str = Field("", description="Region of the bucket, where it has one.")
+    archive_s3_key: str = Field(
+        "", description="Access key; empty: whatever the machine offers, as AWS's tools find it."
+    )
+    archive_s3_secret: SecretStr = Field(SecretStr(""), description="Secret of that key.")
+
     # Kafka
     kafka_port: Port = Field(9092, description="Port of the local broker.")
     kafka_controller_port: Port = Field(9093, description="Port of the local broker's KRaft controller.")
@@ -385,6 +403,8 @@ class Settings(BaseSettings):
             )
         if self.stream_restart_min_s > self.stream_restart_max_s:
             raise ValueError(f"{PREFIX}STREAM_RESTART_MIN_S exceeds {PREFIX}STREAM_RESTART_MAX_S; make it smaller")
+        if self.archive_s3_key and not self.archive_s3_secret.get_secret_value():
+            raise ValueError(f"{PREFIX}ARCHIVE_S3_KEY has no {PREFIX}ARCHIVE_S3_SECRET; set both or neither")
         ports: dict[int, str] = {}
         for name in (
             "postgres_port",
@@ -415,6 +435,11 @@ class Settings(BaseSettings):
     def checkpoints(self) -> str:
         """The root of the streaming checkpoints."""
         return self.checkpoint_dir or str(self.state / "checkpoints")
+
+    @property
+    def archive_folder(self) -> Path:
+        """Where the archive is unless it is in a bucket."""
+        return PROJECT_ROOT / self.archive_dir if self.archive_dir else self.state / "archive"
 
     @property
     def coingecko_address(self) -> str:

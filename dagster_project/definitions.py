@@ -13,6 +13,7 @@ from assets.indicators import indicators
 from assets.instruments import instruments_asset
 from assets.polls import poll_assets
 from assets.reports import reports_asset
+from assets.storage import STORAGE
 from assets.streams import stream_assets
 from assets.tables import table_assets
 from cryptoviz.settings import Settings, settings
@@ -34,6 +35,7 @@ def build(settings: Settings) -> dg.Definitions:
             candles_daily_rebuild(settings, datetime.now(UTC).date()),
             indicators,
             *gap_assets(exchanges),
+            *STORAGE,
             reports_asset(settings),
         ],
         asset_checks=[table_checks(settings)],

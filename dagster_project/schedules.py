@@ -9,14 +9,17 @@ import dagster as dg
 from dagster_project.jobs import (
     BUILD_REPORTS,
     CHECK_TABLES,
+    KEEP_STORAGE,
     POLL_ARTICLES,
     POLL_MARKET,
     PURGE_HISTORY,
     REFRESH_INSTRUMENTS,
 )
 from dagster_project.jobs.polls import MARKET, MOOD
+from dagster_project.jobs.storage import ARCHIVE, RETENTION, TIERING
 
 _MOOD_MINUTES: Final = 5
+_NIGHT: Final = 1
 _UNENDED: Final = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.STARTING,
@@ -58,6 +61,11 @@ purge_dagster_history_nightly = dg.ScheduleDefinition(
 def polled(at: datetime) -> list[dg.AssetKey]:
     """What the minutely poll asks for at this minute: the market always, the mood every five minutes."""
     return [MARKET, MOOD] if at.minute % _MOOD_MINUTES == 0 else [MARKET]
+
+
+def stored(at: datetime) -> list[dg.AssetKey]:
+    """What the hourly turn of the storage does: rows move to the cold tables, and once a night beyond."""
+    return [TIERING, ARCHIVE, RETENTION] if at.hour == _NIGHT else [TIERING]
 
 
 def turn(instance: dg.DagsterInstance, job: str, request: dg.RunRequest) -> dg.RunRequest | dg.SkipReason:
@@ -104,6 +112,13 @@ TURNS: Final = (
         CHECK_TABLES.name,
         "*/5 * * * *",
         "Judge the recent rows of every table that streams fill, all in one run.",
+    ),
+    _taking_turns(
+        "keep_storage_hourly",
+        KEEP_STORAGE.name,
+        "23 * * * *",
+        "Move old rows to cold_storage; at night also archive what is beyond that.",
+        lambda at: dg.RunRequest(asset_selection=stored(at)),
     ),
     _taking_turns(
         "build_reports_hourly", BUILD_REPORTS.name, "7 * * * *", "Build the reports, whatever happened or did not."

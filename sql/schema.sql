@@ -61,6 +61,39 @@ $$;
 
 COMMENT ON FUNCTION public.advance_indicators(of_timeframe text, moment timestamp with time zone) IS 'Computes and writes the indicators of the candles that start at a moment, for every series of a timeframe that has the state of the candle before; returns those series';
 
+CREATE FUNCTION public.archive_digest(relation regclass, condition text, OUT rows bigint, OUT digest numeric) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+begin
+    execute format('select count(*), coalesce(sum(hash_record_extended(held, 0)), 0) from %s held where %s',
+                   relation, condition)
+    into rows, digest;
+end
+$$;
+
+COMMENT ON FUNCTION public.archive_digest(relation regclass, condition text, OUT rows bigint, OUT digest numeric) IS 'How many rows of a table meet a condition, and what they come to';
+
+CREATE FUNCTION public.archive_oldest(relation regclass, time_column name, since timestamp with time zone, until timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE
+    AS $_$
+declare
+    oldest timestamptz;
+begin
+    execute format('select %1$I from %2$s where %1$I >= $1 and %1$I < $2 order by %1$I limit 1', time_column, relation)
+    into oldest
+    using since, until;
+    return oldest;
+end
+$_$;
+
+COMMENT ON FUNCTION public.archive_oldest(relation regclass, time_column name, since timestamp with time zone, until timestamp with time zone) IS 'The time of the oldest row of a table in a range; null: it has none';
+
+CREATE FUNCTION public.archive_where(time_column name, since timestamp with time zone, until timestamp with time zone, series jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN (format('%I >= %L and %I < %L'::text, time_column, since, time_column, until) || COALESCE((SELECT string_agg(format(' and %I = %L'::text, jsonb_each_text.key, jsonb_each_text.value), ''::text ORDER BY jsonb_each_text.key) AS string_agg FROM jsonb_each_text(archive_where.series) jsonb_each_text(key, value)), ''::text));
+
+COMMENT ON FUNCTION public.archive_where(time_column name, since timestamp with time zone, until timestamp with time zone, series jsonb) IS 'The condition that selects the rows of a range, of one series (column -> value) or of all';
+
 CREATE FUNCTION public.band_width(squares double precision) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((2)::double precision * sqrt((squares / (20)::double precision)));
@@ -128,6 +161,41 @@ $$;
 
 COMMENT ON FUNCTION public.close_candles() IS 'Marks stream candles closed whose window has ended without a further trade, and returns them';
 
+CREATE FUNCTION public.compress_cold(again boolean DEFAULT false) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+declare
+    chunk record;
+    done bigint := 0;
+begin
+    if edition() <> 'community' then
+        return 0;
+    end if;
+    for chunk in execute
+        $query$
+        select format('%I.%I', info.chunk_schema, info.chunk_name) as name
+        from timescaledb_information.chunks info
+        join _timescaledb_catalog.chunk known
+            on known.schema_name = info.chunk_schema and known.table_name = info.chunk_name
+        where info.hypertable_schema = 'cold_storage'
+          and (not info.is_compressed or $1 and known.status & 8 = 8)
+          and info.range_end < now() - coalesce((
+              select min(hot_age) from tiering_policy
+              where subject = case info.hypertable_name when 'article_data' then 'news' else info.hypertable_name end
+          ), interval '7 days')
+        $query$
+        using again
+    loop
+        execute format('select compress_chunk(%L)', chunk.name);
+        done := done + 1;
+    end loop;
+    return done;
+end
+$_$;
+
+COMMENT ON FUNCTION public.compress_cold(again boolean) IS 'Puts whole chunks of cold_storage into the columnstore where the edition has one; returns how many. Rows that come later lie beside it: with `again` those go there too';
+
 CREATE FUNCTION public.dated_value(state public.dated_bigint) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $_$select ($1).value$_$;
@@ -143,6 +211,78 @@ CREATE FUNCTION public.dated_value(state public.dated_numeric) RETURNS numeric
 CREATE FUNCTION public.dated_value(state public.dated_text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $_$select ($1).value$_$;
+
+CREATE FUNCTION public.drop_empty_chunks(relation regclass, before timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+declare
+    chunk record;
+    empty boolean;
+    dropped bigint := 0;
+begin
+    if edition() = 'plain' then
+        return 0;
+    end if;
+    for chunk in execute
+        'select format(''%I.%I'', chunk_schema, chunk_name) as name, range_start, range_end
+         from timescaledb_information.chunks
+         where format(''%I.%I'', hypertable_schema, hypertable_name)::regclass = $1 and range_end <= $2'
+        using relation, before
+    loop
+        execute format('select not exists (select from %1$s where %2$I >= %3$L and %2$I < %4$L)', relation, (
+            select attname from pg_attribute join pg_index on indrelid = attrelid and attnum = indkey[0]
+            where attrelid = relation and indisprimary), chunk.range_start, chunk.range_end) into empty;
+        continue when not empty;
+        execute format('lock table %s in share row exclusive mode', chunk.name);
+        execute format('select not exists (select from %s)', chunk.name) into empty;
+        if empty then
+            execute format('select drop_chunks(%L::regclass, older_than => %L::timestamptz, newer_than => %L::timestamptz)',
+                           relation, chunk.range_end, chunk.range_start);
+            dropped := dropped + 1;
+        end if;
+    end loop;
+    return dropped;
+end
+$_$;
+
+COMMENT ON FUNCTION public.drop_empty_chunks(relation regclass, before timestamp with time zone) IS 'Drops the chunks of a table that end before an instant and have no rows left; returns how many';
+
+CREATE FUNCTION public.due_for_archive(subject text, at timestamp with time zone) RETURNS TABLE(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone)
+    LANGUAGE plpgsql STABLE
+    AS $_$
+#variable_conflict use_column
+declare
+    policy record;
+begin
+    if due_for_archive.subject not in ('candles', 'indicators') then
+        raise exception 'only candles and indicators are archived by series, not %', due_for_archive.subject;
+    end if;
+    for policy in
+        select timeframe, at - greatest(hot_age + cold_age, history_age) as border
+        from tiering_policy
+        where subject = due_for_archive.subject and hot_age is not null and cold_age is not null
+    loop
+        return query execute format(
+            'select exchange, symbol, %2$L, since, until
+             from (
+                 select exchange, symbol, date_trunc(''month'', window_start, ''UTC'') as since,
+                        date_trunc(''month'', window_start, ''UTC'') + interval ''1 month'' as until
+                 from cold_storage.%1$I
+                 where timeframe = %2$L and window_start < %3$L
+                 group by 1, 2, 3
+             ) months
+             where until <= least(%3$L, %4$L::timestamptz - coalesce((
+                 select max(history_days) from crypto_configuration configured
+                 where configured.exchange = months.exchange and configured.pair = months.symbol
+             ), 0) * interval ''1 day'')
+             order by since, exchange, symbol',
+            due_for_archive.subject, policy.timeframe, policy.border, at);
+    end loop;
+end
+$_$;
+
+COMMENT ON FUNCTION public.due_for_archive(subject text, at timestamp with time zone) IS 'The whole months of each series that are to leave cold_storage: older than both ages and than the configured history';
 
 CREATE FUNCTION public.edition() RETURNS text
     LANGUAGE sql STABLE
@@ -1615,6 +1755,56 @@ CREATE FUNCTION public.relative_strength(gain double precision, loss double prec
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN ((gain + loss) = (0)::double precision) THEN (0)::double precision ELSE ((100)::double precision * (gain / (gain + loss))) END;
 
+CREATE FUNCTION public.remove_archived(relation regclass, time_column name, since timestamp with time zone, until timestamp with time zone, series jsonb, expected_rows bigint, expected_digest numeric) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+declare
+    condition constant text := archive_where(time_column, since, until, series);
+    removed record;
+    chunk record;
+    whole boolean := true;
+    drops text[] := '{}';
+begin
+    -- A table that is split by time is freed by dropping whole chunks: nobody may write to them meanwhile.
+    if edition() <> 'plain' and series = '{}' then
+        for chunk in execute
+            'select format(''%I.%I'', chunk_schema, chunk_name) as name, range_start, range_end
+             from timescaledb_information.chunks
+             where format(''%I.%I'', hypertable_schema, hypertable_name)::regclass = $1
+               and range_start < $3 and range_end > $2
+             order by range_start'
+            using relation, since, until
+        loop
+            whole := whole and chunk.range_start >= since and chunk.range_end <= until;
+            exit when not whole;
+            execute format('lock table %s in share row exclusive mode', chunk.name);
+            drops := drops || format('select drop_chunks(%L::regclass, older_than => %L::timestamptz, '
+                                     'newer_than => %L::timestamptz)', relation, chunk.range_end, chunk.range_start);
+        end loop;
+    end if;
+    whole := whole and cardinality(drops) > 0;
+    if whole then
+        select * into removed from archive_digest(relation, condition);
+    else
+        execute format('with gone as (delete from %s where %s returning *) '
+                       'select count(*) as rows, coalesce(sum(hash_record_extended(gone, 0)), 0) as digest from gone',
+                       relation, condition)
+        into removed;
+    end if;
+    if (removed.rows, removed.digest) is distinct from (expected_rows, expected_digest) then
+        raise exception 'rows of % changed while they were being archived', relation
+            using errcode = 'serialization_failure';
+    end if;
+    for i in 1..case when whole then cardinality(drops) else 0 end loop
+        execute drops[i];
+    end loop;
+    return removed.rows;
+end
+$_$;
+
+COMMENT ON FUNCTION public.remove_archived(relation regclass, time_column name, since timestamp with time zone, until timestamp with time zone, series jsonb, expected_rows bigint, expected_digest numeric) IS 'Removes the rows of a range if they still come to the digest, whole chunks at once where no series is given; else it raises a serialization failure and removes nothing';
+
 CREATE FUNCTION public.replace_candle_gaps(known public.candle_gaps[], wanted public.candle_gaps[]) RETURNS SETOF public.candle_gaps
     LANGUAGE sql
     AS $$
@@ -1803,32 +1993,47 @@ COMMENT ON FUNCTION public.store_fetched_candles(exchange text, symbol text, tim
 
 CREATE FUNCTION public.tier_old_candles(batch_rows integer DEFAULT 100000) RETURNS bigint
     LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 declare
-    moved bigint;
+    due record;
+    since timestamptz;
+    until timestamptz;
+    step bigint;
+    moved bigint := 0;
 begin
     perform lock_tiering(shared => false);
-    with due as (
-        select window_start, exchange, symbol, timeframe
-        from candles join tiering_policy policy using (timeframe)
-        where policy.subject = 'candles' and policy.hot_age is not null and candles.window_end <= now() - policy.hot_age
-          and candles.window_end <= now() - (select min(hot_age) from tiering_policy where subject = 'candles')
-        order by window_start
-        limit batch_rows
-    ), gone as (
-        delete from candles using due
-        where candles.window_start = due.window_start and candles.exchange = due.exchange
-          and candles.symbol = due.symbol and candles.timeframe = due.timeframe
-        returning candles.*
-    ), kept as (
-        insert into cold_storage.candles as stored select * from gone
-        on conflict (window_start, exchange, symbol, timeframe) do update
-            set (window_end, open, high, low, close, volume, trade_count, closed, source, received_at)
-                = (excluded.window_end, excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume,
-                   excluded.trade_count, excluded.closed, excluded.source, excluded.received_at)
-            where excluded.source = 'rest' or stored.source = 'stream'
-    )
-    select count(*) into moved from gone;
+    for due in
+        select timeframe, now() - hot_age - timeframe_length(timeframe) as last_start
+        from tiering_policy
+        where subject = 'candles' and hot_age is not null
+        order by hot_age
+    loop
+        exit when moved >= batch_rows;
+        select window_start into since from candles
+        where timeframe = due.timeframe and window_start <= due.last_start
+        order by window_start limit 1;
+        continue when not found;
+        select window_start into until from candles
+        where timeframe = due.timeframe and window_start between since and due.last_start
+        order by window_start offset batch_rows - moved limit 1;
+        until := case when until is null then due.last_start + interval '1 microsecond'
+                      when until = since then until + interval '1 microsecond' else until end;
+        with gone as (
+            delete from candles
+            where timeframe = due.timeframe and window_start >= since and window_start < until
+            returning *
+        ), kept as (
+            insert into cold_storage.candles as stored select * from gone
+            on conflict (window_start, exchange, symbol, timeframe) do update
+                set (window_end, open, high, low, close, volume, trade_count, closed, source, received_at)
+                    = (excluded.window_end, excluded.open, excluded.high, excluded.low, excluded.close,
+                       excluded.volume, excluded.trade_count, excluded.closed, excluded.source, excluded.received_at)
+                where excluded.source = 'rest' or stored.source = 'stream'
+        )
+        select count(*) into step from gone;
+        moved := moved + step;
+    end loop;
     return moved;
 end
 $$;
@@ -1837,34 +2042,48 @@ COMMENT ON FUNCTION public.tier_old_candles(batch_rows integer) IS 'Moves one ba
 
 CREATE FUNCTION public.tier_old_indicators(batch_rows integer DEFAULT 100000) RETURNS bigint
     LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 declare
-    moved bigint;
+    due record;
+    since timestamptz;
+    until timestamptz;
+    step bigint;
+    moved bigint := 0;
 begin
     perform lock_tiering(shared => false);
-    with due as (
-        select window_start, exchange, symbol, timeframe
-        from indicators join tiering_policy policy using (timeframe)
-        where policy.subject = 'indicators' and policy.hot_age is not null
-          and indicators.window_start <= now() - policy.hot_age - timeframe_length(timeframe)
-          and indicators.window_start <= now() - (select min(hot_age) from tiering_policy where subject = 'indicators')
-        order by window_start
-        limit batch_rows
-    ), gone as (
-        delete from indicators using due
-        where indicators.window_start = due.window_start and indicators.exchange = due.exchange
-          and indicators.symbol = due.symbol and indicators.timeframe = due.timeframe
-        returning indicators.*
-    ), kept as (
-        insert into cold_storage.indicators select * from gone
-        on conflict (window_start, exchange, symbol, timeframe) do update
-            set (rsi_14, macd, macd_signal, macd_histogram, bollinger_upper, bollinger_middle, bollinger_lower,
-                 momentum_10, state, received_at)
-                = (excluded.rsi_14, excluded.macd, excluded.macd_signal, excluded.macd_histogram,
-                   excluded.bollinger_upper, excluded.bollinger_middle, excluded.bollinger_lower,
-                   excluded.momentum_10, excluded.state, excluded.received_at)
-    )
-    select count(*) into moved from gone;
+    for due in
+        select timeframe, now() - hot_age - timeframe_length(timeframe) as last_start
+        from tiering_policy
+        where subject = 'indicators' and hot_age is not null
+        order by hot_age
+    loop
+        exit when moved >= batch_rows;
+        select window_start into since from indicators
+        where timeframe = due.timeframe and window_start <= due.last_start
+        order by window_start limit 1;
+        continue when not found;
+        select window_start into until from indicators
+        where timeframe = due.timeframe and window_start between since and due.last_start
+        order by window_start offset batch_rows - moved limit 1;
+        until := case when until is null then due.last_start + interval '1 microsecond'
+                      when until = since then until + interval '1 microsecond' else until end;
+        with gone as (
+            delete from indicators
+            where timeframe = due.timeframe and window_start >= since and window_start < until
+            returning *
+        ), kept as (
+            insert into cold_storage.indicators as stored select * from gone
+            on conflict (window_start, exchange, symbol, timeframe) do update
+                set (rsi_14, macd, macd_signal, macd_histogram, bollinger_upper, bollinger_middle, bollinger_lower,
+                     momentum_10, state, received_at)
+                    = (excluded.rsi_14, excluded.macd, excluded.macd_signal, excluded.macd_histogram,
+                       excluded.bollinger_upper, excluded.bollinger_middle, excluded.bollinger_lower,
+                       excluded.momentum_10, excluded.state, excluded.received_at)
+        )
+        select count(*) into step from gone;
+        moved := moved + step;
+    end loop;
     return moved;
 end
 $$;
@@ -1873,22 +2092,24 @@ COMMENT ON FUNCTION public.tier_old_indicators(batch_rows integer) IS 'Moves one
 
 CREATE FUNCTION public.tier_old_news(batch_rows integer DEFAULT 100000) RETURNS bigint
     LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 declare
+    last timestamptz;
+    since timestamptz;
+    until timestamptz;
     moved bigint;
 begin
     perform lock_tiering(shared => false);
-    with due as (
-        select "timestamp", website, article_id
-        from article_data
-        where "timestamp" <= now() - (select hot_age from tiering_policy where subject = 'news')
-        order by "timestamp"
-        limit batch_rows
-    ), gone as (
-        delete from article_data using due
-        where article_data."timestamp" = due."timestamp" and article_data.website = due.website
-          and article_data.article_id = due.article_id
-        returning article_data.*
+    select now() - hot_age into last from tiering_policy where subject = 'news';
+    select "timestamp" into since from article_data where "timestamp" <= last order by "timestamp" limit 1;
+    select "timestamp" into until from article_data
+    where "timestamp" between since and last
+    order by "timestamp" offset batch_rows limit 1;
+    until := case when until is null then last + interval '1 microsecond'
+                  when until = since then until + interval '1 microsecond' else until end;
+    with gone as (
+        delete from article_data where "timestamp" >= since and "timestamp" < until returning *
     ), kept as (
         insert into cold_storage.article_data as stored select * from gone
         on conflict ("timestamp", website, article_id) do update
@@ -2552,6 +2773,74 @@ COMMENT ON COLUMN public.anomaly_data.score IS 'How far beyond the usual, in sta
 COMMENT ON COLUMN public.anomaly_data.detail IS 'Further facts.';
 
 COMMENT ON COLUMN public.anomaly_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE TABLE public.archive_files (
+    subject text NOT NULL,
+    exchange text DEFAULT ''::text NOT NULL,
+    symbol text DEFAULT ''::text NOT NULL,
+    timeframe text DEFAULT ''::text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    until timestamp with time zone NOT NULL,
+    month date GENERATED ALWAYS AS ((date_trunc('month'::text, (since AT TIME ZONE 'UTC'::text)))::date) STORED NOT NULL,
+    revision integer DEFAULT 1 NOT NULL,
+    path text NOT NULL,
+    rows bigint NOT NULL,
+    first_at timestamp with time zone NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    bytes bigint NOT NULL,
+    sha256 text NOT NULL,
+    schema_version integer NOT NULL,
+    written_at timestamp with time zone DEFAULT now() NOT NULL,
+    verified_at timestamp with time zone DEFAULT now() NOT NULL,
+    status text DEFAULT 'sound'::text NOT NULL,
+    restored_until timestamp with time zone,
+    CONSTRAINT archive_files_bytes_check CHECK ((bytes > 0)),
+    CONSTRAINT archive_files_check CHECK (((since <= first_at) AND (first_at <= last_at) AND (last_at < until))),
+    CONSTRAINT archive_files_revision_check CHECK ((revision >= 1)),
+    CONSTRAINT archive_files_rows_check CHECK ((rows > 0)),
+    CONSTRAINT archive_files_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT archive_files_status_check CHECK ((status = ANY (ARRAY['sound'::text, 'damaged'::text, 'absent'::text])))
+);
+
+COMMENT ON TABLE public.archive_files IS 'The files of the archive: what has left the database, read back and compared before.';
+
+COMMENT ON COLUMN public.archive_files.subject IS 'What its rows are: candles, indicators, news or the name of a table.';
+
+COMMENT ON COLUMN public.archive_files.exchange IS 'Exchange of its rows; empty: of all, or the rows have none.';
+
+COMMENT ON COLUMN public.archive_files.symbol IS 'Pair of its rows; empty: of all, or the rows have none.';
+
+COMMENT ON COLUMN public.archive_files.timeframe IS 'Length of its candles; empty: of all, or the rows have none.';
+
+COMMENT ON COLUMN public.archive_files.since IS 'The file has what left the database from here on (UTC).';
+
+COMMENT ON COLUMN public.archive_files.until IS 'End of that range, not included (UTC).';
+
+COMMENT ON COLUMN public.archive_files.month IS 'First day of the month that the range lies in.';
+
+COMMENT ON COLUMN public.archive_files.revision IS 'Goes up when rows that came late are put into a new file instead.';
+
+COMMENT ON COLUMN public.archive_files.path IS 'Where it is, below the root of the archive.';
+
+COMMENT ON COLUMN public.archive_files.rows IS 'Number of rows.';
+
+COMMENT ON COLUMN public.archive_files.first_at IS 'Time of its first row (UTC).';
+
+COMMENT ON COLUMN public.archive_files.last_at IS 'Time of its last row (UTC).';
+
+COMMENT ON COLUMN public.archive_files.bytes IS 'Size of the file.';
+
+COMMENT ON COLUMN public.archive_files.sha256 IS 'SHA-256 of the file, in hexadecimal.';
+
+COMMENT ON COLUMN public.archive_files.schema_version IS 'Version of the layout: what kinds of columns and names it has.';
+
+COMMENT ON COLUMN public.archive_files.written_at IS 'When it was written (UTC).';
+
+COMMENT ON COLUMN public.archive_files.verified_at IS 'When it was read last, to compare it with the database or with its checksum (UTC).';
+
+COMMENT ON COLUMN public.archive_files.status IS 'sound, damaged or absent, as it was when verified.';
+
+COMMENT ON COLUMN public.archive_files.restored_until IS 'Its rows are back in the database, and stay until then (UTC); empty: they are not.';
 
 CREATE TABLE public.article_revisions (
     website text NOT NULL,
@@ -3436,6 +3725,18 @@ COMMENT ON COLUMN public.rest_budgets.closed_because IS 'Why, in words.';
 
 COMMENT ON COLUMN public.rest_budgets.failures IS 'Requests without an answer in a row, by anybody.';
 
+CREATE TABLE public.retention_policy (
+    subject text NOT NULL,
+    kept interval,
+    CONSTRAINT retention_policy_kept_check CHECK ((kept > '00:00:00'::interval))
+);
+
+COMMENT ON TABLE public.retention_policy IS 'How long each table that has no cold tier keeps its rows before they go to the archive.';
+
+COMMENT ON COLUMN public.retention_policy.subject IS 'Name of the table.';
+
+COMMENT ON COLUMN public.retention_policy.kept IS 'How old a row is when it leaves the database; empty: never.';
+
 CREATE TABLE public.robots_cache (
     origin text NOT NULL,
     body text NOT NULL,
@@ -3843,6 +4144,7 @@ CREATE TABLE public.tiering_policy (
     timeframe text DEFAULT ''::text NOT NULL,
     hot_age interval,
     cold_age interval,
+    history_age interval,
     CONSTRAINT tiering_policy_subject_check CHECK ((subject = ANY (ARRAY['candles'::text, 'indicators'::text, 'news'::text])))
 );
 
@@ -3855,6 +4157,8 @@ COMMENT ON COLUMN public.tiering_policy.timeframe IS 'Length of the candle; empt
 COMMENT ON COLUMN public.tiering_policy.hot_age IS 'Age at which rows move to cold_storage; empty: never.';
 
 COMMENT ON COLUMN public.tiering_policy.cold_age IS 'Further age at which rows leave the database; empty: never.';
+
+COMMENT ON COLUMN public.tiering_policy.history_age IS 'The configured history: nothing younger leaves the database; empty: no more than both ages.';
 
 CREATE TABLE public.trade_data (
     "timestamp" timestamp with time zone NOT NULL,
@@ -3941,6 +4245,12 @@ ALTER TABLE ONLY public.analytics_data
 ALTER TABLE ONLY public.anomaly_data
     ADD CONSTRAINT anomaly_data_pkey PRIMARY KEY ("timestamp", exchange, pair, kind);
 
+ALTER TABLE ONLY public.archive_files
+    ADD CONSTRAINT archive_files_path_key UNIQUE (path);
+
+ALTER TABLE ONLY public.archive_files
+    ADD CONSTRAINT archive_files_pkey PRIMARY KEY (subject, exchange, symbol, timeframe, since);
+
 ALTER TABLE ONLY public.article_data
     ADD CONSTRAINT article_data_pkey PRIMARY KEY ("timestamp", website, article_id);
 
@@ -4025,6 +4335,9 @@ ALTER TABLE ONLY public.quarantine
 ALTER TABLE ONLY public.rest_budgets
     ADD CONSTRAINT rest_budgets_pkey PRIMARY KEY (exchange);
 
+ALTER TABLE ONLY public.retention_policy
+    ADD CONSTRAINT retention_policy_pkey PRIMARY KEY (subject);
+
 ALTER TABLE ONLY public.robots_cache
     ADD CONSTRAINT robots_cache_pkey PRIMARY KEY (origin);
 
@@ -4084,6 +4397,8 @@ CREATE INDEX alert_data_read ON public.alert_data USING btree (pair, "timestamp"
 CREATE INDEX analytics_data_read ON public.analytics_data USING btree (exchange, pair, "timestamp" DESC);
 
 CREATE INDEX anomaly_data_read ON public.anomaly_data USING btree (exchange, pair, "timestamp" DESC);
+
+CREATE INDEX archive_files_troubled ON public.archive_files USING btree (status) WHERE (status <> 'sound'::text);
 
 CREATE INDEX article_data_coins ON public.article_data USING gin (cryptocurrencies_mentioned);
 

@@ -13,6 +13,7 @@ from dagster_project.jobs.polls import POLL_ARTICLES, POLL_MARKET
 from dagster_project.jobs.quarantine import DISCARD_QUARANTINED, RELEASE_QUARANTINED
 from dagster_project.jobs.repair import REBUILD_CANDLES, REPLAY_TOPIC
 from dagster_project.jobs.reports import BUILD_REPORTS
+from dagster_project.jobs.storage import KEEP_STORAGE
 from dagster_project.jobs.streams import STREAM_JOBS
 
 JOBS: Final = (
@@ -27,6 +28,7 @@ JOBS: Final = (
     RELEASE_QUARANTINED,
     DISCARD_QUARANTINED,
     PURGE_HISTORY,
+    KEEP_STORAGE,
     CHECK_TABLES,
     BUILD_REPORTS,
 )
@@ -37,6 +39,7 @@ __all__ = [
     "DISCARD_QUARANTINED",
     "HEAL_HISTORY",
     "JOBS",
+    "KEEP_STORAGE",
     "POLL_ARTICLES",
     "POLL_MARKET",
     "PURGE_HISTORY",

@@ -1,5 +1,6 @@
 -- Old rows move to cold_storage: deleted and inserted by one statement, so that a row is always in exactly one place.
--- A call moves at most batch_rows rows (the oldest first) and returns how many; call again until it returns 0.
+-- A call moves about batch_rows rows, the oldest of a timeframe first, and returns how many; call again until it returns
+-- 0. A batch ends between two instants: found by counting along the key, it is moved as one range without a join.
 
 create or replace function lock_tiering(shared boolean) returns void
 language plpgsql
@@ -15,32 +16,47 @@ $$;
 
 create or replace function tier_old_candles(batch_rows integer default 100000) returns bigint
 language plpgsql
+set plan_cache_mode = force_custom_plan
 as $$
 declare
-    moved bigint;
+    due record;
+    since timestamptz;
+    until timestamptz;
+    step bigint;
+    moved bigint := 0;
 begin
     perform lock_tiering(shared => false);
-    with due as (
-        select window_start, exchange, symbol, timeframe
-        from candles join tiering_policy policy using (timeframe)
-        where policy.subject = 'candles' and policy.hot_age is not null and candles.window_end <= now() - policy.hot_age
-          and candles.window_end <= now() - (select min(hot_age) from tiering_policy where subject = 'candles')
-        order by window_start
-        limit batch_rows
-    ), gone as (
-        delete from candles using due
-        where candles.window_start = due.window_start and candles.exchange = due.exchange
-          and candles.symbol = due.symbol and candles.timeframe = due.timeframe
-        returning candles.*
-    ), kept as (
-        insert into cold_storage.candles as stored select * from gone
-        on conflict (window_start, exchange, symbol, timeframe) do update
-            set (window_end, open, high, low, close, volume, trade_count, closed, source, received_at)
-                = (excluded.window_end, excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume,
-                   excluded.trade_count, excluded.closed, excluded.source, excluded.received_at)
-            where excluded.source = 'rest' or stored.source = 'stream'
-    )
-    select count(*) into moved from gone;
+    for due in
+        select timeframe, now() - hot_age - timeframe_length(timeframe) as last_start
+        from tiering_policy
+        where subject = 'candles' and hot_age is not null
+        order by hot_age
+    loop
+        exit when moved >= batch_rows;
+        select window_start into since from candles
+        where timeframe = due.timeframe and window_start <= due.last_start
+        order by window_start limit 1;
+        continue when not found;
+        select window_start into until from candles
+        where timeframe = due.timeframe and window_start between since and due.last_start
+        order by window_start offset batch_rows - moved limit 1;
+        until := case when until is null then due.last_start + interval '1 microsecond'
+                      when until = since then until + interval '1 microsecond' else until end;
+        with gone as (
+            delete from candles
+            where timeframe = due.timeframe and window_start >= since and window_start < until
+            returning *
+        ), kept as (
+            insert into cold_storage.candles as stored select * from gone
+            on conflict (window_start, exchange, symbol, timeframe) do update
+                set (window_end, open, high, low, close, volume, trade_count, closed, source, received_at)
+                    = (excluded.window_end, excluded.open, excluded.high, excluded.low, excluded.close,
+                       excluded.volume, excluded.trade_count, excluded.closed, excluded.source, excluded.received_at)
+                where excluded.source = 'rest' or stored.source = 'stream'
+        )
+        select count(*) into step from gone;
+        moved := moved + step;
+    end loop;
     return moved;
 end
 $$;
@@ -49,34 +65,48 @@ comment on function tier_old_candles(integer) is
 
 create or replace function tier_old_indicators(batch_rows integer default 100000) returns bigint
 language plpgsql
+set plan_cache_mode = force_custom_plan
 as $$
 declare
-    moved bigint;
+    due record;
+    since timestamptz;
+    until timestamptz;
+    step bigint;
+    moved bigint := 0;
 begin
     perform lock_tiering(shared => false);
-    with due as (
-        select window_start, exchange, symbol, timeframe
-        from indicators join tiering_policy policy using (timeframe)
-        where policy.subject = 'indicators' and policy.hot_age is not null
-          and indicators.window_start <= now() - policy.hot_age - timeframe_length(timeframe)
-          and indicators.window_start <= now() - (select min(hot_age) from tiering_policy where subject = 'indicators')
-        order by window_start
-        limit batch_rows
-    ), gone as (
-        delete from indicators using due
-        where indicators.window_start = due.window_start and indicators.exchange = due.exchange
-          and indicators.symbol = due.symbol and indicators.timeframe = due.timeframe
-        returning indicators.*
-    ), kept as (
-        insert into cold_storage.indicators select * from gone
-        on conflict (window_start, exchange, symbol, timeframe) do update
-            set (rsi_14, macd, macd_signal, macd_histogram, bollinger_upper, bollinger_middle, bollinger_lower,
-                 momentum_10, state, received_at)
-                = (excluded.rsi_14, excluded.macd, excluded.macd_signal, excluded.macd_histogram,
-                   excluded.bollinger_upper, excluded.bollinger_middle, excluded.bollinger_lower,
-                   excluded.momentum_10, excluded.state, excluded.received_at)
-    )
-    select count(*) into moved from gone;
+    for due in
+        select timeframe, now() - hot_age - timeframe_length(timeframe) as last_start
+        from tiering_policy
+        where subject = 'indicators' and hot_age is not null
+        order by hot_age
+    loop
+        exit when moved >= batch_rows;
+        select window_start into since from indicators
+        where timeframe = due.timeframe and window_start <= due.last_start
+        order by window_start limit 1;
+        continue when not found;
+        select window_start into until from indicators
+        where timeframe = due.timeframe and window_start between since and due.last_start
+        order by window_start offset batch_rows - moved limit 1;
+        until := case when until is null then due.last_start + interval '1 microsecond'
+                      when until = since then until + interval '1 microsecond' else until end;
+        with gone as (
+            delete from indicators
+            where timeframe = due.timeframe and window_start >= since and window_start < until
+            returning *
+        ), kept as (
+            insert into cold_storage.indicators as stored select * from gone
+            on conflict (window_start, exchange, symbol, timeframe) do update
+                set (rsi_14, macd, macd_signal, macd_histogram, bollinger_upper, bollinger_middle, bollinger_lower,
+                     momentum_10, state, received_at)
+                    = (excluded.rsi_14, excluded.macd, excluded.macd_signal, excluded.macd_histogram,
+                       excluded.bollinger_upper, excluded.bollinger_middle, excluded.bollinger_lower,
+                       excluded.momentum_10, excluded.state, excluded.received_at)
+        )
+        select count(*) into step from gone;
+        moved := moved + step;
+    end loop;
     return moved;
 end
 $$;
@@ -85,22 +115,24 @@ comment on function tier_old_indicators(integer) is
 
 create or replace function tier_old_news(batch_rows integer default 100000) returns bigint
 language plpgsql
+set plan_cache_mode = force_custom_plan
 as $$
 declare
+    last timestamptz;
+    since timestamptz;
+    until timestamptz;
     moved bigint;
 begin
     perform lock_tiering(shared => false);
-    with due as (
-        select "timestamp", website, article_id
-        from article_data
-        where "timestamp" <= now() - (select hot_age from tiering_policy where subject = 'news')
-        order by "timestamp"
-        limit batch_rows
-    ), gone as (
-        delete from article_data using due
-        where article_data."timestamp" = due."timestamp" and article_data.website = due.website
-          and article_data.article_id = due.article_id
-        returning article_data.*
+    select now() - hot_age into last from tiering_policy where subject = 'news';
+    select "timestamp" into since from article_data where "timestamp" <= last order by "timestamp" limit 1;
+    select "timestamp" into until from article_data
+    where "timestamp" between since and last
+    order by "timestamp" offset batch_rows limit 1;
+    until := case when until is null then last + interval '1 microsecond'
+                  when until = since then until + interval '1 microsecond' else until end;
+    with gone as (
+        delete from article_data where "timestamp" >= since and "timestamp" < until returning *
     ), kept as (
         insert into cold_storage.article_data as stored select * from gone
         on conflict ("timestamp", website, article_id) do update
@@ -144,3 +176,48 @@ end
 $$;
 comment on function recall_candles(text[], text[], timestamptz[]) is
     'Brings the days that the instants touch back from cold_storage, so that old candles can be corrected in one place; call it before writing candles older than a week';
+
+create or replace function compress_cold(again boolean default false) returns bigint
+language plpgsql
+security definer
+set search_path = public, pg_temp
+as $$
+declare
+    chunk record;
+    done bigint := 0;
+begin
+    if edition() <> 'community' then
+        return 0;
+    end if;
+    for chunk in execute
+        $query$
+        select format('%I.%I', info.chunk_schema, info.chunk_name) as name
+        from timescaledb_information.chunks info
+        join _timescaledb_catalog.chunk known
+            on known.schema_name = info.chunk_schema and known.table_name = info.chunk_name
+        where info.hypertable_schema = 'cold_storage'
+          and (not info.is_compressed or $1 and known.status & 8 = 8)
+          and info.range_end < now() - coalesce((
+              select min(hot_age) from tiering_policy
+              where subject = case info.hypertable_name when 'article_data' then 'news' else info.hypertable_name end
+          ), interval '7 days')
+        $query$
+        using again
+    loop
+        execute format('select compress_chunk(%L)', chunk.name);
+        done := done + 1;
+    end loop;
+    return done;
+end
+$$;
+comment on function compress_cold(boolean) is
+    'Puts whole chunks of cold_storage into the columnstore where the edition has one; returns how many. Rows that come later lie beside it: with `again` those go there too';
+
+do $$
+begin
+    revoke all on function compress_cold(boolean) from public;
+    if exists (select from pg_roles where rolname = 'cryptoviz_writer') then
+        grant execute on function compress_cold(boolean) to cryptoviz_writer;
+    end if;
+end
+$$;

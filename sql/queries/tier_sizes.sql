@@ -1,17 +1,27 @@
--- How much lies where: rows (estimated) and bytes of the hot and the cold tables.
-SELECT tiered.subject, tiered.tier,
-       sum(CASE WHEN part.reltuples < 0 THEN pg_stat_get_live_tuples(part.oid) ELSE part.reltuples END)::bigint AS rows,
-       sum(pg_total_relation_size(part.oid))::bigint AS bytes
+-- Rows (of tables: estimated) and bytes of every subject in each tier: hot, cold, archive. Reads statistics only.
+SELECT sizes.subject, sizes.tier, sizes.rows, sizes.bytes
 FROM (
-    VALUES ('candles', 'hot', 'public.candles'), ('candles', 'cold', 'cold_storage.candles'),
-           ('indicators', 'hot', 'public.indicators'), ('indicators', 'cold', 'cold_storage.indicators'),
-           ('news', 'hot', 'public.article_data'), ('news', 'cold', 'cold_storage.article_data')
-) AS tiered (subject, tier, relation)
-CROSS JOIN LATERAL (
-    SELECT tiered.relation::regclass::oid
+    SELECT tables.subject, tables.tier, coalesce(sum(parts.rows), 0)::bigint AS rows,
+           coalesce(sum(pg_total_relation_size(parts.oid)), 0)::bigint AS bytes
+    FROM (
+        VALUES ('candles', 'hot', 'candles'), ('candles', 'cold', 'cold_storage.candles'),
+               ('indicators', 'hot', 'indicators'), ('indicators', 'cold', 'cold_storage.indicators'),
+               ('news', 'hot', 'article_data'), ('news', 'cold', 'cold_storage.article_data')
+        UNION ALL
+        SELECT subject, 'hot', subject FROM retention_policy
+    ) AS tables (subject, tier, relation)
+    JOIN LATERAL (
+        SELECT part.oid,
+               CASE WHEN part.reltuples < 0 THEN pg_stat_get_live_tuples(part.oid) ELSE part.reltuples END AS rows
+        FROM (
+            SELECT to_regclass(tables.relation)::oid
+            UNION ALL
+            SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass(tables.relation)
+        ) AS family (oid)
+        JOIN pg_class AS part USING (oid)
+    ) AS parts ON true
+    GROUP BY tables.subject, tables.tier
     UNION ALL
-    SELECT inhrelid FROM pg_inherits WHERE inhparent = tiered.relation::regclass
-) AS parts (oid)
-JOIN pg_class AS part ON part.oid = parts.oid
-GROUP BY tiered.subject, tiered.tier
-ORDER BY tiered.subject, tiered.tier DESC
+    SELECT subject, 'archive', sum(rows)::bigint, sum(bytes)::bigint FROM archive_files GROUP BY subject
+) AS sizes
+ORDER BY sizes.subject, array_position(ARRAY['hot', 'cold', 'archive'], sizes.tier)

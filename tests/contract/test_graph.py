@@ -34,7 +34,7 @@ from dagster_project.jobs.checks import CHECKED
 from dagster_project.partitions import days_with_trades
 
 SETTINGS = Settings(mode=Mode.DEMO, dagster_database_url="postgresql://us%40er:pa%2Fss%20@db:5555/dag?sslmode=require")
-GROUPS = {"sources", "streams", "topics", "tables", "history", "supervision", "quality"}
+GROUPS = {"sources", "streams", "topics", "tables", "history", "storage", "supervision", "quality"}
 POLLS = {"poll/articles", "poll/market", "poll/mood"}
 POLLED_SOURCES = {"news_feeds", "coingecko", "coinmarketcap", "fear_greed"}
 NOBODY_WRITES = {
@@ -43,6 +43,7 @@ NOBODY_WRITES = {
     "backfill_progress",
     "crypto_configuration",
     "prediction_data",
+    "retention_policy",
     "schema_migrations",
     "sentiment_data",
     "tiering_policy",
@@ -120,7 +121,7 @@ def test_lineage_runs_from_the_exchange_to_the_table(specs: dict[str, dg.AssetSp
 def test_only_what_dagster_writes_can_be_materialized(repository: dg.RepositoryDefinition) -> None:
     written = {key.to_user_string() for key in repository.asset_graph.materializable_asset_keys}
     history = {"instruments", "indicators", "candles_daily_rebuild", "trade_gaps", "candle_gaps", "completeness"}
-    assert written == {*history, "reports", *POLLS}
+    assert written == {*history, "tiering", "archive", "retention", "reports", *POLLS}
 
 
 def test_every_check_names_a_table_of_the_graph_and_a_statement(repository: dg.RepositoryDefinition) -> None:

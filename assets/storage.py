@@ -1,0 +1,183 @@
+"""Where rows are: old ones move to cold_storage, what is beyond that leaves the database for the archive.
+
+candles, indicators, article_data --tiering--> cold_storage --archive--> Parquet files, archive_files
+the other tables ------------------------------------------retention--> Parquet files, archive_files
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import dagster as dg
+
+from assets.streams import PLATFORM_OWNERS, code
+from assets.tables import CANDLES, TRADES
+from cryptoviz import tiering as tiers
+from cryptoviz.archive.leaving import ArchiveError, BusyError, archive, retained, tiered
+from cryptoviz.archive.store import store
+from cryptoviz.archive.subjects import Subject
+from cryptoviz.settings import settings
+from dagster_project.jobs.actions import HEAVY_SQL
+from dagster_project.jobs.indicators import INDICATORS
+from dagster_project.jobs.storage import ARCHIVE, RETENTION, TIERING
+from dagster_project.resources import Database
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+_PATIENCE: Final = timedelta(minutes=40)
+"""How long one run lets pieces begin; the next goes on."""
+
+_NEWS: Final = "article_data"
+_FILLED: Final = (
+    *(TRADES, "ticker_data", "exchange_candles", "alert_data", "market_data", "fear_greed_data"),
+    *("sentiment_data", "prediction_data", "analytics_data", "anomaly_data"),
+)
+_SIZES: Final = {"subject": "string", "tier": "string", "rows": "int", "MB": "float"}
+_LEFT: Final = {"piece": "string", "rows": "int", "files": "int", "MB": "float", "seconds": "float"}
+_SHOWN: Final = 50
+
+
+@dg.asset(
+    key=TIERING,
+    deps=[CANDLES, INDICATORS, _NEWS],
+    group_name="storage",
+    kinds={"timescaledb", "postgres"},
+    owners=PLATFORM_OWNERS,
+    tags={"layer": "batch"},
+    pool=HEAVY_SQL,
+    metadata=code("assets/storage.py", "cryptoviz/tiering.py", "sql/functions/tiering.sql", "docs/history.md"),
+)
+def tiering(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[None]:
+    """Candles, indicators and news that are older than their hot age move to `cold_storage`, in committed batches.
+
+    It runs hourly; materialize it to do it now. Readers of `all_candles`, `all_indicators` and `all_news` see each row
+    exactly once meanwhile. The ages are in the table `tiering_policy`.
+    """
+    rows: Counter[str] = Counter()
+    seconds: Counter[str] = Counter()
+    with database.writer() as connection:
+        for moved in tiers.tier(connection):
+            rows[moved.subject] += moved.rows
+            seconds[moved.subject] += moved.seconds  # type: ignore[assignment]
+            context.log.info("%d %s moved to cold_storage", moved.rows, moved.subject)
+        compressed = tiers.compress(connection)
+        found = tiers.sizes(connection)
+    return dg.MaterializeResult(
+        metadata={
+            **{f"rows moved {subject}": rows[subject] for subject in tiers.TIERED},
+            **{f"rows a second {subject}": round(rows[subject] / seconds[subject]) for subject in rows},
+            "parts put into the columnstore": compressed,
+            **sizes_metadata(found),
+        }
+    )
+
+
+@dg.asset(
+    key=ARCHIVE,
+    deps=[TIERING],
+    group_name="storage",
+    kinds={"parquet", "postgres"},
+    owners=PLATFORM_OWNERS,
+    tags={"layer": "batch"},
+    pool=HEAVY_SQL,
+    metadata=code("assets/storage.py", "cryptoviz/archive/leaving.py", "sql/functions/archive.sql", "docs/history.md"),
+)
+def archive_asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[None]:
+    """Candles, indicators and news that are beyond cold leave the database for Parquet files.
+
+    Whole months leave, once they are older than their ages in `tiering_policy` and than the configured history. Each
+    file is read back and compared with the rows before these are deleted. It runs nightly. List, verify and restore the
+    files: `cryptoviz archive`.
+    """
+    with database.writer() as connection:
+        metadata = _leave(context, connection, tiered())
+        metadata["parts put into the columnstore"] = tiers.compress(connection, again=True)
+        return dg.MaterializeResult(metadata={**metadata, **sizes_metadata(tiers.sizes(connection))})
+
+
+@dg.asset(
+    key=RETENTION,
+    deps=[ARCHIVE, *_FILLED],
+    group_name="storage",
+    kinds={"parquet", "postgres"},
+    owners=PLATFORM_OWNERS,
+    tags={"layer": "batch"},
+    pool=HEAVY_SQL,
+    metadata=code("assets/storage.py", "cryptoviz/archive/leaving.py", "sql/functions/archive.sql", "docs/history.md"),
+)
+def retention(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[None]:
+    """Rows of the other tables that are older than the table `retention_policy` says leave for Parquet files.
+
+    Days of trades, tickers and market overviews, months of the rest. Where a table is split by time whole parts of it
+    are dropped, after all of their rows were read back from the archive and compared. It runs nightly. Candles stay as
+    they are when their trades leave.
+    """
+    with database.writer() as connection:
+        metadata = _leave(context, connection, retained())
+        return dg.MaterializeResult(metadata={**metadata, **sizes_metadata(tiers.sizes(connection))})
+
+
+STORAGE: Final = (tiering, archive_asset, retention)
+
+
+def _leave(
+    context: dg.AssetExecutionContext, connection: "Connection[Any]", subjects: Sequence[Subject]
+) -> dict[str, Any]:
+    began, now = time.monotonic(), datetime.now(UTC)
+    rows: Counter[str] = Counter()
+    pieces: list[dict[str, Any]] = []
+    place = store(settings())
+    with _told():
+        for left in archive(connection, place, subjects, now, until=now + _PATIENCE):
+            context.log.info("%s: %d rows, %d files", left.piece, left.rows, left.files)
+            rows[left.piece.subject.name] += left.rows
+            line = {"piece": str(left.piece), "rows": left.rows, "files": left.files}
+            pieces.append({**line, "MB": round(left.bytes / 1e6, 3), "seconds": round(left.seconds, 2)})
+        tables = [table for one in subjects for table in (one.hot, one.relation) if table]
+        dropped = sum(tiers.drop_empty(connection, table, now) for table in tables)
+    seconds = time.monotonic() - began
+    return {
+        "archive": place.root,
+        "rows archived": rows.total(),
+        **{f"rows archived {name}": count for name, count in rows.items()},
+        "files written": sum(piece["files"] for piece in pieces),
+        "empty parts dropped": dropped,
+        "rows a second": round(rows.total() / seconds) if pieces else 0,
+        "seconds": round(seconds, 2),
+        **({"pieces": _table(pieces[:_SHOWN], _LEFT)} if pieces else {}),
+    }
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except BusyError as error:
+        raise dg.Failure(f"{error}. It goes on with what is left at the next run.", allow_retries=False) from error
+    except ArchiveError as error:
+        raise dg.Failure(f"Nothing of this piece was deleted: {error}", allow_retries=False) from error
+    except OSError as error:
+        raise dg.Failure(f"The archive cannot be written, its rows stay in the database: {error}") from error
+
+
+def sizes_metadata(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Rows and bytes of each tier: the sums as numbers, which the pages plot, and every subject as a table."""
+    tiers_found = list(dict.fromkeys(row["tier"] for row in found))
+    sums = {
+        f"{tier} {name}": sum(row[name] for row in found if row["tier"] == tier)
+        for tier in tiers_found
+        for name in ("rows", "bytes")
+    }
+    lines = [{**row, "MB": round(row["bytes"] / 1e6, 1)} for row in found]
+    return {**sums, "tiers": _table(lines, _SIZES)}
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [dg.TableRecord({name: row[name] for name in columns}) for row in rows],
+        schema=dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()]),
+    )

@@ -1,0 +1,121 @@
+"""The catalogue of the archive: what there is, whether it is sound, and rows brought back for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptoviz.archive import rows
+from cryptoviz.archive.contents import DamagedError, checksum, read
+from cryptoviz.archive.leaving import alone, sound
+from cryptoviz.archive.store import Store
+from cryptoviz.archive.subjects import SUBJECTS, Piece
+from cryptoviz.storage.queries import query
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+KEEP: Final = timedelta(days=7)
+"""How long rows that were brought back stay."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which files: those that meet all that is given, and touch the range."""
+
+    subject: str | None = None
+    exchange: str | None = None
+    symbol: str | None = None
+    timeframe: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A file that was read again; `reason` is empty where it is sound."""
+
+    path: str
+    status: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A file whose rows are back: how many of them were not there."""
+
+    path: str
+    rows: int
+    until: datetime
+
+
+def listed(connection: Connection[Any], wanted: Wanted) -> list[dict[str, Any]]:
+    """The files of the catalogue, by subject, series and time."""
+    from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
+
+    cursor = connection.cursor(row_factory=dict_row)
+    return cursor.execute(query("archive_files_list"), vars(wanted)).fetchall()
+
+
+def verify(connection: Connection[Any], store: Store, wanted: Wanted) -> Iterator[Verified]:
+    """Read every file again, compare it with the catalogue, and write down what was found.
+
+    Raises:
+        OSError: the storage does not answer: that says nothing of its files.
+    """
+    for entry in listed(connection, wanted):
+        found = _verified(store, entry)
+        connection.execute(query("archive_files_verified"), {"path": found.path, "status": found.status})
+        yield found
+
+
+def _verified(store: Store, entry: dict[str, Any]) -> Verified:
+    path = entry["path"]
+    try:
+        data = store.get(path)
+    except FileNotFoundError:
+        return Verified(path, "absent", f"it is not in {store.root}")
+    if checksum(data) != entry["sha256"]:
+        return Verified(path, "damaged", f"its checksum is not that of what was written ({len(data):,} bytes)")
+    try:
+        file = read(data, SUBJECTS[entry["subject"]].time)
+    except DamagedError as error:
+        return Verified(path, "damaged", str(error))
+    if (file.rows, file.first, file.last) != (entry["rows"], entry["first_at"], entry["last_at"]):
+        return Verified(path, "damaged", f"the catalogue says {entry['rows']:,} rows, it has {file.rows:,}")
+    return Verified(path, "sound")
+
+
+def unlisted(connection: Connection[Any], store: Store) -> list[str]:
+    """Files of the storage that the catalogue does not have: left by who was killed, or by another database."""
+    known = {entry["path"] for entry in listed(connection, Wanted())}
+    return [path for path in store.paths() if path not in known]
+
+
+def restore(
+    connection: Connection[Any], store: Store, wanted: Wanted, *, now: datetime, keep: timedelta = KEEP
+) -> Iterator[Restored]:
+    """Bring rows back into the database, file by file, each in a transaction of its own; again changes nothing.
+
+    They stay until `keep` from now, and later by another call. The connection must be in autocommit mode. Raises:
+        BusyError: somebody else changes the archive.
+        ArchiveError: a file is absent or damaged; those before it are back.
+        OSError: the storage does not answer.
+    """
+    with alone(connection):
+        for entry in listed(connection, wanted):
+            data = sound(store, entry["path"], entry["sha256"])
+            subject = SUBJECTS[entry["subject"]]
+            since = max(entry["since"], wanted.since or entry["since"]).astimezone(UTC)
+            piece = Piece(subject, since, min(entry["until"], wanted.until or entry["until"]))
+            with connection.transaction():
+                if subject.hot:
+                    connection.execute(query("archive_lock_tiering"))
+                rows.bring(connection, subject, data)
+                count = rows.give_back(connection, piece)
+                asked = {"path": entry["path"], "until": now + keep}
+                found = connection.execute(query("archive_files_restored"), asked).fetchone()
+            yield Restored(entry["path"], count, found[0] if found else now + keep)

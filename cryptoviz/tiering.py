@@ -1,0 +1,65 @@
+"""Old rows move from the hot tables to `cold_storage`: batch after batch, each committed by itself.
+
+    candles, indicators, article_data --tier_old_*--> cold_storage --columnstore, where the edition has it-->
+
+A reader of `all_candles`, `all_indicators` or `all_news` sees every row exactly once meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptoviz.storage.queries import query
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+TIERED: Final = ("candles", "indicators", "news")
+BATCH: Final = 100_000
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One committed batch."""
+
+    subject: str
+    rows: int
+    seconds: float
+
+
+def tier(connection: Connection[Any], *, batch: int = BATCH) -> Iterator[Moved]:
+    """Move all that is older than its hot age. The connection must be in autocommit mode; to stop does no harm."""
+    for subject in TIERED:
+        moved = 1
+        while moved:
+            began = time.monotonic()
+            row = connection.execute(query(f"tier_old_{subject}"), {"batch": batch}).fetchone()
+            moved = int(row[0]) if row else 0
+            if moved:
+                yield Moved(subject, moved, time.monotonic() - began)
+
+
+def compress(connection: Connection[Any], *, again: bool = False) -> int:
+    """Put whole parts of the cold tables into the columnstore, where the edition has one; how many.
+
+    With `again` those, too, that got rows since.
+    """
+    row = connection.execute(query("compress_cold"), {"again": again}).fetchone()
+    return int(row[0]) if row else 0
+
+
+def drop_empty(connection: Connection[Any], relation: str, before: datetime) -> int:
+    """Drop the parts of a table that end before and have no rows any more; how many."""
+    row = connection.execute(query("drop_empty_chunks"), {"relation": relation, "before": before}).fetchone()
+    return int(row[0]) if row else 0
+
+
+def sizes(connection: Connection[Any]) -> list[dict[str, Any]]:
+    """Rows (estimated) and bytes of every subject in each tier: hot, cold, archive."""
+    from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
+
+    return connection.cursor(row_factory=dict_row).execute(query("tier_sizes")).fetchall()

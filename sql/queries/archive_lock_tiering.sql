@@ -1,0 +1,2 @@
+-- Nobody moves rows between the tiers until this transaction ends.
+SELECT lock_tiering(shared => false)

@@ -1,0 +1,303 @@
+"""What leaves the database is in the archive, each row once and with every digit, whoever is killed whenever."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from cryptoviz.archive.catalogue import Wanted, listed, restore, unlisted, verify
+from cryptoviz.archive.leaving import ArchiveError, Left, archive
+from cryptoviz.archive.store import Folder
+from cryptoviz.archive.subjects import SUBJECTS
+from cryptoviz.settings import PROJECT_ROOT, Role, Settings
+from cryptoviz.storage.database import connect
+
+pytestmark = pytest.mark.services
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+FIRST = datetime(2026, 3, 30, tzinfo=UTC)
+"""Old enough that all of March and the first month after have left a table that keeps 90 days."""
+
+CANDLES = """
+insert into cold_storage.candles (window_start, window_end, exchange, symbol, timeframe, open, high, low, close, volume,
+                                  trade_count, closed, source, received_at)
+select at, at + interval '1 minute', 'kraken', pair, '1m', price, price + 0.5, price / 2, price + 0.1234567890123,
+       case n %% 3 when 0 then 0 when 1 then 1e-12 else 12345678901234567890123.1 end, n, true, 'stream', at
+from unnest(array['BTC/USD', 'ETH/USD']) pair,
+     generate_series(%(first)s::timestamptz, %(first)s::timestamptz + interval '3 days', interval '10 minutes')
+         with ordinality minutes (at, n),
+     lateral (select 100 + n * 0.01 as price) walk
+"""
+TRADES = """
+insert into trade_data (timestamp, exchange, pair, trade_id, price, volume, side, received_at)
+select at, exchange, 'BTC/USD', n, 100 + n * 0.0001, 0.5, 'buy', at
+from unnest(array['kraken', 'binance']) exchange,
+     generate_series(%(first)s::timestamptz, %(first)s::timestamptz + interval '2 days', interval '5 minutes')
+         with ordinality instants (at, n)
+"""
+
+
+@pytest.fixture
+def connection(database: Settings) -> Iterator[psycopg.Connection]:
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        yield connection
+
+
+def rows(connection: psycopg.Connection, relation: str) -> list[tuple]:
+    return connection.execute(f"select * from {relation} order by 1, 2, 3, 4, 5").fetchall()
+
+
+def left(connection: psycopg.Connection, folder: Path, *names: str, now: datetime = NOW) -> list[Left]:
+    return list(archive(connection, Folder(folder), [SUBJECTS[name] for name in names], now))
+
+
+def test_candles_leave_by_month_and_come_back_as_they_were(each_database: Settings, tmp_path: Path) -> None:
+    with connect(Role.WRITER, each_database, autocommit=True) as connection:
+        connection.execute(CANDLES, {"first": FIRST})
+        before = rows(connection, "cold_storage.candles")
+        done = left(connection, tmp_path, "candles")
+        assert [str(one.piece) for one in done] == [
+            f"candles kraken {pair}/USD 1m {month}" for month in ("2026-03", "2026-04") for pair in ("BTC", "ETH")
+        ]
+        assert sum(one.rows for one in done) == len(before)
+        assert rows(connection, "cold_storage.candles") == []
+        files = listed(connection, Wanted())
+        assert [file["path"].rsplit("/", 1)[0] for file in files] == [
+            f"candles/exchange=kraken/symbol={pair}-USD/timeframe=1m/month={month}"
+            for pair in ("BTC", "ETH")
+            for month in ("2026-03", "2026-04")
+        ]
+        assert [found.status for found in verify(connection, Folder(tmp_path), Wanted())] == ["sound"] * 4
+        for expected in (len(before), 0):
+            back = list(restore(connection, Folder(tmp_path), Wanted(), now=NOW))
+            assert sum(one.rows for one in back) == expected
+            assert rows(connection, "cold_storage.candles") == before
+        assert left(connection, tmp_path, "candles") == []
+        later = left(connection, tmp_path, "candles", now=NOW + timedelta(days=8))
+        assert [(one.rows, one.files) for one in later] == [(one.rows, 0) for one in done]
+        assert rows(connection, "cold_storage.candles") == []
+        assert unlisted(connection, Folder(tmp_path)) == []
+
+
+TRADE = """
+insert into trade_data (timestamp, exchange, pair, trade_id, price, volume, side)
+values (%s, 'kraken', 'BTC/USD', %s, 1, 1, 'buy')
+"""
+
+
+def test_trades_leave_by_day_and_no_candle_changes(each_database: Settings, tmp_path: Path) -> None:
+    with connect(Role.WRITER, each_database, autocommit=True) as connection:
+        connection.execute(TRADES, {"first": FIRST})
+        connection.execute(TRADE, [FIRST + timedelta(seconds=1), 5000])
+        connection.execute(
+            "select refresh_candles(array_agg(exchange), array_agg(pair), array_agg(timestamp)) from trade_data"
+        )
+        trades, candles = rows(connection, "trade_data"), rows(connection, "all_candles")
+        later = FIRST + timedelta(days=32)
+        done = left(connection, tmp_path, "trade_data", now=later)
+        days = [FIRST, FIRST + timedelta(days=1)]
+        assert [(one.piece.since, one.rows, one.files) for one in done] == [(days[0], 577, 2), (days[1], 576, 2)]
+        assert rows(connection, "trade_data") == [trade for trade in trades if trade[0] >= FIRST + timedelta(days=2)]
+        late = FIRST + timedelta(seconds=2)
+        connection.execute(TRADE, [late, 9999])
+        connection.execute("select refresh_candles(array['kraken'], array['BTC/USD'], array[%s::timestamptz])", [late])
+        assert rows(connection, "all_candles") == candles
+        [again] = left(connection, tmp_path, "trade_data", now=later)
+        assert (again.rows, again.files, again.late) == (1, 1, True)
+        list(restore(connection, Folder(tmp_path), Wanted("trade_data"), now=NOW))
+        back = rows(connection, "trade_data")
+        assert [row for row in back if row[3] != 9999] == trades
+        assert len(back) == len(trades) + 1
+        assert unlisted(connection, Folder(tmp_path)) == []
+
+
+def test_rows_that_come_late_join_those_that_left(connection: psycopg.Connection, tmp_path: Path) -> None:
+    connection.execute(CANDLES, {"first": FIRST})
+    before = rows(connection, "cold_storage.candles")
+    left(connection, tmp_path, "candles")
+    fetched, poorer, new = before[0], before[2], before[4]
+    columns = "window_start, window_end, exchange, symbol, timeframe, open, high, low, close, volume, trade_count"
+    insert = f"insert into cold_storage.candles ({columns}, source) values (%s, %s, %s, %s, %s, 9, 9, 9, 9, 9, %s, %s)"
+    connection.execute(insert, [*fetched[:5], 0, "rest"])
+    connection.execute(insert, [*poorer[:5], 0, "stream"])
+    late = timedelta(minutes=3)
+    connection.execute(insert, [new[0] + late, new[1] + late, *new[2:5], 0, "stream"])
+    done = left(connection, tmp_path, "candles")
+    assert [(one.rows, one.late) for one in done] == [(3, True)]
+    list(restore(connection, Folder(tmp_path), Wanted(), now=NOW))
+    back = {row[:5]: row for row in rows(connection, "cold_storage.candles")}
+    assert len(back) == len(before) + 1
+    assert back[fetched[:5]][12] == "rest"
+    assert [row for row in back.values() if row in before] == [row for row in before if row != fetched]
+    assert unlisted(connection, Folder(tmp_path)) == []
+
+
+class Spoiling(Folder):
+    """A disk that loses a byte of what it was given."""
+
+    def get(self, path: str) -> bytes:
+        return super().get(path)[:-1]
+
+
+def test_nothing_is_deleted_before_its_copy_was_read_back(connection: psycopg.Connection, tmp_path: Path) -> None:
+    connection.execute(CANDLES, {"first": FIRST})
+    before = rows(connection, "cold_storage.candles")
+    with pytest.raises(ArchiveError, match="damaged"):
+        list(archive(connection, Spoiling(tmp_path), [SUBJECTS["candles"]], NOW))
+    assert rows(connection, "cold_storage.candles") == before
+    assert listed(connection, Wanted()) == []
+
+
+def test_rows_that_change_meanwhile_stay(connection: psycopg.Connection, database: Settings, tmp_path: Path) -> None:
+    class Late(Folder):
+        """A row changes while its file is written."""
+
+        changes = 1
+
+        def move(self, path: str, target: str) -> None:
+            super().move(path, target)
+            if self.changes:
+                self.changes -= 1
+                with connect(Role.WRITER, database, autocommit=True) as other:
+                    other.execute(
+                        "update cold_storage.candles set received_at = now() where window_start = %s", [FIRST]
+                    )
+
+    connection.execute(CANDLES, {"first": FIRST})
+    list(archive(connection, Late(tmp_path), [SUBJECTS["candles"]], NOW))
+    list(restore(connection, Folder(tmp_path), Wanted(), now=NOW))
+    found = rows(connection, "cold_storage.candles")
+    assert len(found) == 2 * 433
+    assert sum(row[-1] > NOW - timedelta(days=1) for row in found) == 2
+    assert unlisted(connection, Folder(tmp_path)) == []
+
+
+def test_what_is_damaged_or_absent_is_named(connection: psycopg.Connection, tmp_path: Path) -> None:
+    connection.execute(CANDLES, {"first": FIRST})
+    left(connection, tmp_path, "candles")
+    sound, damaged, absent, _ = [file["path"] for file in listed(connection, Wanted())]
+    data = bytearray((tmp_path / damaged).read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / damaged).write_bytes(data)
+    (tmp_path / absent).unlink()
+    found = {one.path: one.status for one in verify(connection, Folder(tmp_path), Wanted())}
+    assert [found[path] for path in (sound, damaged, absent)] == ["sound", "damaged", "absent"]
+    assert [file["path"] for file in listed(connection, Wanted(status="damaged"))] == [damaged]
+    with pytest.raises(ArchiveError, match="damaged"):
+        list(restore(connection, Folder(tmp_path), Wanted(), now=NOW))
+    assert {row[3] for row in rows(connection, "cold_storage.candles")} == {"BTC/USD"}
+
+
+def test_configured_history_never_leaves(connection: psycopg.Connection, tmp_path: Path) -> None:
+    connection.execute(CANDLES, {"first": FIRST})
+    connection.execute(
+        "insert into crypto_configuration (exchange, pair, history_days) values ('kraken', 'BTC/USD', 365)"
+    )
+    assert {one.piece.series["symbol"] for one in left(connection, tmp_path, "candles")} == {"ETH/USD"}
+    connection.execute("update tiering_policy set history_age = '365 days'")
+    connection.execute("delete from crypto_configuration")
+    assert left(connection, tmp_path, "candles") == []
+
+
+ARCHIVING = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+import psycopg, pyarrow.csv, pyarrow.parquet, pyarrow.compute
+from cryptoviz.archive.leaving import archive
+from cryptoviz.archive.store import Folder
+from cryptoviz.archive.subjects import SUBJECTS
+with psycopg.connect(sys.argv[1], autocommit=True, options="-c timezone=UTC") as connection:
+    print("ready", flush=True)
+    now = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    for left in archive(connection, Folder(Path(sys.argv[2])), [SUBJECTS["candles"], SUBJECTS["trade_data"]], now):
+        pass
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_every_row_is_in_one_place(
+    connection: psycopg.Connection, database: Settings, tmp_path: Path
+) -> None:
+    connection.execute(CANDLES, {"first": FIRST})
+    connection.execute(TRADES, {"first": FIRST})
+    before = {name: rows(connection, name) for name in ("cold_storage.candles", "trade_data")}
+    draw = random.Random()
+    killed = 0
+    for _ in range(8):
+        process = subprocess.Popen(
+            [sys.executable, "-c", ARCHIVING, database.database(Role.WRITER), str(tmp_path)],
+            cwd=PROJECT_ROOT,
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(draw.uniform(0, 0.15))
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+        process.stdout.close()
+        archived = connection.execute(
+            "select coalesce(sum(rows), 0) from archive_files where subject = 'candles'"
+        ).fetchone()
+        there = connection.execute("select count(*) from cold_storage.candles").fetchone()
+        assert archived is not None
+        assert there is not None
+        assert archived[0] + there[0] == len(before["cold_storage.candles"])
+    assert killed
+    wait_until_alone(connection)
+    left(connection, tmp_path, "candles", "trade_data")
+    assert rows(connection, "cold_storage.candles") == []
+    assert rows(connection, "trade_data") == []
+    list(restore(connection, Folder(tmp_path), Wanted(), now=NOW))
+    assert {name: rows(connection, name) for name in before} == before
+
+
+def wait_until_alone(connection: psycopg.Connection) -> None:
+    """The server takes a moment to notice that a client is dead."""
+    for _ in range(200):
+        others = connection.execute(
+            "select count(*) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()"
+            " and database = (select oid from pg_database where datname = current_database())"
+        ).fetchone()
+        if others == (0,):
+            return
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+@pytest.mark.slow
+def test_readers_see_every_candle_once_while_it_moves(database: Settings) -> None:
+    with (
+        connect(Role.WRITER, database, autocommit=True) as writer,
+        connect(Role.READER, database, autocommit=True) as reader,
+    ):
+        writer.execute(CANDLES.replace("into cold_storage.candles", "into candles"), {"first": FIRST})
+        expected = writer.execute(COUNTED.format("candles")).fetchall()
+        process = subprocess.Popen([sys.executable, "-c", TIERING, database.database(Role.WRITER)], cwd=PROJECT_ROOT)
+        seen = 0
+        while process.poll() is None:
+            found = reader.execute(COUNTED.format("all_candles")).fetchall()
+            assert found == expected
+            seen += 1
+        assert process.returncode == 0
+        assert seen > 1
+        assert reader.execute("select count(*) from candles").fetchone() == (0,)
+
+
+COUNTED = "select count(*), count(distinct (window_start, symbol)) from {}"
+TIERING = """
+import sys, psycopg
+from cryptoviz.tiering import tier
+with psycopg.connect(sys.argv[1], autocommit=True) as connection:
+    for moved in tier(connection, batch=20):
+        pass
+"""
