@@ -26,9 +26,10 @@ from cryptoviz.storage.migrations import migrate
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How long and how hard the load is: short by default, ten minutes when asked."""
+    """How long and how hard the load is, how long the history: short by default, ten minutes or a year when asked."""
     parser.addoption("--load-seconds", type=float, default=30, help="length of the end-to-end load")
     parser.addoption("--load-rate", type=float, default=1000, help="messages a second of the end-to-end load")
+    parser.addoption("--history-days", type=int, default=21, help="days of minutes that holes are punched into")
     parser.addoption("--chaos", choices=["short", "full"], default="short", help="what is killed, stopped, taken away")
     parser.addoption("--chaos-rate", type=float, help="messages a second during the chaos; default: the form's")
     parser.addoption("--chaos-only", default="", help="only actions whose name contains this")

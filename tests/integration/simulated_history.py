@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,6 +14,9 @@ from cryptoviz.history.source import Answer, Span, TradesAnswer
 from cryptoviz.pairs import Timeframe
 from cryptoviz.records import Candle, CandleSource, Side, Trade
 from cryptoviz.simulators.market import SECOND, SimulatedSeries, Spec, simulate
+
+_MADE: dict[tuple[object, ...], dict[Series, tuple[datetime, datetime, list[Candle]]]] = {}
+"""The longest stretch of candles that was computed of each market: it is asked for again and again."""
 
 COLUMNS = "window_start, window_end, exchange, symbol, timeframe, open, high, low, close, volume, trade_count"
 
@@ -29,6 +33,7 @@ class SimulatedHistory:
         self.lacks_trades: set[tuple[str, int]] = set()
         self.omits_empty = False
         self.asked: list[tuple[str, datetime, datetime]] = []
+        self._made = _MADE.setdefault((exchange, *pairs, rate, seed), {})
         self._specs = {pair: Spec(exchange, pair, 2, 8) for pair in pairs}
         self._markets = simulate(list(self._specs.values()), seed, rate)
 
@@ -38,6 +43,16 @@ class SimulatedHistory:
 
     def candles(self, series: Series, since: datetime, until: datetime) -> list[Candle]:
         """Every candle of a range, those the source lacks included."""
+        first, last, rows = self._made.get(series, (until, until, []))
+        if not first <= since <= until <= last:
+            rows = self._candles(series, since, until)
+            if until - since > last - first:
+                self._made[series] = since, until, rows
+            return [*rows]
+        start = bisect_left(rows, since, key=lambda row: row.window_start)
+        return rows[start : bisect_right(rows, until, key=lambda row: row.window_end)]
+
+    def _candles(self, series: Series, since: datetime, until: datetime) -> list[Candle]:
         seconds, spec, at = series.timeframe.seconds, self._specs[series.pair], datetime.now(UTC)
         bars = self._markets[series.pair].bars(
             seconds, int(since.timestamp()), int(until.timestamp()), int(until.timestamp()) * SECOND

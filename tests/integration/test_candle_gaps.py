@@ -105,10 +105,10 @@ def punched(dice: random.Random, since: datetime, until: datetime, length: timed
     ("timeframe", "days", "seed"),
     [
         (Timeframe.M1, 9, 1),
-        (Timeframe.M5, 40, 2),
-        (Timeframe.M15, 70, 3),
-        (Timeframe.H1, 150, 4),
-        (Timeframe.D1, 240, 5),
+        (Timeframe.M5, 32, 2),
+        (Timeframe.M15, 60, 3),
+        (Timeframe.H1, 90, 4),
+        (Timeframe.D1, 90, 5),
     ],
 )
 def test_every_hole_is_found_labelled_and_healed_until_all_equals_the_source(
@@ -118,15 +118,15 @@ def test_every_hole_is_found_labelled_and_healed_until_all_equals_the_source(
 
 
 @pytest.mark.slow
-def test_so_is_every_hole_in_a_year_of_minutes(database: Settings) -> None:
+def test_so_is_every_hole_in_a_long_history_of_minutes(database: Settings, request: pytest.FixtureRequest) -> None:
     with connect(Role.WRITER, database, autocommit=True) as connection:
-        lose_and_heal(connection, Timeframe.M1, 366, 6)
+        lose_and_heal(connection, Timeframe.M1, request.config.getoption("--history-days"), 6)
 
 
 def lose_and_heal(connection: psycopg.Connection, timeframe: Timeframe, days: int, seed: int) -> None:
     """Punch holes into the history of two pairs, some of which the source lacks, too; find, label and heal them."""
     dice = random.Random(seed)
-    history = SimulatedHistory(KRAKEN, PAIRS, rate=0.2, seed=seed)
+    history = SimulatedHistory(KRAKEN, PAIRS, rate=12 / timeframe.seconds, seed=seed)
     until = TODAY - timedelta(hours=3 if timeframe is not Timeframe.D1 else 0)
     since = TODAY - timedelta(days=days)
     connection.execute("update tiering_policy set cold_age = '1000 days' where hot_age is not null")
