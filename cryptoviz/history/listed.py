@@ -29,13 +29,16 @@ def pages(
 ) -> Iterator[Page]:
     """The pages of a range. `ask` gives the rows from a time on and whether there may be more after them.
 
-    What it gives must reach beyond `until` by a row where it can: that row proves that the one before is closed.
+    What it gives must reach beyond `until` by a row where it can: that row proves that the one before is closed, and
+    that there is nothing else before it.
     """
     at = since
     while at < until:
         found, more = ask(at)
         rows = closed(found, now())
-        reached = rows[-1].window_end if rows else at
+        reached = at
+        if found:
+            reached = found[-1].window_end if len(rows) == len(found) else found[-1].window_start
         if not more:
             reached = max(reached, min(floor(now() - SETTLED, timeframe), until))
         reached = min(reached, until)

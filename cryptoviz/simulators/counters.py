@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-_MOST_REQUESTS: Final = 100_000
+_MOST_REQUESTS: Final = 20_000
 
 
 class IdRanges:
@@ -104,7 +104,7 @@ class PairCounters:
 class RequestLog:
     """The REST requests of one exchange, equal ones counted: how many were answered, how many were not.
 
-    Beyond a hundred thousand different ones the oldest are forgotten.
+    Beyond twenty thousand different ones the oldest are forgotten.
     """
 
     def __init__(self) -> None:

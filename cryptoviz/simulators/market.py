@@ -42,7 +42,7 @@ _MONDAY: Final = 4 * DAY
 _LOW_BITS: Final = 20
 _FAR: Final = np.iinfo(np.int64).max
 
-_BLOCK_HOURS: Final = 6
+_BLOCK_HOURS: Final = 12
 _SHARES: Final = {
     "BTC": 0.4,
     "ETH": 0.25,

@@ -248,6 +248,20 @@ def test_one_429_stops_all_who_ask_for_as_long_as_it_says(
     assert history.closed_candles("binance", "BTC/USDT", M1, since, since + timedelta(hours=1)).complete
 
 
+@pytest.mark.parametrize("exchange", PAIRS)
+@pytest.mark.parametrize("kind", ["html", "server_error", "maintenance"])
+def test_trouble_that_passes_costs_only_time(
+    history: ExchangeHistory, simulator: Simulator, exchange: str, kind: str
+) -> None:
+    control(simulator, "fault", exchange=exchange, kind=kind, count=1)
+    since = midnight() - timedelta(days=1)
+    series = Series(exchange, PAIRS[exchange][1], M1)
+    answer = history.closed_candles(exchange, series.pair, M1, since, since + timedelta(minutes=30))
+    assert answer.complete
+    assert [figures(row) for row in answer.rows] == truth(simulator, series, since, since + timedelta(minutes=30))
+    assert not simulator.exchanges[exchange].faults.listed()
+
+
 def test_a_ban_ends_all_asking_at_once(history: ExchangeHistory, simulator: Simulator, database: Settings) -> None:
     control(simulator, "fault", exchange="binance", kind="ban", retry_after_s=3600)
 

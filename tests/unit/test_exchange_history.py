@@ -240,6 +240,12 @@ def test_what_binance_lacks_is_passed_over_and_answered() -> None:
     assert [row.window_start for row in rows] == starts
 
 
+def test_a_later_candle_answers_for_the_ones_that_are_not_there() -> None:
+    lacking_binance, _market, _budget = binance_of([NOON + 2 * MINUTE, NOON + 3 * MINUTE], NOON + 3.5 * MINUTE)
+    (page,) = lacking_binance.pages(AT_BINANCE, NOON, NOON + 2 * MINUTE)
+    assert (page.rows, page.until) == ([], NOON + 2 * MINUTE)
+
+
 def test_digits_are_as_they_were_sent(shared_data: Path) -> None:
     sample = shared_data / "binance" / "samples" / "klines_response.json"
     if not sample.is_file():
