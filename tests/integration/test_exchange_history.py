@@ -214,6 +214,8 @@ def test_a_pair_begins_with_its_listing(history: ExchangeHistory, simulator: Sim
         early = history.closed_candles(exchange, pair, Timeframe.H1, listed - timedelta(days=1), listed)
         assert early.complete
         assert not early.rows
+        silent = [(listed - timedelta(days=1), listed)] if exchange == "kraken" else []
+        assert early.silent == silent
 
 
 def in_threads(count: int, work: Callable[[], object]) -> list[object]:
