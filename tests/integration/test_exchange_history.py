@@ -54,6 +54,7 @@ def asking(simulator: Simulator, database: Settings) -> ExchangeHistory:
             "binance_rest_url": f"{simulator.url}/binance",
             "kraken_history_per_minute": 1e6,
             "binance_history_per_minute": 1e6,
+            "rest_timeout_s": 60,
         }
     )
     return ExchangeHistory(settings, partial(connect, Role.WRITER, settings, autocommit=True))
@@ -73,7 +74,7 @@ def history(simulator: Simulator, database: Settings) -> Iterator[ExchangeHistor
 
 
 def control(simulator: Simulator, path: str, **body: object) -> None:
-    httpx.post(f"{simulator.url}/control/{path}", json=body).raise_for_status()
+    httpx.post(f"{simulator.url}/control/{path}", json=body, timeout=60).raise_for_status()
 
 
 def seconds(instant: datetime) -> int:
@@ -171,7 +172,7 @@ def test_each_page_is_asked_for_once(history: ExchangeHistory, simulator: Simula
     since = midnight() - timedelta(days=3)
     pages = list(history.pages("binance", "BTC/USDT", M1, since, since + timedelta(minutes=2500)))
     assert [len(page.rows) for page in pages] == [1000, 1000, 500]
-    asked = httpx.get(f"{simulator.url}/control/requests", params={"exchange": "binance"}).json()["binance"]
+    asked = httpx.get(f"{simulator.url}/control/requests", params={"exchange": "binance"}, timeout=60).json()["binance"]
     starts = [since + timedelta(minutes=n) for n in (0, 1000, 2000)]
     assert [(one["endpoint"], one["query"]["startTime"], one["answered"], one["refused"]) for one in asked] == [
         ("klines", str(seconds(start) * 1000), 1, 0) for start in starts
@@ -228,14 +229,16 @@ def test_one_429_stops_all_who_ask_for_as_long_as_it_says(
 ) -> None:
     since = midnight() - timedelta(days=2)
     control(simulator, "fault", exchange="binance", kind="rate_limit", count=1, retry_after_s=2)
-    begun = time.monotonic()
     first = threading.Thread(target=history.first_candle, args=("binance", "BTC/USDT", M1))
     first.start()
-    while not simulator.binance.requests.refused:
+    while first.is_alive() and not simulator.binance.requests.refused:
         time.sleep(0.001)
     refused_at = time.monotonic()
     with connect(Role.WRITER, database, autocommit=True) as connection:
-        while not connection.execute("select 1 from rest_budgets where closed_until > now()").fetchone():
+        while (
+            first.is_alive()
+            and not connection.execute("select 1 from rest_budgets where closed_until > now()").fetchone()
+        ):
             time.sleep(0.001)
 
     def work() -> float:
@@ -245,7 +248,6 @@ def test_one_429_stops_all_who_ask_for_as_long_as_it_says(
 
     assert min(in_threads(3, work)) >= 1.9
     first.join()
-    assert time.monotonic() - begun < 10
     assert simulator.binance.requests.refused == 1
     assert history.closed_candles("binance", "BTC/USDT", M1, since, since + timedelta(hours=1)).complete
 
