@@ -129,6 +129,17 @@ def _others(exchanges: Iterable[str]) -> dict[str, _Node]:
         "import_progress": _Node(
             "the command `cryptoviz import`, with the rows of each file", [], "history", "updated_at", MARKET_OWNERS
         ),
+        "staged_candles": _Node(
+            "whoever fetches or imports candles", list(exchanges), "history", "staged_at", MARKET_OWNERS
+        ),
+        "backfill_progress": _Node(
+            "whoever fetches the configured history, with each page",
+            ["staged_candles"],
+            "history",
+            "updated_at",
+            MARKET_OWNERS,
+            "How far each series is: `cryptoviz history`.",
+        ),
         "candle_checkpoint": _Node("the function `refresh_candles`", [TRADES], "tables", "minute", MARKET_OWNERS),
         "archive_files": _Node(
             "the assets `archive` and `retention`",

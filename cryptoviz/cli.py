@@ -13,6 +13,7 @@ from cryptoviz.commands import (
     archive,
     completeness,
     database,
+    history,
     imports,
     platform,
     quarantine,
@@ -40,6 +41,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(streams.app, name="stream")
 app.add_typer(streams.gaps, name="gaps")
 app.command()(completeness.completeness)
+app.command()(history.history)
 app.command()(streams.replay)
 app.add_typer(imports.app, name="import")
 app.add_typer(archive.app, name="archive")

@@ -6,7 +6,7 @@ quarantine --release--> judged once more, by today's suite --> staging (passed) 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +16,7 @@ from cryptoviz.gate.frames import Row
 from cryptoviz.gate.gate import refused
 from cryptoviz.gate.staging import as_json
 from cryptoviz.gate.subjects import SUBJECTS
+from cryptoviz.history import publish
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 RELEASE: Final = "release_quarantined"
 DISCARD: Final = "discard_quarantined"
 """The actions as the audit log names them."""
+
+_RESTORED: Final[Mapping[str, Callable[[Any, Mapping[str, Any]], None]]] = {
+    instruments.SUBJECT: instruments.restore,
+    publish.SUBJECT: publish.restore,
+}
+"""What is stored by us: every other subject goes through a topic."""
 
 _OPEN: Final = "open"
 _GONE: Final = "there is no such row"
@@ -100,14 +107,14 @@ def _taken(connection: Connection[Any], ids: Iterable[int]) -> tuple[list[tuple[
 
 def _released(connection: Connection[Any], subject: str, rows: Sequence[Row], run: str) -> Iterator[Resolved]:
     """Publish those of a subject's rows that are met by its suite."""
-    if subject not in SUBJECTS and subject != instruments.SUBJECT:
+    if subject not in SUBJECTS and subject not in _RESTORED:
         yield from (Resolved(row.number, subject, False, f"nothing publishes {subject}") for row in rows)
         return
     faults = refused(connection, subject, rows)
     passed = [row for position, row in enumerate(rows) if position not in faults]
-    if subject == instruments.SUBJECT:
+    if subject in _RESTORED:
         for row in passed:
-            instruments.restore(connection, row.payload)
+            _RESTORED[subject](connection, row.payload)
     elif passed:
         _stage(connection, subject, passed, run)
     yield from (Resolved(row.number, subject, done=True) for row in passed)

@@ -22,6 +22,8 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from cryptoviz.ages import Ages
+from cryptoviz.ages import parse as parse_ages
 from cryptoviz.pairs import is_pair
 from cryptoviz.quotas import parse as parse_quotas
 from cryptoviz.sentiment import SentimentModel
@@ -95,9 +97,15 @@ def _quota(value: str) -> str:
     return value
 
 
+def _history(value: str) -> str:
+    parse_ages(value)
+    return value
+
+
 Names = Annotated[list[str], NoDecode, BeforeValidator(_list)]
 Pairs = Annotated[list[str], NoDecode, BeforeValidator(_list), AfterValidator(_pairs), Field(min_length=1)]
 Quota = Annotated[str, AfterValidator(_quota)]
+History = Annotated[str, AfterValidator(_history)]
 ReadableFile = Annotated[Path | None, AfterValidator(_readable)]
 
 _COINS = ("BTC", "ETH", "SOL", "ADA", "DOT", "XRP", "LTC", "DOGE")
@@ -131,6 +139,16 @@ class Settings(BaseSettings):
     binance_pairs: Pairs = Field(
         [f"{coin}/USDT" for coin in _COINS], description="Binance's pairs, BASE/QUOTE, separated by commas."
     )
+
+    # History
+    history: History = Field(
+        "1m:90d,1h:365d,1d:all",
+        description="How much history is fetched and kept complete, for each timeframe; 5m and 15m follow from 1m.",
+    )
+    kraken_history: History = Field(
+        "", description="The same for Kraken alone; in demo mode by default what its OHLC gives."
+    )
+    binance_history: History = Field("", description="The same for Binance alone.")
 
     # Sources; empty addresses mean: the simulators in demo mode, the real ones in live mode
     kraken_ws_url: str = Field("", description="Kraken's WebSocket v2 address.")
@@ -470,6 +488,13 @@ class Settings(BaseSettings):
         """The configured pairs of an exchange."""
         return list({"kraken": self.kraken_pairs, "binance": self.binance_pairs}[exchange])
 
+    def ages(self, exchange: str) -> Ages:
+        """How much history of an exchange is kept complete."""
+        own = str(getattr(self, f"{exchange}_history", ""))
+        if not own and self.mode is Mode.DEMO:
+            own = _DEMO_HISTORY.get(exchange, "")
+        return parse_ages(own or self.history)
+
     def ws_url(self, exchange: str) -> str:
         """The WebSocket address of an exchange in this mode."""
         return str(getattr(self, f"{exchange}_ws_url")) or self._source(exchange, "ws")
@@ -513,6 +538,8 @@ _REAL_SOURCES: Final = {
     ("binance", "ws"): "wss://data-stream.binance.vision",
     ("binance", "rest"): "https://data-api.binance.vision",
 }
+# Older candles are made of trades, 1,000 in each request: more are simulated in a second than may be asked for.
+_DEMO_HISTORY: Final = {"kraken": "1m:11h,1h:28d,1d:690d"}
 _SIMULATED_WS_PATHS: Final = {"kraken": "/kraken/v2", "binance": "/binance"}
 
 

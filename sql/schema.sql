@@ -520,6 +520,30 @@ CREATE FUNCTION public.first_step(state public.dated_text, value text, at timest
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $_$select case when $3 is null or ($1).at <= $3 then $1 else row($2, $3)::dated_text end$_$;
 
+CREATE FUNCTION public.forget_candle_gaps(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+declare
+    known candle_gaps[];
+begin
+    perform lock_gaps(forget_candle_gaps.exchange, forget_candle_gaps.symbol, forget_candle_gaps.timeframe);
+    known := array(
+        select candle_gaps from candle_gaps
+        where exchange = forget_candle_gaps.exchange and symbol = forget_candle_gaps.symbol
+          and timeframe = forget_candle_gaps.timeframe and status = 'open' and label is null and attempts = 0
+          and gap_start < until and gap_end > since
+    );
+    perform replace_candle_gaps(known, array(
+        select gap_part(gap, part)
+        from unnest(known) gap,
+             unnest(tstzmultirange(tstzrange(gap.gap_start, gap.gap_end)) - tstzmultirange(tstzrange(since, until))) part
+    ));
+end
+$$;
+
+COMMENT ON FUNCTION public.forget_candle_gaps(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) IS 'Forgets what is missing in a range and was never asked for: there a backfill has just brought the first candles there ever were. What is still missing is found again';
+
 CREATE TABLE public.candle_gaps (
     exchange text NOT NULL,
     symbol text NOT NULL,
@@ -584,14 +608,14 @@ CREATE FUNCTION public.gap_is_left(gap public.candle_gaps) RETURNS boolean
     LANGUAGE sql STABLE
     AS $$
     select gap.gap_end <= coalesce(
-               (select now() - hot_age - cold_age from tiering_policy
+               (select now() - greatest(hot_age + cold_age, history_age) from tiering_policy
                 where subject = 'candles' and timeframe = gap.timeframe), '-infinity')
         or exists (
             select from backfill_progress backfill
             where backfill.exchange = gap.exchange and backfill.symbol = gap.symbol
-              and backfill.timeframe = gap.timeframe and backfill.status in ('pending', 'in_progress')
-              and gap.gap_start < backfill.end_ts
-              and gap.gap_end > coalesce(backfill.current_position_ts, backfill.start_ts))
+              and backfill.timeframe = gap.timeframe and backfill.status <> 'completed'
+              and gap.gap_start < coalesce(backfill.covered_from, backfill.end_ts)
+              and gap.gap_end > coalesce(backfill.published_ts, backfill.start_ts))
         or exists (
             select from trade_gaps waiting
             where waiting.exchange = gap.exchange and waiting.pair = gap.symbol and waiting.made_after is null
@@ -645,7 +669,7 @@ begin
         start := greatest(start, date_bin(interval '24 hours', greatest(start, since), 'epoch'));
     end if;
     return greatest(start, (
-        select date_bin(interval '24 hours', now() - hot_age - cold_age + interval '24 hours', 'epoch')
+        select date_bin(interval '24 hours', now() - greatest(hot_age + cold_age, history_age) + interval '24 hours', 'epoch')
         from tiering_policy
         where subject = 'candles' and timeframe = history_start.timeframe));
 end
@@ -1968,8 +1992,11 @@ begin
     loop
         -- A candle of a few minutes alone must not pass for one of the whole hour: it would hide that it is missing.
         sound := array(
-            select start from unnest(starts) start
-            cross join lateral date_bin(timeframe_length(step.whole), start, 'epoch') bucket
+            select bucket
+            from (
+                select distinct date_bin(timeframe_length(step.whole), start, 'epoch') as bucket
+                from unnest(starts) start
+            ) touched
             where exists (
                 select from candles
                 where exchange = store_fetched_candles.exchange and symbol = store_fetched_candles.symbol
@@ -2883,6 +2910,12 @@ CREATE TABLE public.backfill_progress (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
+    published_ts timestamp with time zone,
+    covered_from timestamp with time zone,
+    from_first boolean DEFAULT false NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    due_at timestamp with time zone,
+    CONSTRAINT backfill_progress_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT backfill_progress_check CHECK ((end_ts >= start_ts)),
     CONSTRAINT backfill_progress_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'in_progress'::text, 'completed'::text, 'failed'::text]))),
     CONSTRAINT backfill_progress_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text])))
@@ -2915,6 +2948,16 @@ COMMENT ON COLUMN public.backfill_progress.created_at IS 'When the row was made 
 COMMENT ON COLUMN public.backfill_progress.updated_at IS 'When the row was changed last (UTC).';
 
 COMMENT ON COLUMN public.backfill_progress.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+COMMENT ON COLUMN public.backfill_progress.published_ts IS 'Everything before it is judged and published; up to the position it is staged.';
+
+COMMENT ON COLUMN public.backfill_progress.covered_from IS 'From there to the end an earlier backfill has fetched; empty: none has.';
+
+COMMENT ON COLUMN public.backfill_progress.from_first IS 'It begins with the first candle that the exchange has.';
+
+COMMENT ON COLUMN public.backfill_progress.attempts IS 'Failures in a row without a page in between.';
+
+COMMENT ON COLUMN public.backfill_progress.due_at IS 'When it is tried again after a failure (UTC).';
 
 CREATE TABLE public.candle_checkpoint (
     exchange text NOT NULL,
@@ -3374,11 +3417,12 @@ CREATE TABLE public.instruments (
     received_at timestamp with time zone DEFAULT now() NOT NULL,
     listed_from timestamp with time zone,
     listed_to timestamp with time zone,
-    listed tstzrange GENERATED ALWAYS AS (tstzrange(listed_from, GREATEST(listed_from,
+    listed tstzrange GENERATED ALWAYS AS (tstzrange(listed_from,
 CASE
-    WHEN (status = 'delisted'::text) THEN COALESCE(listed_to, seen_to)
-    ELSE listed_to
-END))) STORED,
+    WHEN (status = 'delisted'::text) THEN GREATEST(listed_from, COALESCE(listed_to, seen_to))
+    WHEN (listed_to IS NOT NULL) THEN GREATEST(listed_from, listed_to)
+    ELSE NULL::timestamp with time zone
+END)) STORED,
     CONSTRAINT instruments_check CHECK ((seen_from <= seen_to)),
     CONSTRAINT instruments_price_increment_check CHECK ((price_increment > (0)::numeric)),
     CONSTRAINT instruments_volume_increment_check CHECK ((volume_increment > (0)::numeric))
@@ -3917,6 +3961,63 @@ COMMENT ON COLUMN public.source_states.failed_at IS 'When it failed last (UTC).'
 
 COMMENT ON COLUMN public.source_states.failure IS 'How it failed last, in words.';
 
+CREATE TABLE public.staged_candles (
+    exchange text NOT NULL,
+    symbol text NOT NULL,
+    timeframe text NOT NULL,
+    origin text NOT NULL,
+    number bigint NOT NULL,
+    window_start timestamp with time zone,
+    window_end timestamp with time zone,
+    open numeric,
+    high numeric,
+    low numeric,
+    close numeric,
+    volume numeric,
+    trade_count bigint,
+    staged_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT staged_candles_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text])))
+);
+
+COMMENT ON TABLE public.staged_candles IS 'Candles that were fetched or imported, until they are judged: published, or in quarantine.';
+
+COMMENT ON COLUMN public.staged_candles.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.staged_candles.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN public.staged_candles.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
+
+COMMENT ON COLUMN public.staged_candles.origin IS 'Who staged it: backfill (the configured history), range (asked for by hand), an import.';
+
+COMMENT ON COLUMN public.staged_candles.number IS 'The order in which the rows came.';
+
+COMMENT ON COLUMN public.staged_candles.window_start IS 'First instant of the window, a multiple of its length since the epoch (UTC).';
+
+COMMENT ON COLUMN public.staged_candles.window_end IS 'First instant after the window (UTC).';
+
+COMMENT ON COLUMN public.staged_candles.open IS 'Price of the first trade, by time and trade id; quote coin.';
+
+COMMENT ON COLUMN public.staged_candles.high IS 'Highest price; quote coin.';
+
+COMMENT ON COLUMN public.staged_candles.low IS 'Lowest price; quote coin.';
+
+COMMENT ON COLUMN public.staged_candles.close IS 'Price of the last trade, by time and trade id; quote coin.';
+
+COMMENT ON COLUMN public.staged_candles.volume IS 'Amount traded; base coin.';
+
+COMMENT ON COLUMN public.staged_candles.trade_count IS 'Number of trades.';
+
+COMMENT ON COLUMN public.staged_candles.staged_at IS 'When it was staged (UTC).';
+
+ALTER TABLE public.staged_candles ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.staged_candles_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.staging (
     subject text NOT NULL,
     key text NOT NULL,
@@ -4355,6 +4456,9 @@ ALTER TABLE ONLY public.source_quotas
 
 ALTER TABLE ONLY public.source_states
     ADD CONSTRAINT source_states_pkey PRIMARY KEY (source);
+
+ALTER TABLE ONLY public.staged_candles
+    ADD CONSTRAINT staged_candles_pkey PRIMARY KEY (exchange, symbol, timeframe, origin, number);
 
 ALTER TABLE ONLY public.staging
     ADD CONSTRAINT staging_pkey PRIMARY KEY (subject, key);

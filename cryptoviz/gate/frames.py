@@ -291,6 +291,35 @@ def _candles(rows: Sequence[Row], _known: Known) -> list[Columns]:
     ]
 
 
+def _fetched_candles(rows: Sequence[Row], _known: Known) -> list[Columns]:
+    payloads = [row.payload for row in rows]
+    counted = any((number(payload.get("trade_count")) or 0) > 0 for payload in payloads)
+    in_order = sorted(range(len(rows)), key=lambda position: str(payloads[position].get("window_start")))
+    before = {after: number(payloads[position].get("close")) for position, after in pairwise(in_order)}
+    return [
+        {**_fetched_candle(payload, counted), "jump": _ratio(number(payload.get("open")), before.get(position))}
+        for position, payload in enumerate(payloads)
+    ]
+
+
+def _fetched_candle(payload: Mapping[str, Any], counted: bool) -> Columns:
+    start, length = instant(payload.get("window_start")), _LENGTHS.get(str(payload.get("timeframe")))
+    volume, trades = number(payload.get("volume")), number(payload.get("trade_count"))
+    present = [number(payload.get(name)) for name in ("open", "high", "low", "close", "volume", "trade_count")]
+    return {
+        "body_low": min(_numbers(payload, "open", "close"), default=None),
+        "body_high": max(_numbers(payload, "open", "close"), default=None),
+        "lacking": present.count(None) + (start is None),
+        "range_ratio": _ratio(number(payload.get("high")), number(payload.get("low"))),
+        "length_s": _seconds(payload.get("window_end"), payload.get("window_start")),
+        "fitting_length_s": length,
+        "off_grid_s": start.timestamp() % length if start and length else None,
+        "ahead_s": _seconds(payload.get("window_end"), payload.get("received_at")),
+        "traded": None if volume is None else volume != 0,
+        "has_trades": trades != 0 if counted and trades is not None else None,
+    }
+
+
 def _alerts(rows: Sequence[Row], _known: Known) -> list[Columns]:
     return [
         {
@@ -308,6 +337,7 @@ _DERIVED: Final[Mapping[str, Callable[[Sequence[Row], Known], list[Columns]]]] =
     "alerts": _alerts,
     "articles": _articles,
     "candles": _candles,
+    "candles_rest": _fetched_candles,
     "instruments": _instruments,
     "market": _market,
     "mood": _mood,

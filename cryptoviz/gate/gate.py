@@ -11,13 +11,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz import codec
 from cryptoviz.gate import engine, frames, suites
-from cryptoviz.gate.frames import Row
+from cryptoviz.gate.frames import Known, Row
 from cryptoviz.gate.report import Counts, GateError, Report, Result, Scope, Severity
 from cryptoviz.gate.staging import as_json, storable
 from cryptoviz.gate.subjects import SUBJECTS
@@ -131,23 +131,63 @@ def audit(connection: Connection[Any], subject: str, rows: Sequence[Row], run: s
     began = time.monotonic()
     suite = suites.read(subject)
     columns, judged = _judged(connection, suite, rows)
-    results = [_result(one, rows, columns) for one in judged]
     faults = _faults(judged, rows, columns)
-    report = Report(
-        subject,
+    report = _report(suite, judged, rows, columns, faults, count=len(rows), run=run, asset=asset, began=began)
+    with connection.transaction():
+        write(connection, report, engine.document(suite, judged))
+    return Audit(report, faults)
+
+
+def concluded(
+    suite: Suite,
+    judged: Sequence[engine.Judged],
+    rows: Sequence[Row],
+    *,
+    count: int,
+    run: str,
+    asset: str,
+    began: float,
+) -> Audit:
+    """What `count` rows came to that were judged where they are; nothing is written.
+
+    `rows` are those at fault, or all where something is wrong with all; their `number` is the key in the outcomes. A
+    key without a row is left out. `began` is a time of the monotonic clock.
+    """
+    place = {row.number: position for position, row in enumerate(rows)}
+    placed = [
+        replace(one, outcome=replace(one.outcome, rows=tuple(place[key] for key in one.outcome.rows if key in place)))
+        for one in judged
+    ]
+    columns = frames.columns(suite.name, rows, Known())
+    faults = _faults(placed, rows, columns)
+    return Audit(_report(suite, placed, rows, columns, faults, count=count, run=run, asset=asset, began=began), faults)
+
+
+def _report(
+    suite: Suite,
+    judged: Sequence[engine.Judged],
+    rows: Sequence[Row],
+    columns: Sequence[frames.Columns],
+    faults: Mapping[int, Fault],
+    *,
+    count: int,
+    run: str,
+    asset: str,
+    began: float,
+) -> Report:
+    results = [_result(one, rows, columns) for one in judged]
+    return Report(
+        suite.name,
         run,
         asset,
         suite.name,
         passed=not any(result.counts for result in results),
-        blocked=any(result.blocks for result in results) and len(faults) == len(rows),
-        counts=Counts(len(rows), len(rows) - len(faults), len(faults)),
+        blocked=any(result.blocks for result in results) and len(faults) == count,
+        counts=Counts(count, count - len(faults), len(faults)),
         results=results,
         newest=_newest(row for position, row in enumerate(rows) if position not in faults),
         seconds=round(time.monotonic() - began, 3),
     )
-    with connection.transaction():
-        _write(connection, report, engine.document(suite, judged))
-    return Audit(report, faults)
 
 
 def refused(connection: Connection[Any], subject: str, rows: Sequence[Row]) -> Mapping[int, Fault]:
@@ -309,7 +349,8 @@ def _newest(rows: Iterator[Row]) -> datetime | None:
     return max((when for when in times if when is not None), default=None)
 
 
-def _write(connection: Connection[Any], report: Report, document: Mapping[str, Any]) -> None:
+def write(connection: Connection[Any], report: Report, document: Mapping[str, Any]) -> None:
+    """Write a report down, within the caller's transaction if there is one."""
     told = {"run": report.run, "asset": report.asset, "suite": report.suite, "evaluated_at": datetime.now(UTC)}
     connection.execute(
         query("quality_results_insert"),

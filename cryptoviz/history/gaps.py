@@ -41,7 +41,7 @@ _UNANSWERED_AGAIN: Final = (
     timedelta(hours=2),
     timedelta(hours=6),
 )
-_REFUSED_AGAIN: Final = timedelta(days=1)
+REFUSED_AGAIN: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def unanswered(gap: Gap, now: datetime, reason: str) -> Ruling:
 
 def refused(gap: Gap, now: datetime, reason: str) -> Ruling:
     """What to write where the exchange refused to answer: somebody should look, and it is tried again every day."""
-    due = now + _REFUSED_AGAIN
+    due = now + REFUSED_AGAIN
     return Ruling(gap.start, gap.end, gap.label, GapStatus.FAILED, gap.confirmations, due, {"reason": reason})
 
 
@@ -234,4 +234,4 @@ def unanswered_trades(gap: TradeGap, now: datetime, reason: str) -> TradeRuling:
 
 def refused_trades(gap: TradeGap, now: datetime, reason: str) -> TradeRuling:
     """What to write where the exchange refused to answer."""
-    return TradeRuling(gap.label, GapStatus.FAILED, gap.confirmations, now + _REFUSED_AGAIN, reason)
+    return TradeRuling(gap.label, GapStatus.FAILED, gap.confirmations, now + REFUSED_AGAIN, reason)

@@ -128,7 +128,7 @@ def _heal(
             reason, verdict = str(error), refused
         if reason:
             left = [part for gap in gaps for part in gap.within(since, end)]
-            counted += _rule(connection, series, [verdict(part, clock(), reason) for part in left])
+            counted += rule(connection, series, [verdict(part, clock(), reason) for part in left])
             break
     return Treated(f"{series} {start:%Y-%m-%d %H:%M}", counted, reason)
 
@@ -148,7 +148,7 @@ def _heal_page(
             store(connection, series, answer.rows)
         recorded = record(connection, series, start, end)
         counted = Counter({outcome: n for outcome, n in recorded.items() if outcome[0] == GapStatus.HEALED})
-        counted += _rule(connection, series, [ruling for gap in gaps for ruling in rulings(gap, answer, clock())])
+        counted += rule(connection, series, [ruling for gap in gaps for ruling in rulings(gap, answer, clock())])
         connection.execute(query("candle_gaps_asking"), {**_names(series), "now": clock()})
     return counted
 
@@ -171,7 +171,8 @@ def _in_one(gaps: Sequence[Gap], instant: datetime) -> bool:
     return at >= 0 and instant < gaps[at].end
 
 
-def _rule(connection: Connection[Any], series: Series, found: Sequence[Ruling]) -> Counter[Outcome]:
+def rule(connection: Connection[Any], series: Series, found: Sequence[Ruling]) -> Counter[Outcome]:
+    """Write down what became known of windows that stay missing; how many, by what they are now."""
     if not found:
         return Counter()
     from psycopg.types.json import Jsonb  # noqa: PLC0415 - only who connects loads the driver

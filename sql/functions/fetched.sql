@@ -82,8 +82,11 @@ begin
     loop
         -- A candle of a few minutes alone must not pass for one of the whole hour: it would hide that it is missing.
         sound := array(
-            select start from unnest(starts) start
-            cross join lateral date_bin(timeframe_length(step.whole), start, 'epoch') bucket
+            select bucket
+            from (
+                select distinct date_bin(timeframe_length(step.whole), start, 'epoch') as bucket
+                from unnest(starts) start
+            ) touched
             where exists (
                 select from candles
                 where exchange = store_fetched_candles.exchange and symbol = store_fetched_candles.symbol

@@ -201,7 +201,7 @@ begin
         start := greatest(start, date_bin(interval '24 hours', greatest(start, since), 'epoch'));
     end if;
     return greatest(start, (
-        select date_bin(interval '24 hours', now() - hot_age - cold_age + interval '24 hours', 'epoch')
+        select date_bin(interval '24 hours', now() - greatest(hot_age + cold_age, history_age) + interval '24 hours', 'epoch')
         from tiering_policy
         where subject = 'candles' and timeframe = history_start.timeframe));
 end
@@ -214,6 +214,32 @@ language sql
 as $$
     select pg_advisory_xact_lock(hashtextextended('gaps:' || exchange || ':' || symbol || ':' || timeframe, 0))
 $$;
+
+create or replace function forget_candle_gaps(exchange text, symbol text, timeframe text, since timestamptz,
+                                              until timestamptz)
+returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    known candle_gaps[];
+begin
+    perform lock_gaps(forget_candle_gaps.exchange, forget_candle_gaps.symbol, forget_candle_gaps.timeframe);
+    known := array(
+        select candle_gaps from candle_gaps
+        where exchange = forget_candle_gaps.exchange and symbol = forget_candle_gaps.symbol
+          and timeframe = forget_candle_gaps.timeframe and status = 'open' and label is null and attempts = 0
+          and gap_start < until and gap_end > since
+    );
+    perform replace_candle_gaps(known, array(
+        select gap_part(gap, part)
+        from unnest(known) gap,
+             unnest(tstzmultirange(tstzrange(gap.gap_start, gap.gap_end)) - tstzmultirange(tstzrange(since, until))) part
+    ));
+end
+$$;
+comment on function forget_candle_gaps(text, text, text, timestamptz, timestamptz) is
+    'Forgets what is missing in a range and was never asked for: there a backfill has just brought the first candles there ever were. What is still missing is found again';
 
 create or replace function gap_part(gap candle_gaps, part tstzrange) returns candle_gaps
 language plpgsql immutable
@@ -453,14 +479,14 @@ create or replace function gap_is_left(gap candle_gaps) returns boolean
 language sql stable
 as $$
     select gap.gap_end <= coalesce(
-               (select now() - hot_age - cold_age from tiering_policy
+               (select now() - greatest(hot_age + cold_age, history_age) from tiering_policy
                 where subject = 'candles' and timeframe = gap.timeframe), '-infinity')
         or exists (
             select from backfill_progress backfill
             where backfill.exchange = gap.exchange and backfill.symbol = gap.symbol
-              and backfill.timeframe = gap.timeframe and backfill.status in ('pending', 'in_progress')
-              and gap.gap_start < backfill.end_ts
-              and gap.gap_end > coalesce(backfill.current_position_ts, backfill.start_ts))
+              and backfill.timeframe = gap.timeframe and backfill.status <> 'completed'
+              and gap.gap_start < coalesce(backfill.covered_from, backfill.end_ts)
+              and gap.gap_end > coalesce(backfill.published_ts, backfill.start_ts))
         or exists (
             select from trade_gaps waiting
             where waiting.exchange = gap.exchange and waiting.pair = gap.symbol and waiting.made_after is null

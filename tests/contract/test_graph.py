@@ -40,7 +40,6 @@ POLLED_SOURCES = {"news_feeds", "coingecko", "coinmarketcap", "fear_greed"}
 NOBODY_WRITES = {
     "analytics_data",
     "anomaly_data",
-    "backfill_progress",
     "crypto_configuration",
     "prediction_data",
     "retention_policy",

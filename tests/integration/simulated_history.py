@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import psycopg
 
 from cryptoviz.history.gaps import Series
-from cryptoviz.history.source import Answer, Span, TradesAnswer
+from cryptoviz.history.source import Answer, Page, Span, TradesAnswer
 from cryptoviz.pairs import Timeframe
 from cryptoviz.records import Candle, CandleSource, Side, Trade
 from cryptoviz.simulators.market import SECOND, SimulatedSeries, Spec, simulate
@@ -24,7 +24,8 @@ COLUMNS = "window_start, window_end, exchange, symbol, timeframe, open, high, lo
 class SimulatedHistory:
     """One exchange's candles and trades as its simulator computes them. `lacks`: windows that it does not have.
 
-    `omits_empty`: it gives no candle for a window without trades, and says that there were none.
+    `omits_empty`: it gives no candle for a window without trades, and says that there were none. `page`: the most
+    windows in one answer to who pages. `first`: there is nothing before.
     """
 
     def __init__(self, exchange: str, pairs: Sequence[str], *, rate: float = 2, seed: int = 1) -> None:
@@ -32,6 +33,8 @@ class SimulatedHistory:
         self.lacks: set[tuple[Series, datetime]] = set()
         self.lacks_trades: set[tuple[str, int]] = set()
         self.omits_empty = False
+        self.page = 1000
+        self.first = datetime(2020, 1, 1, tzinfo=UTC)
         self.asked: list[tuple[str, datetime, datetime]] = []
         self._made = _MADE.setdefault((exchange, *pairs, rate, seed), {})
         self._specs = {pair: Spec(exchange, pair, 2, 8) for pair in pairs}
@@ -91,6 +94,20 @@ class SimulatedHistory:
             silent = [(row.window_start, row.window_end) for row in rows if not row.volume]
             rows = [row for row in rows if row.volume]
         return Answer(rows, complete=True, silent=silent)
+
+    def pages(self, exchange: str, pair: str, timeframe: Timeframe, since: datetime, until: datetime) -> Iterator[Page]:
+        """As the protocol says."""
+        at = since
+        while at < until:
+            stop = min(until, at + self.page * timeframe.length)
+            answer = self.closed_candles(exchange, pair, timeframe, max(at, self.first), stop)
+            yield Page(answer.rows, stop, answer.silent)
+            at = stop
+
+    def first_candle(self, exchange: str, pair: str, timeframe: Timeframe) -> datetime | None:
+        """As the protocol says."""
+        self.asked.append((f"{pair} {timeframe} first", self.first, self.first))
+        return self.first
 
     def trades(
         self, exchange: str, pair: str, first_id: int, last_id: int, *, since: datetime, until: datetime

@@ -436,7 +436,7 @@ def test_a_claim_is_left_alone_until_its_holder_has_fallen_silent(connection: ps
 def test_what_a_running_backfill_has_before_it_is_left_to_it(connection: psycopg.Connection) -> None:
     copy(connection, [*minutes(0, 5), *minutes(8, 10)])
     backfilled(connection, BTC, NOON, at(60))
-    connection.execute("update backfill_progress set status = 'in_progress', current_position_ts = %s", [at(10)])
+    connection.execute("update backfill_progress set status = 'in_progress', published_ts = %s", [at(10)])
     record(connection, BTC, NOON, at(60))
     assert listed(connection, "open") == [(5, 8, None), (10, 60, None)]
     source = Recorded(minutes(0, 60))

@@ -135,6 +135,10 @@ def candle(**changed: Any) -> Payload:
     }
 
 
+def fetched(**changed: Any) -> Payload:
+    return candle(received_at=ago(), **changed)
+
+
 def alert(**changed: Any) -> Payload:
     return {
         "timestamp": ago(seconds=1),
@@ -155,6 +159,8 @@ KNOWN = {
     "mood": Known(days=frozenset({date(2026, 11, 18), date(2026, 11, 19)})),
     "instruments": Known(listed={"kraken": 2}),
 }
+
+
 def imported(**changed: Any) -> Payload:
     made = {"microseconds": 1_510_000_000_000_000, "age_s": 60.0}
     return {**made, "price": "100", "volume": "0.5", "unreadable": None, **changed}
@@ -170,6 +176,7 @@ SOUND: Mapping[str, Sequence[Payload]] = {
     "trades": [trade(1), trade(2)],
     "trades_import": [imported(), imported(price="0.5")],
     "candles": [candle(), candle(timeframe="5m", window_start=ago(minutes=6))],
+    "candles_rest": [fetched(window_start=ago(minutes=3), window_end=ago(minutes=2)), fetched()],
     "alerts": [alert(), alert(change_percent=0.7, alert_type="price_up")],
 }
 TEN_LISTED = [f"C{number}" for number in range(10)]
@@ -283,6 +290,28 @@ CASES: Mapping[str, Mapping[str, Sequence[Payload]]] = {
         "range_plausible": [candle(low="10")],
         "source_known": [candle(source="guess")],
         "minutes_there": [candle(timeframe="5m", window_start=ago(minutes=6))],
+    },
+    "candles_rest": {
+        "has_rows": [],
+        "window_fits_timeframe": [fetched(window_end=ago())],
+        "one_market": [fetched(high="1000")],
+        "nothing_missing": [fetched(volume=None)],
+        "window_once": [fetched(), fetched(open="104")],
+        "window_on_grid": [fetched(window_start=ago(seconds=130), window_end=ago(seconds=70))],
+        "window_over": [fetched(window_start=ago(), window_end=ago(minutes=-1))],
+        "price_above_zero": [fetched(low="-1")],
+        "low_is_lowest": [fetched(low="101")],
+        "high_is_highest": [fetched(high="104")],
+        "volume_not_negative": [fetched(volume="-1")],
+        "trade_count_not_negative": [
+            fetched(window_start=ago(minutes=3), window_end=ago(minutes=2)),
+            fetched(trade_count=-1),
+        ],
+        "volume_where_trades": [
+            fetched(window_start=ago(minutes=3), window_end=ago(minutes=2)),
+            fetched(trade_count=0),
+        ],
+        "no_jump": [fetched(window_start=ago(minutes=3), window_end=ago(minutes=2)), fetched(low="30", open="40")],
     },
     "alerts": {
         "has_rows": [],

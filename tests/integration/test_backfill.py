@@ -1,0 +1,484 @@
+"""The configured history is fetched, whatever happens meanwhile: the six cases, and whoever is killed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+
+from cryptoviz.history.backfill import (
+    Fetched,
+    SeriesBusyError,
+    Worker,
+    backfill,
+    claimed,
+    fetch,
+    keep_history,
+    state,
+    states,
+)
+from cryptoviz.history.due import due, floor
+from cryptoviz.history.gaps import Series
+from cryptoviz.history.heal import heal_candles, record
+from cryptoviz.history.source import Page
+from cryptoviz.instruments import ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.pairs import Timeframe
+from cryptoviz.quarantine import release
+from cryptoviz.records import Candle
+from cryptoviz.settings import PROJECT_ROOT, Mode, Role, Settings
+from cryptoviz.storage.database import connect
+from tests.conftest import Cluster
+from tests.integration import backfill_worker
+from tests.integration.simulated_history import SimulatedHistory, stored, values
+
+pytestmark = [pytest.mark.services, pytest.mark.slow]
+
+NOW = datetime.now(UTC)
+MINUTE = Timeframe.M1.length
+
+
+@pytest.fixture(scope="module")
+def shared(postgres_cluster: Cluster) -> Iterator[Settings]:
+    settings = postgres_cluster.clone(postgres_cluster.editions[0])
+    yield settings
+    postgres_cluster.drop(settings)
+
+
+@pytest.fixture
+def writer(shared: Settings) -> Iterator[psycopg.Connection[Any]]:
+    with connect(Role.WRITER, shared, autocommit=True) as connection:
+        yield connection
+
+
+class Source(SimulatedHistory):
+    """A simulated exchange that breaks off after some pages, or says something else than it should."""
+
+    def __init__(self, pair: str) -> None:
+        super().__init__("binance", [pair], rate=0.05)
+        self.page = 500
+        self.breaks_after: tuple[int, Exception] | None = None
+        self.says: Callable[[Candle], Candle] = lambda row: row
+
+    def pages(self, exchange: str, pair: str, timeframe: Timeframe, since: datetime, until: datetime) -> Iterator[Page]:
+        for number, page in enumerate(super().pages(exchange, pair, timeframe, since, until)):
+            if self.breaks_after is not None and number == self.breaks_after[0]:
+                raise self.breaks_after[1]
+            yield replace(page, rows=[self.says(row) for row in page.rows])
+
+
+def wanted(settings: Settings, history: str) -> Settings:
+    return settings.model_copy(update={"mode": Mode.LIVE, "history": history, "binance_history": ""})
+
+
+def minutes(pair: str) -> tuple[Series, Source]:
+    return Series("binance", pair, Timeframe.M1), Source(pair)
+
+
+def bring(
+    connection: psycopg.Connection[Any], settings: Settings, source: Source, series: Series, **more: Any
+) -> Fetched:
+    done = backfill(Worker(connection, settings, source, "run", **more), series)
+    assert done is not None
+    return done
+
+
+def progress(connection: psycopg.Connection[Any], series: Series) -> dict[str, Any]:
+    from psycopg.rows import dict_row  # noqa: PLC0415 - only here
+
+    found = connection.cursor(row_factory=dict_row).execute(
+        "select * from backfill_progress where exchange = %s and symbol = %s and timeframe = %s",
+        [series.exchange, series.pair, series.timeframe.value],
+    )
+    return dict(found.fetchone() or {})
+
+
+def complete(connection: psycopg.Connection[Any], source: Source, series: Series) -> list[tuple[Any, ...]]:
+    """What is stored of a series, after a look that it is what the source has, with nothing missing in between."""
+    have = stored(connection, series)
+    assert have == [values(row) for row in source.candles(series, have[0][0], have[-1][1])]
+    return have
+
+
+def its_time(connection: psycopg.Connection[Any], series: Series) -> datetime:
+    """Now, when what failed may be tried again."""
+    connection.execute("update backfill_progress set due_at = now() where symbol = %s", [series.pair])
+    return datetime.now(UTC)
+
+
+def staged(connection: psycopg.Connection[Any], series: Series) -> int:
+    [count] = connection.execute("select count(*) from staged_candles where symbol = %s", [series.pair]).fetchone() or [
+        0
+    ]
+    return int(count)
+
+
+def missing(connection: psycopg.Connection[Any], series: Series) -> Sequence[tuple[Any, ...]]:
+    return connection.execute(
+        "select timeframe, gap_start, gap_end, label, status from candle_gaps where exchange = %s and symbol = %s",
+        [series.exchange, series.pair],
+    ).fetchall()
+
+
+def test_a_fresh_installation_gets_all_of_it(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+    series, source = minutes("BTC/USDT")
+    settings = wanted(shared, "1m:2d")
+    record(writer, series, NOW - timedelta(days=2), NOW)
+    done = bring(writer, settings, source, series)
+    have = complete(writer, source, series)
+    assert done.complete
+    assert done.rows == len(have) == 2880 - 1 or len(have) == 2880
+    assert have[-1][1] >= NOW - timedelta(seconds=70)
+    row = progress(writer, series)
+    assert (row["status"], row["total_candles"], row["processed_candles"]) == ("completed", len(have), len(have))
+    assert row["start_ts"] == have[0][0]
+    assert row["current_position_ts"] == row["end_ts"] == have[-1][1]
+    assert progress(writer, Series("binance", "BTC/USDT", Timeframe.M15))["status"] == "completed"
+    assert staged(writer, series) == 0
+    assert not missing(writer, series), "what was never there was not lost"
+    [whole] = writer.execute(
+        "select count(*) from all_candles where symbol = 'BTC/USDT' and timeframe = '5m'"
+    ).fetchone()  # type: ignore[misc]
+    assert whole >= 2880 // 5 - 1
+    results = writer.execute(
+        "select count(*), bool_and(success) from quality_results where asset = 'history/candles_1m/binance/BTC-USDT'"
+    ).fetchone()
+    assert results == (14, True)
+
+
+def test_an_active_stream_starts_nothing(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+    series, source = minutes("ETH/USDT")
+    settings = wanted(shared, "1m:1d")
+    bring(writer, settings, source, series)
+    source.asked.clear()
+    later = Worker(writer, settings, source, "run", clock=lambda: datetime.now(UTC) + timedelta(seconds=110))
+    assert backfill(later, series) is None
+    assert not source.asked
+
+
+def test_an_hour_without_the_platform_is_found_and_filled(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+    series, source = minutes("SOL/USDT")
+    settings = wanted(shared, "1m:1d")
+    bring(writer, settings, source, series)
+    down = floor(NOW, Timeframe.M1) - timedelta(hours=3)
+    writer.execute(
+        "delete from candles where symbol = 'SOL/USDT' and window_start >= %s and window_end <= %s",
+        [down, down + timedelta(hours=1)],
+    )
+    assert due(state(writer, settings, series), datetime.now(UTC)) is None, "it is no history that is yet to come"
+    record(writer, series, down - timedelta(hours=1), NOW)
+    list(heal_candles(writer, source, ["binance"]))
+    complete(writer, source, series)
+    gaps = [row for row in missing(writer, series) if row[0] == "1m"]
+    assert sum((end - start for _, start, end, *_ in gaps), timedelta()) == timedelta(hours=1)
+    assert {status for *_, status in gaps} == {"healed"}
+
+
+def test_of_an_extended_history_only_the_older_part_is_fetched(
+    shared: Settings, writer: psycopg.Connection[Any]
+) -> None:
+    series, source = Series("binance", "ADA/USDT", Timeframe.D1), Source("ADA/USDT")
+    bring(writer, wanted(shared, "1d:40d"), source, series)
+    before = progress(writer, series)
+    source.asked.clear()
+    done = bring(writer, wanted(shared, "1d:365d"), source, series)
+    assert done.complete
+    assert max(until for what, _since, until in source.asked if not what.endswith("first")) == before["start_ts"]
+    have = complete(writer, source, series)
+    assert len(have) == 364
+    row = progress(writer, series)
+    assert (row["status"], row["end_ts"], row["covered_from"]) == ("completed", before["end_ts"], None)
+    assert row["start_ts"] == have[0][0]
+    assert row["processed_candles"] == row["total_candles"] == len(have)
+    assert backfill(Worker(writer, wanted(shared, "1d:365d"), source, "run"), series) is None
+
+
+def test_a_failure_is_tried_again_at_growing_distance(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+    series, source = minutes("XRP/USDT")
+    settings = wanted(shared, "1m:2d")
+    source.breaks_after = (2, ExchangeUnavailableError("it is away"))
+    done = bring(writer, settings, source, series)
+    assert (done.complete, done.reason, done.pages) == (False, "it is away", 2)
+    row = progress(writer, series)
+    assert (row["status"], row["error_message"], row["attempts"]) == ("failed", "it is away", 1)
+    assert row["current_position_ts"] == row["published_ts"] == row["start_ts"] + 1000 * MINUTE
+    assert len(complete(writer, source, series)) == 1000, "what came before is published"
+
+    source.breaks_after = (0, ExchangeUnavailableError("it is away"))
+    assert backfill(Worker(writer, settings, source, "run"), series) is None, "not before it is time"
+    distances = []
+    for attempt in (2, 3):
+        tried_at = its_time(writer, series)
+        bring(writer, settings, source, series)
+        row = progress(writer, series)
+        assert row["attempts"] == attempt
+        distances.append(row["due_at"] - tried_at)
+    assert distances[0] >= timedelta(minutes=5)
+    assert distances[1] >= timedelta(minutes=30)
+
+    source.breaks_after = (0, ExchangeUnavailableError("it is away", retry_after=86_400))
+    tried_at = its_time(writer, series)
+    bring(writer, settings, source, series)
+    assert progress(writer, series)["due_at"] >= tried_at + timedelta(days=1), "no earlier than the exchange asks for"
+
+    source.breaks_after = None
+    source.asked.clear()
+    its_time(writer, series)
+    assert bring(writer, settings, source, series).complete
+    assert min(since for _, since, _ in source.asked) == row["current_position_ts"]
+    complete(writer, source, series)
+
+
+def test_what_is_refused_is_asked_again_every_day(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+    series, source = minutes("DOT/USDT")
+    source.breaks_after = (0, ExchangeRefusedError("no such pair"))
+    before = datetime.now(UTC)
+    done = bring(writer, wanted(shared, "1m:1d"), source, series)
+    row = progress(writer, series)
+    assert (done.reason, row["status"], row["error_message"]) == ("no such pair", "failed", "no such pair")
+    assert row["due_at"] >= before + timedelta(days=1)
+
+
+def test_what_was_left_in_progress_goes_on_at_the_exact_position(
+    shared: Settings, writer: psycopg.Connection[Any]
+) -> None:
+    series, source = minutes("LTC/USDT")
+    settings = wanted(shared, "1m:2d")
+    source.breaks_after = (3, KeyboardInterrupt())  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        bring(writer, settings, source, series)
+    row = progress(writer, series)
+    assert (row["status"], row["processed_candles"]) == ("in_progress", 1500)
+    assert row["current_position_ts"] == row["start_ts"] + 1500 * MINUTE
+    assert (staged(writer, series), stored(writer, series)) == (1500, [])
+    source.breaks_after = None
+    source.asked.clear()
+    assert bring(writer, settings, source, series).complete
+    assert min(since for what, since, _ in source.asked if not what.endswith("first")) == row["current_position_ts"]
+    complete(writer, source, series)
+
+
+def test_two_never_work_on_one_series(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+    series, source = minutes("DOGE/USDT")
+    settings = wanted(shared, "1m:1d")
+    with (
+        claimed(writer, series),
+        connect(Role.WRITER, shared, autocommit=True) as other,
+        pytest.raises(SeriesBusyError, match=r"another run is at work on binance DOGE/USDT 1m"),
+    ):
+        backfill(Worker(other, settings, source, "run"), series)
+    assert not source.asked
+
+
+def test_time_that_is_up_leaves_the_rest_to_the_next_run(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+    series, source = minutes("UNI/USDT")
+    settings = wanted(shared, "1m:2d")
+    done = bring(writer, settings, source, series, until=NOW)
+    assert (done.complete, done.reason, done.pages) == (False, "out of time", 1)
+    assert progress(writer, series)["status"] == "in_progress"
+    assert len(complete(writer, source, series)) == 500
+    assert bring(writer, settings, source, series).complete
+
+
+def test_nothing_is_asked_for_that_was_before_the_listing(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+    series, source = minutes("ARB/USDT")
+    source.first = floor(NOW, Timeframe.M1) - timedelta(hours=20)
+    writer.execute("insert into instruments (exchange, pair, status) values ('binance', 'ARB/USDT', 'online')")
+    done = bring(writer, wanted(shared, "1m:2d"), source, series)
+    assert done.since == source.first
+    assert not missing(writer, series)
+    [listed] = writer.execute("select listed_from from instruments where pair = 'ARB/USDT'").fetchone() or [None]
+    assert listed == source.first, "it is written down"
+    source.asked.clear()
+    days = Series("binance", "ARB/USDT", Timeframe.D1)
+    again = backfill(Worker(writer, wanted(shared, "1d:all"), source, "run"), days)
+    assert again is not None
+    assert not [what for what, _, _ in source.asked if what.endswith("first")], "and nobody asks once more"
+
+
+def test_where_the_exchange_says_that_nobody_traded_nothing_is_missing(
+    shared: Settings, writer: psycopg.Connection[Any]
+) -> None:
+    series, source = minutes("BCH/USDT")
+    source.omits_empty = True
+    bring(writer, wanted(shared, "1m:1d"), source, series)
+    found = [row for row in missing(writer, series) if row[0] == "1m"]
+    assert found
+    assert {row[3:] for row in found} == {("no_trades", "explained")}
+
+
+def test_a_row_that_fails_is_held_back_and_the_rest_published(
+    shared: Settings, writer: psycopg.Connection[Any]
+) -> None:
+    series, source = minutes("LINK/USDT")
+    at = floor(NOW, Timeframe.M1) - timedelta(hours=5)
+    source.says = lambda row: (
+        msgspec.structs.replace(row, volume=Decimal(0), trade_count=7) if row.window_start == at else row
+    )
+    done = bring(writer, wanted(shared, "1m:1d"), source, series)
+    assert done.complete
+    assert [report.counts.quarantined for report in done.reports if report.counts.quarantined] == [1]
+    assert at not in {row[0] for row in stored(writer, series)}
+    [number, expectation, reason, key] = (
+        writer.execute(
+            "select id, expectation, reason, key from quarantine where payload ->> 'symbol' = %s",
+            ["LINK/USDT"],
+        ).fetchone()
+        or [None] * 4
+    )
+    assert expectation == "volume_where_trades"
+    assert "Where the exchange counts trades" in str(reason)
+    assert key == f"binance|LINK/USDT|1m|{at.isoformat()}"
+    assert ("1m", at, at + MINUTE, None, "open") in missing(writer, series), "it is missing until somebody decides"
+    [refused] = release(writer, [int(str(number))], "somebody")
+    assert not refused.done
+    writer.execute("update quarantine set payload = payload || '{\"trade_count\": 0}' where id = %s", [number])
+    [released] = release(writer, [int(str(number))], "somebody")
+    assert released.done
+    assert at in {row[0] for row in stored(writer, series)}
+    assert {row[4] for row in missing(writer, series)} == {"healed"}
+
+
+def test_what_is_wrong_as_a_whole_is_not_published_and_asked_for_again(
+    shared: Settings, writer: psycopg.Connection[Any]
+) -> None:
+    series, source = minutes("AVAX/USDT")
+    settings = wanted(shared, "1m:1d")
+    source.says = lambda row: msgspec.structs.replace(row, high=row.high * 20)
+    done = bring(writer, settings, source, series, at_once=500)
+    assert done.blocked
+    assert done.pages == 1, "what follows is not even asked for"
+    assert "one_market" in done.reason
+    assert stored(writer, series) == []
+    row = progress(writer, series)
+    assert (row["status"], row["current_position_ts"], row["processed_candles"]) == ("failed", row["start_ts"], 0)
+    held = writer.execute(
+        "select count(*) from quarantine where subject = 'candles_rest' and payload ->> 'symbol' = 'AVAX/USDT'"
+    ).fetchone()
+    assert held == (500,)
+    assert staged(writer, series) == 0
+    source.says = lambda row: row
+    its_time(writer, series)
+    assert bring(writer, settings, source, series).complete
+    complete(writer, source, series)
+
+
+def test_a_range_is_fetched_once_more_and_the_progress_left_alone(
+    shared: Settings, writer: psycopg.Connection[Any]
+) -> None:
+    series, source = minutes("ATOM/USDT")
+    settings = wanted(shared, "1m:1d")
+    bring(writer, settings, source, series)
+    before, have = progress(writer, series), stored(writer, series)
+    start = have[100][0]
+    writer.execute(
+        "update candles set close = low, source = 'stream' where symbol = 'ATOM/USDT' and window_start = %s", [start]
+    )
+    worker = Worker(writer, settings, source, "run")
+    for _ in range(2):
+        done = fetch(worker, series, start - timedelta(hours=1), start + timedelta(hours=1))
+        assert (done.complete, done.rows) == (True, 120)
+    assert (stored(writer, series), progress(writer, series)) == (have, before)
+    older = have[0][0] - timedelta(hours=3)
+    assert fetch(worker, series, older, have[0][0]).rows == 180
+    assert len(complete(writer, source, series)) == len(have) + 180
+
+
+def test_what_is_wanted_never_leaves_the_database(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+    settings = wanted(shared, "1m:90d,1h:365d,1d:all").model_copy(update={"kraken_history": "1m:120d,1h:30d"})
+    writer.execute(
+        "insert into crypto_configuration (exchange, pair, history_days) values ('binance', 'BTC/USDT', 200)"
+    )
+    changed = keep_history(writer, states(writer, settings))
+    assert {timeframe for _subject, timeframe, _age in changed} == {"1m", "5m", "15m", "1h", "1d"}
+    policies = dict(
+        writer.execute("select timeframe, history_age from tiering_policy where subject = 'candles'").fetchall()
+    )
+    assert policies["1m"] == policies["5m"] == policies["15m"] == timedelta(days=200)
+    assert policies["1h"] == timedelta(days=365)
+    assert policies["1d"] > timedelta(days=300_000)
+    assert not keep_history(writer, states(writer, settings))
+    writer.execute("delete from crypto_configuration")
+    assert {age for _, _, age in keep_history(writer, states(writer, wanted(shared, "1m:7d")))} == {
+        timedelta(days=7),
+        None,
+    }
+
+
+@pytest.fixture
+def killable(postgres_cluster: Cluster, tmp_path: Path) -> Iterator[tuple[Settings, subprocess.Popen[str], Path]]:
+    database = postgres_cluster.clone(postgres_cluster.editions[0])
+    settings = wanted(database, "1m:40d")
+    names = ("postgres_host", "postgres_port", "postgres_database", "history", "mode")
+    told = {name: getattr(settings, name) for name in names}
+    told |= {
+        f"postgres_{role}_password": getattr(settings, f"postgres_{role}_password").get_secret_value() for role in Role
+    }
+    log = tmp_path / "asked"
+    log.touch()
+    command = [sys.executable, "-m", "tests.integration.backfill_worker", json.dumps(told), str(log)]
+    with subprocess.Popen(
+        command, cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as workers:
+        try:
+            yield settings, workers, log
+        finally:
+            workers.kill()
+    postgres_cluster.drop(database)
+
+
+def begin(workers: subprocess.Popen[str]) -> int:
+    assert workers.stdin is not None
+    assert workers.stdout is not None
+    workers.stdin.write("\n")
+    workers.stdin.flush()
+    return int(workers.stdout.readline())
+
+
+def ended(workers: subprocess.Popen[str]) -> int:
+    assert workers.stdout is not None
+    return int(workers.stdout.readline())
+
+
+def test_killed_at_twenty_moments_it_refetches_at_most_a_page_each_time(
+    killable: tuple[Settings, subprocess.Popen[str], Path],
+) -> None:
+    settings, workers, log = killable
+    moments, kills = random.Random(7), 0
+    while kills < 20:
+        pid = begin(workers)
+        time.sleep(moments.uniform(0.02, 0.45))
+        os.kill(pid, signal.SIGKILL)
+        kills += 1
+        assert ended(workers) == -signal.SIGKILL, "it is still at work"
+    begin(workers)
+    assert ended(workers) == 0
+    asked = [line.split() for line in log.read_text().splitlines()]
+    refetched = len(asked) - len({start for _pid, start in asked})
+    by_run = [[start for pid, start in asked if pid == one] for one in dict.fromkeys(pid for pid, _ in asked)]
+    for before, after in itertools.pairwise(by_run):
+        assert after[0] >= before[-1], "at most the page that was under way is asked for again"
+    assert refetched <= kills
+    source = SimulatedHistory("binance", [backfill_worker.PAIR], rate=0.05)
+    with connect(Role.READER, settings) as reader:
+        have = stored(reader, backfill_worker.SERIES)
+        assert have == [values(row) for row in source.candles(backfill_worker.SERIES, have[0][0], have[-1][1])]
+        assert len(have) >= 40 * 1440 - 1
+        row = progress(reader, backfill_worker.SERIES)
+        assert (row["status"], row["processed_candles"]) == ("completed", len(have))
+        assert staged(reader, backfill_worker.SERIES) == 0
+        assert not missing(reader, backfill_worker.SERIES)

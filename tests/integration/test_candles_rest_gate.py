@@ -1,0 +1,55 @@
+"""What is staged is judged in the database as it would be in memory: the same rows fail the same expectations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+import pytest
+
+from cryptoviz.gate import engine, frames, suites
+from cryptoviz.gate.frames import Known, Row
+from cryptoviz.history.publish import judge
+from cryptoviz.settings import Role, Settings
+from cryptoviz.storage.database import connect
+from tests.unit.test_suites import CASES, SOUND
+
+pytestmark = [pytest.mark.services, pytest.mark.slow]
+
+BATCH = {"exchange": "kraken", "symbol": "BTC/USD", "timeframe": "1m", "origin": "test", "last": 2**62}
+WRONG: Sequence[Mapping[str, Any]] = [
+    {"open": "NaN"},
+    {"volume": "Infinity"},
+    {"close": None, "trade_count": None},
+    {"high": "-Infinity", "low": "0"},
+    {"window_start": None, "window_end": None},
+]
+
+
+def put(connection: psycopg.Connection[Any], payloads: Sequence[Mapping[str, Any]]) -> None:
+    connection.execute("truncate staged_candles restart identity")
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into staged_candles (exchange, symbol, timeframe, origin, window_start, window_end, open, high,"
+            " low, close, volume, trade_count, staged_at) values ('kraken', 'BTC/USD', '1m', 'test', %(window_start)s,"
+            " %(window_end)s, %(open)s, %(high)s, %(low)s, %(close)s, %(volume)s, %(trade_count)s, %(received_at)s)",
+            payloads,
+        )
+
+
+def test_the_database_and_memory_agree(database: Settings) -> None:
+    suite = suites.read("candles_rest")
+    cases = [payloads for payloads in CASES["candles_rest"].values() if payloads]
+    cases += [SOUND["candles_rest"], *([*SOUND["candles_rest"], SOUND["candles_rest"][0] | wrong] for wrong in WRONG)]
+    with connect(Role.OWNER, database, autocommit=True) as connection:
+        for payloads in cases:
+            put(connection, payloads)
+            columns = frames.columns("candles_rest", [Row(str(n), row) for n, row in enumerate(payloads)], Known())
+            there = judge(connection, suite, BATCH, len(payloads))
+            found = {one.expectation.name: sorted(number - 1 for number in one.outcome.rows) for one in there}
+            here = {one.expectation.name: sorted(one.outcome.rows) for one in engine.evaluate(suite, columns)}
+            assert found == here, payloads
+            assert [one.outcome.success for one in there] == [
+                one.outcome.success for one in engine.evaluate(suite, columns)
+            ]
