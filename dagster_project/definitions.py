@@ -9,6 +9,7 @@ import dagster as dg
 from assets.candles import candles_daily_rebuild
 from assets.gaps import gap_assets
 from assets.gates import table_checks
+from assets.history import history_assets
 from assets.indicators import indicators
 from assets.instruments import instruments_asset
 from assets.polls import poll_assets
@@ -32,6 +33,7 @@ def build(settings: Settings) -> dg.Definitions:
             *table_assets(settings),
             instruments_asset(exchanges),
             *poll_assets(),
+            *history_assets(),
             candles_daily_rebuild(settings, datetime.now(UTC).date()),
             indicators,
             *gap_assets(exchanges),

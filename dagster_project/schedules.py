@@ -1,25 +1,30 @@
 """What starts by the clock, always in UTC."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
 
+from cryptoviz.pairs import Timeframe
 from dagster_project.jobs import (
     BUILD_REPORTS,
     CHECK_TABLES,
+    FETCH_HISTORY,
     KEEP_STORAGE,
     POLL_ARTICLES,
     POLL_MARKET,
     PURGE_HISTORY,
     REFRESH_INSTRUMENTS,
 )
+from dagster_project.jobs.history import SINCE, UNTIL, Fetch, months, neighbours
 from dagster_project.jobs.polls import MARKET, MOOD
 from dagster_project.jobs.storage import ARCHIVE, RETENTION, TIERING
+from dagster_project.partitions import SERIES
 
 _MOOD_MINUTES: Final = 5
 _NIGHT: Final = 1
+_COMPARED: Final = timedelta(hours=6)
 _UNENDED: Final = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.STARTING,
@@ -126,10 +131,37 @@ TURNS: Final = (
 )
 
 
+def fetch_streamed(exchanges: Sequence[str]) -> dg.ScheduleDefinition:
+    """Fetch the minutes of the last six hours, so that what the streams brought is compared with what exchanges say.
+
+    That is as much as one request a pair answers, at every exchange.
+    """
+
+    @dg.schedule(
+        job=FETCH_HISTORY,
+        cron_schedule="23 */6 * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Fetch the minutes of the last six hours, and so compare what the streams brought with them.",
+    )
+    def fetch_streamed_every_six_hours(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+        until = context.scheduled_execution_time.astimezone(UTC).replace(minute=0)
+        since = until - _COMPARED
+        partitions = context.instance.get_dynamic_partitions(str(SERIES.name))
+        for exchange in exchanges:
+            own = [name for name in partitions if name.startswith(f"{exchange}:")]
+            for group in neighbours(own, partitions):
+                part = {SINCE: since.isoformat(), UNTIL: until.isoformat()}
+                yield Fetch(exchange, Timeframe.M1, months(since, until), group, part).request()
+
+    return fetch_streamed_every_six_hours
+
+
 def schedules(exchanges: Sequence[str]) -> list[dg.ScheduleDefinition]:
     """Every schedule, for the configured exchanges."""
     return [
         refresh_instruments_daily(exchanges),
+        fetch_streamed(exchanges),
         *TURNS,
         purge_dagster_history_nightly,
     ]

@@ -8,6 +8,7 @@ from cryptoviz.settings import Settings
 from sensors.automation import AUTOMATION
 from sensors.failures import run_failures
 from sensors.gaps import gaps_due
+from sensors.history import history_due
 from sensors.indicators import indicators_due
 from sensors.instruments import instruments_missing
 from sensors.reports import reports_outdated
@@ -19,6 +20,7 @@ def sensors(settings: Settings) -> list[dg.SensorDefinition]:
     """Every sensor, for these settings."""
     return [
         instruments_missing(settings.exchanges),
+        history_due(settings),
         indicators_due,
         gaps_due,
         observe_tables,

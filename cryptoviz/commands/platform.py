@@ -249,6 +249,19 @@ def _show_figures(found: Status) -> None:
         "ticker_age": "age of the newest, s",
     }
     table("", found.figures, columns, empty="nothing arrived in the last minute")
+    history = {
+        "exchange": "history of",
+        "timeframe": "timeframe",
+        "series": "series",
+        "completed": "completed",
+        "failed": "failed",
+        "processed": "candles",
+        "percent": "%",
+        "ends": "expected end, UTC",
+    }
+    if found.history:
+        ends = [{"ends": f"{end:%H:%M}" if (end := row["expected_end"]) else None} for row in found.history]
+        table("", [{**row, **end} for row, end in zip(found.history, ends, strict=True)], history)
 
 
 def _show_addresses(settings: Settings) -> None:

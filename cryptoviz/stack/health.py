@@ -172,9 +172,33 @@ def edition(settings: Settings) -> dict[str, str]:
 
 def live_figures(settings: Settings) -> list[dict[str, Any]]:
     """What arrived lately, per exchange; empty when the database cannot tell."""
+    return _asked(settings, "live_figures")
+
+
+def backfill_summary(settings: Settings) -> list[dict[str, Any]]:
+    """How far the configured history has been fetched; empty when nothing is known or the database cannot tell."""
+    pairs = {exchange: len(settings.pairs(exchange)) for exchange in settings.exchanges}
+    return [_foreseen(row, pairs.get(row["exchange"], 0)) for row in _asked(settings, "backfill_summary")]
+
+
+def _foreseen(row: dict[str, Any], pairs: int) -> dict[str, Any]:
+    """The row with the part that is done, in percent, and when all pairs are if they go on as fast as so far."""
+    pairs = max(pairs, row["series"])
+    total = row["total"] * pairs / row["series"]
+    done = min(1.0, row["processed"] / total) if total else 0.0
+    left = (row["updated"] - row["began"]) * (1 / done - 1) if done and row["completed"] < pairs else None
+    return {
+        **{name: row[name] for name in ("exchange", "timeframe", "completed", "failed", "processed")},
+        "series": pairs,
+        "percent": int(100 * done),
+        "expected_end": row["updated"] + left if left is not None else None,
+    }
+
+
+def _asked(settings: Settings, statement: str) -> list[dict[str, Any]]:
     try:
         with connect(Role.READER, settings, application_name="cryptoviz status") as connection:
-            return connection.cursor(row_factory=dict_row).execute(query("live_figures")).fetchall()
+            return connection.cursor(row_factory=dict_row).execute(query(statement)).fetchall()
     except psycopg.Error:
         return []
 

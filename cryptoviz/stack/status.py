@@ -29,12 +29,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Status:
-    """Every part, and what flows."""
+    """Every part, what flows, and how far the configured history has been fetched."""
 
     mode: str
     edition: dict[str, str]
     parts: list[Part]
     figures: list[dict[str, Any]]
+    history: list[dict[str, Any]]
 
     @property
     def healthy(self) -> bool:
@@ -52,7 +53,8 @@ def status(settings: Settings) -> Status:
     edition = health.edition(settings)
     parts = [_database(settings, states, edition), _broker(settings, states)]
     parts += _services(settings, states)
-    return Status(settings.mode, edition, parts, health.live_figures(settings) if edition else [])
+    figures = health.live_figures(settings) if edition else []
+    return Status(settings.mode, edition, parts, figures, health.backfill_summary(settings) if edition else [])
 
 
 def _services(settings: Settings, states: dict[str, ProgramState]) -> Iterator[Part]:

@@ -6,6 +6,7 @@ from typing import Final
 
 from dagster_project.jobs.checks import CHECK_TABLES
 from dagster_project.jobs.gaps import HEAL_HISTORY
+from dagster_project.jobs.history import FETCH_HISTORY
 from dagster_project.jobs.housekeeping import PURGE_HISTORY
 from dagster_project.jobs.indicators import REFRESH_INDICATORS
 from dagster_project.jobs.instruments import REFRESH_INSTRUMENTS
@@ -18,6 +19,7 @@ from dagster_project.jobs.streams import STREAM_JOBS
 
 JOBS: Final = (
     REFRESH_INSTRUMENTS,
+    FETCH_HISTORY,
     REFRESH_INDICATORS,
     HEAL_HISTORY,
     POLL_ARTICLES,
@@ -37,6 +39,7 @@ __all__ = [
     "BUILD_REPORTS",
     "CHECK_TABLES",
     "DISCARD_QUARANTINED",
+    "FETCH_HISTORY",
     "HEAL_HISTORY",
     "JOBS",
     "KEEP_STORAGE",

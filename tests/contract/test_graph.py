@@ -31,6 +31,7 @@ from cryptoviz.storage.queries import query
 from cryptoviz.topics import INGESTED, TOPICS
 from dagster_project.definitions import build
 from dagster_project.jobs.checks import CHECKED
+from dagster_project.jobs.history import CANDLES_OF
 from dagster_project.partitions import days_with_trades
 
 SETTINGS = Settings(mode=Mode.DEMO, dagster_database_url="postgresql://us%40er:pa%2Fss%20@db:5555/dag?sslmode=require")
@@ -120,7 +121,8 @@ def test_lineage_runs_from_the_exchange_to_the_table(specs: dict[str, dg.AssetSp
 def test_only_what_dagster_writes_can_be_materialized(repository: dg.RepositoryDefinition) -> None:
     written = {key.to_user_string() for key in repository.asset_graph.materializable_asset_keys}
     history = {"instruments", "indicators", "candles_daily_rebuild", "trade_gaps", "candle_gaps", "completeness"}
-    assert written == {*history, "tiering", "archive", "retention", "reports", *POLLS}
+    fetched = {key.to_user_string() for key in CANDLES_OF.values()}
+    assert written == {*history, *fetched, "tiering", "archive", "retention", "reports", *POLLS}
 
 
 def test_every_check_names_a_table_of_the_graph_and_a_statement(repository: dg.RepositoryDefinition) -> None:
@@ -134,6 +136,7 @@ def test_every_check_names_a_table_of_the_graph_and_a_statement(repository: dg.R
     keys = {gate.key for gate in declared} | {dg.AssetCheckKey(dg.AssetKey("candles_daily_rebuild"), UNCHANGED)}
     keys |= {dg.AssetCheckKey(INSTRUMENTS, GATE)} | {window.key for window in WINDOWS}
     keys |= {dg.AssetCheckKey(subject.key, name) for subject in SUBJECTS for name in (GATE, ANSWERED)}
+    keys |= {dg.AssetCheckKey(key, GATE) for key in CANDLES_OF.values()}
     assert repository.asset_graph.asset_check_keys == keys
 
 

@@ -1,0 +1,210 @@
+"""Candles of the past, asked of the exchanges: one asset for each timeframe, a partition for each month and series.
+
+    exchange REST --page by page--> staging (with the position) --gate--> candles (source rest)
+
+A run that is killed leaves its position; the next goes on there. What is fetched wins over what was made of trades.
+"""
+
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from assets.audits import GATE, figures, gate_check, severity, words
+from assets.streams import MARKET_OWNERS, code
+from assets.tables import CANDLES
+from cryptoviz.history.gaps import Series
+from cryptoviz.instruments import ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.pairs import Timeframe
+from cryptoviz.settings import settings
+from dagster_project.jobs.history import CANDLES_OF, CONFIGURED, SINCE, UNTIL
+from dagster_project.partitions import history_partitions, month_bounds
+from dagster_project.resources import Database, ExchangeRest
+
+if TYPE_CHECKING:
+    from cryptoviz.gate.report import Report
+    from cryptoviz.history.backfill import Fetched, Worker
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive months of one series, from the first instant up to but without the last."""
+
+    series: Series
+    since: datetime
+    until: datetime
+
+    def __str__(self) -> str:
+        return f"{self.series}, {self.since:%Y-%m-%d} to {self.until:%Y-%m-%d %H:%M}"
+
+
+def stretches(timeframe: Timeframe, keys: Iterable[str], since: datetime | None, until: datetime) -> list[Stretch]:
+    """The months of partition keys such as ``2026-11-01|kraken:BTC/USD``, neighbouring ones of a series in one.
+
+    Nothing of it lies before `since` or after `until`.
+    """
+    months: dict[tuple[str, str], list[str]] = {}
+    for key in keys:
+        month, _, series = key.partition("|")
+        exchange, _, pair = series.partition(":")
+        months.setdefault((exchange, pair), []).append(month)
+    return [
+        Stretch(Series(exchange, pair, timeframe), begin, end)
+        for (exchange, pair), found in months.items()
+        for first, last in _joined(sorted(found))
+        for begin, end in [(max(first, since or first), min(last, until))]
+        if begin < end
+    ]
+
+
+def _joined(months: Sequence[str]) -> Iterator[tuple[datetime, datetime]]:
+    bounds = [month_bounds(month) for month in months]
+    begin = bounds[0][0]
+    for (_, until), (following, _) in pairwise(bounds):
+        if until != following:
+            yield begin, until
+            begin = following
+    yield begin, bounds[-1][1]
+
+
+def history_assets() -> list[dg.AssetsDefinition]:
+    """The asset of each timeframe."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return [_asset(timeframe, key) for timeframe, key in CANDLES_OF.items()]
+
+
+def _asset(timeframe: Timeframe, key: dg.AssetKey) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key,
+        deps=["instruments"],
+        partitions_def=history_partitions(),
+        backfill_policy=dg.BackfillPolicy.multi_run(12),
+        group_name="history",
+        description=_described(timeframe),
+        kinds={"python", "api"},
+        owners=MARKET_OWNERS,
+        tags={"layer": "batch"},
+        check_specs=[gate_check(key)],
+        metadata={
+            "table": dg.MetadataValue.text(CANDLES),
+            **code("assets/history.py", "cryptoviz/history/backfill.py", "cryptoviz/history/rest.py"),
+        },
+    )
+    def candles(context: dg.AssetExecutionContext, database: Database, exchange_rest: ExchangeRest) -> Iterator[Any]:
+        tags, now = context.run.tags, datetime.now(UTC)
+        since = datetime.fromisoformat(tags[SINCE]) if SINCE in tags else None
+        until = min(datetime.fromisoformat(tags[UNTIL]), now) if UNTIL in tags else now
+        found = [
+            (one, _fetch(context, database, exchange_rest, one))
+            for one in stretches(timeframe, context.partition_keys, since, until)
+        ]
+        yield _gate([report for _, done in found for report in done.reports], key)
+        if behind := [f"{one}: {done.reason}" for one, done in found if not done.complete]:
+            raise dg.Failure(
+                "Not all of it could be fetched; what was is stored, and what the settings ask for is tried again by "
+                f"itself. {'; '.join(behind)}",
+                metadata=_metadata(found),
+                allow_retries=False,
+            )
+        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(found))
+
+    return candles
+
+
+def _described(timeframe: Timeframe) -> str:
+    return (
+        f"The closed {timeframe.value} candles of a month (UTC) of one pair, as its exchange gives them.\n\n"
+        "What the settings ask for is fetched by itself (sensor `history_due`); materialize a partition to fetch it "
+        "again, or choose a range for a backfill. It can be repeated and stopped at any time: each page is stored with "
+        "the position, rows that fail the gate go to quarantine, equal rows are not written. Stored with `source = "
+        "'rest'` in the table `candles`, where they win over what was made of trades; differences are kept in "
+        "`candle_differences`."
+    )
+
+
+def _fetch(context: dg.AssetExecutionContext, database: Database, rest: ExchangeRest, stretch: Stretch) -> "Fetched":
+    """Fetch one stretch; what stops it is written down, so that the others are not stopped by it."""
+    # Loading the code location needs none of this.
+    from cryptoviz.gate.report import GateError  # noqa: PLC0415
+    from cryptoviz.history.backfill import Fetched, SeriesBusyError, Worker, fetch  # noqa: PLC0415
+
+    done = Fetched(stretch.series, stretch.since, stretch.since)
+    try:
+        with database.writer() as connection, rest.history(database) as history:
+            worker = Worker(connection, settings(), history, context.run.run_id)
+            if CONFIGURED in context.run.tags:
+                done = _configured(worker, stretch)
+            else:
+                done = fetch(worker, stretch.series, stretch.since, stretch.until)
+    except (ExchangeUnavailableError, ExchangeRefusedError, SeriesBusyError) as error:
+        done.reason = str(error)
+    except GateError as error:
+        done.reason = f"the gate itself failed, not the data: {error}"
+    context.log.info("%s: %d rows in %d pages %s", stretch.series, done.rows, done.pages, done.reason)
+    return done
+
+
+def _configured(worker: "Worker", stretch: Stretch) -> "Fetched":
+    from cryptoviz.history.backfill import Fetched, backfill, state  # noqa: PLC0415
+    from cryptoviz.history.due import Status  # noqa: PLC0415
+
+    done = backfill(worker, stretch.series)
+    if done is not None:
+        return done
+    known = state(worker.connection, worker.settings, stretch.series)
+    complete = known.status is Status.COMPLETED
+    reason = "" if complete else f"it failed a while ago and is tried again at {known.due_at}"
+    return Fetched(stretch.series, stretch.since, stretch.since, complete=complete, reason=reason)
+
+
+def _gate(reports: "Sequence[Report]", key: dg.AssetKey) -> dg.AssetCheckResult:
+    """What the gate said of all that was judged: the worst report, with the figures of all."""
+    if not reports:
+        return dg.AssetCheckResult(passed=True, check_name=GATE, asset_key=key, description="nothing new to judge")
+    worst = max(reports, key=lambda report: (report.blocked, not report.passed))
+    counts = Counter[str]()
+    for report in reports:
+        counts.update(staged=report.counts.staged, passed=report.counts.passed, quarantined=report.counts.quarantined)
+    return dg.AssetCheckResult(
+        passed=worst.passed,
+        check_name=GATE,
+        asset_key=key,
+        severity=severity(worst),
+        description=words(worst),
+        metadata={**figures(worst), **counts, "judged": len(reports)},
+    )
+
+
+def _metadata(found: "Sequence[tuple[Stretch, Fetched]]") -> dict[str, Any]:
+    rows, seconds = sum(done.rows for _, done in found), sum(done.seconds for _, done in found)
+    return {
+        "rows": rows,
+        "pages": sum(done.pages for _, done in found),
+        "candles changed": sum(done.changed.total() for _, done in found),
+        "seconds": round(seconds, 2),
+        "rows a second": round(rows / seconds) if seconds else 0,
+        **({"series": _table([_row(one, done) for one, done in found])} if found else {}),
+    }
+
+
+def _row(one: Stretch, done: "Fetched") -> Mapping[str, Any]:
+    return {
+        "exchange": one.series.exchange,
+        "pair": one.series.pair,
+        "from": f"{done.since or one.since:%Y-%m-%d %H:%M}",
+        "to": f"{done.until or one.until:%Y-%m-%d %H:%M}",
+        "rows": done.rows,
+        "pages": done.pages,
+        "seconds": round(done.seconds, 2),
+        "not all, because": done.reason,
+    }
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in rows])

@@ -1,0 +1,100 @@
+"""Fetch what the settings ask of the past: after an installation, and when more is asked for.
+
+settings, backfill_progress -> due -> one run for each exchange and timeframe, for all its series together
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import dagster as dg
+
+from cryptoviz.history.due import Plan, due
+from cryptoviz.settings import Settings
+from dagster_project.jobs.history import CONFIGURED, EXCHANGE, FETCH_HISTORY, TIMEFRAME, Fetch, months, neighbours
+from dagster_project.partitions import HISTORY_BEGINS, SERIES
+from dagster_project.resources import Database
+
+INTERVAL_S: Final = 30
+
+_UNENDED: Final = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def fetches(plans: Iterable[Plan], partitions: Sequence[str], under_way: set[tuple[str, str]]) -> list[Fetch]:
+    """The runs to ask for: one for each exchange and timeframe that has none `under_way`.
+
+    It takes as many series as one range of partitions holds that lack the same months; the others wait for the next.
+    `partitions` are the series in the order in which Dagster knows them.
+    """
+    groups: dict[tuple[str, str], list[Plan]] = {}
+    for plan in plans:
+        if _name(plan) in partitions:
+            groups.setdefault((plan.series.exchange, plan.series.timeframe), []).append(plan)
+    found = []
+    for group in (ones for names, ones in groups.items() if names not in under_way):
+        series, span = group[0].series, _months(group[0])
+        alike = next(neighbours([_name(one) for one in group if _months(one) == span], partitions))
+        found.append(Fetch(series.exchange, series.timeframe, span, alike, {CONFIGURED: "true"}))
+    return found
+
+
+def _name(plan: Plan) -> str:
+    return f"{plan.series.exchange}:{plan.series.pair}"
+
+
+def _months(plan: Plan) -> tuple[str, str]:
+    since = plan.since or plan.listed_from or datetime(HISTORY_BEGINS.year, HISTORY_BEGINS.month, 1, tzinfo=UTC)
+    return months(since, max(plan.until, plan.position or plan.until))
+
+
+def history_due(settings: Settings) -> dg.SensorDefinition:
+    """The sensor for these settings."""
+
+    @dg.sensor(
+        job=FETCH_HISTORY,
+        minimum_interval_seconds=INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Fetches what the settings ask of the past and is not here yet, exchange by exchange.",
+    )
+    def history_due(context: dg.SensorEvaluationContext, database: Database) -> dg.SensorResult | dg.SkipReason:
+        """Leaves what a run is at work on to that run."""
+        import psycopg  # noqa: PLC0415 - loading the code location needs no driver
+
+        from cryptoviz.history.backfill import keep_history, states  # noqa: PLC0415
+
+        try:
+            with database.writer() as connection:
+                wanted = states(connection, settings)
+                keep_history(connection, wanted)
+        except psycopg.OperationalError as error:
+            return dg.SkipReason(f"the database is away: {str(error).strip()}")
+        known = context.instance.get_dynamic_partitions(str(SERIES.name))
+        named = dict.fromkeys(f"{one.series.exchange}:{one.series.pair}" for one in wanted)
+        new = [name for name in named if name not in known]
+        plans = [plan for one in wanted if (plan := due(one, datetime.now(UTC))) is not None]
+        asked = fetches(plans, [*known, *new], _under_way(context.instance))
+        return dg.SensorResult(
+            run_requests=[fetch.request() for fetch in asked],
+            dynamic_partitions_requests=[SERIES.build_add_request(new)] if new else [],
+            skip_reason=None if asked else dg.SkipReason(_why(plans)),
+        )
+
+    return history_due
+
+
+def _under_way(instance: dg.DagsterInstance) -> set[tuple[str, str]]:
+    records = instance.get_run_records(dg.RunsFilter(job_name=FETCH_HISTORY.name, statuses=_UNENDED))
+    tags = [record.dagster_run.tags for record in records]
+    return {(one[EXCHANGE], one[TIMEFRAME]) for one in tags if CONFIGURED in one}
+
+
+def _why(plans: Sequence[Plan]) -> str:
+    return f"runs are at work on {len(plans)} series" if plans else "all that the settings ask for has been fetched"
