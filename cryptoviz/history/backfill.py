@@ -266,19 +266,23 @@ class _Backfill:
         return plan
 
     def _from_listing(self, plan: Plan) -> Plan:
-        """Nothing is asked for that was before the pair was listed; where nobody knew, it is written down."""
-        series = plan.series
-        if plan.listed_from is not None and plan.since is not None:
+        """Nothing is asked for that was before the exchange's first candle.
+
+        Where nobody knew since when the pair is listed, its first day is written down: of shorter timeframes some
+        exchanges keep the newest candles only, which says nothing of the listing.
+        """
+        series, day = plan.series, Timeframe.D1.length
+        if plan.since is not None and plan.listed_from is not None and plan.since >= plan.listed_from + day:
             return plan
-        first = self._worker.history.first_candle(series.exchange, series.pair, Timeframe.M1)
+        first = self._worker.history.first_candle(series.exchange, series.pair, series.timeframe)
         if first is None:
             raise ExchangeUnavailableError(f"{series.exchange} has no candle of {series.pair}")
-        since = floor(first, series.timeframe)
-        if plan.since is not None and since <= plan.since:
+        if series.timeframe is Timeframe.D1:
+            listed = {"exchange": series.exchange, "symbol": series.pair, "listed_from": first}
+            self._worker.connection.execute(query("instruments_listed_from"), listed)
+        if plan.since is not None and first <= plan.since:
             return plan
-        listed = {"exchange": series.exchange, "symbol": series.pair, "listed_from": first}
-        self._worker.connection.execute(query("instruments_listed_from"), listed)
-        return replace(plan, since=min(since, plan.until), from_first=True)
+        return replace(plan, since=min(first, plan.until), from_first=True)
 
     def _staged(self, page: Page, position: datetime, count: int) -> None:
         self._worker.connection.execute(

@@ -296,18 +296,20 @@ def test_time_that_is_up_leaves_the_rest_to_the_next_run(shared: Settings, write
 
 def test_nothing_is_asked_for_that_was_before_the_listing(shared: Settings, writer: psycopg.Connection[Any]) -> None:
     series, source = minutes("ARB/USDT")
-    source.first = floor(NOW, Timeframe.M1) - timedelta(hours=20)
+    days = Series("binance", "ARB/USDT", Timeframe.D1)
+    source.first = floor(NOW, Timeframe.D1) - timedelta(days=3)
     writer.execute("insert into instruments (exchange, pair, status) values ('binance', 'ARB/USDT', 'online')")
-    done = bring(writer, wanted(shared, "1m:2d"), source, series)
-    assert done.since == source.first
-    assert not missing(writer, series)
+    assert bring(writer, wanted(shared, "1d:all"), source, days).since == source.first
     [listed] = writer.execute("select listed_from from instruments where pair = 'ARB/USDT'").fetchone() or [None]
     assert listed == source.first, "it is written down"
     source.asked.clear()
-    days = Series("binance", "ARB/USDT", Timeframe.D1)
-    again = backfill(Worker(writer, wanted(shared, "1d:all"), source, "run"), days)
-    assert again is not None
+    bring(writer, wanted(shared, "1m:1d"), source, series)
     assert not [what for what, _, _ in source.asked if what.endswith("first")], "and nobody asks once more"
+    done = bring(writer, wanted(shared, "1m:10d"), source, series)
+    assert done.since == source.first
+    assert backfill(Worker(writer, wanted(shared, "1m:20d"), source, "run"), series) is None, "there is nothing older"
+    assert len(complete(writer, source, series)) >= 3 * 1440
+    assert not missing(writer, series)
 
 
 def test_where_the_exchange_says_that_nobody_traded_nothing_is_missing(
