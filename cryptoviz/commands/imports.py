@@ -52,6 +52,22 @@ def trades(files: Files, exchange: Exchange, pair: Pair, form: Form = None, json
     _import(_asked("trades", exchange, pair, None, form), files, json=json)
 
 
+@app.command()
+def candles(
+    files: Files,
+    exchange: Exchange,
+    pair: Pair,
+    timeframe: Annotated[
+        str | None, typer.Option(help="1m, 5m, 15m, 1h or 1d; else the name of the file or the distance of rows says.")
+    ] = None,
+    *,
+    form: Form = None,
+    json: Json = False,
+) -> None:
+    """Import candles as the exchange made them: they win over those of streamed trades; fetched ones stay."""
+    _import(_asked("candles", exchange, pair, timeframe, form), files, json=json)
+
+
 def _import(asked: Asked, paths: Sequence[str], *, json: bool) -> None:
     import psycopg
 

@@ -1,5 +1,6 @@
 -- The staged trades whose id is stored already or comes earlier in the file: the same trade once more (no words), or
--- another one and how it differs. An archive may give microseconds of what the stream gave in milliseconds.
+-- another one and how it differs. An archive may give microseconds of what the stream gave in milliseconds, and a
+-- floating-point number of what it gave in decimals.
 -- Parameters: exchange, pair, since, until.
 WITH known AS (
     SELECT trade_id, price, volume, side, (extract(epoch FROM "timestamp") * 1000000)::bigint AS microseconds,
@@ -16,7 +17,8 @@ WITH known AS (
 )
 SELECT DISTINCT ON (staged.row_number)
        staged.row_number,
-       CASE WHEN (staged.price, staged.volume, staged.side) IS DISTINCT FROM (known.price, known.volume, known.side)
+       CASE WHEN staged.side <> known.side OR abs(staged.price - known.price) > known.price * 1e-12
+                 OR abs(staged.volume - known.volume) > known.volume * 1e-12
                  OR abs(staged.microseconds - known.microseconds) >= 1000
            THEN format('trade %%s is %%s: %%s %%s at %%s, %%s', staged.trade_id, known.place, known.side, known.volume,
                        known.price, to_char(to_timestamp(known.microseconds / 1e6), 'YYYY-MM-DD HH24:MI:SS.US'))

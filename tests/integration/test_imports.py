@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -24,6 +25,7 @@ from cryptoviz.history.imports import chunks as pieces
 from cryptoviz.history.imports.files import files
 from cryptoviz.history.imports.layouts import Kind
 from cryptoviz.history.imports.run import Asked, Became, Outcome, import_file
+from cryptoviz.pairs import Timeframe
 from cryptoviz.settings import PREFIX, Role, Settings
 from cryptoviz.storage.database import connect
 
@@ -303,3 +305,251 @@ def test_a_file_is_imported_by_one_at_a_time(database: Settings, tmp_path: Path)
         assert (done.became, "another process" in done.reason) == (Became.REFUSED, True)
     [done] = run(database, path, replace(TRADES, exchange="binance"))
     assert done.rows.stored == 10
+
+
+CANDLES_OF = Asked(Kind.CANDLES, "kraken", "BTC/USD")
+KRAKEN_TRADES = Asked(Kind.TRADES, "kraken", "BTC/USD")
+
+
+def bars(minutes: Sequence[int], *, length: int = 60) -> list[str]:
+    """Candles as Kraken writes them: seconds, open, high, low, close, volume, trades."""
+    return [
+        f"{int(NOON.timestamp()) + n * length},{100 + n}.5,{102 + n},{99 + n},{101 + n},0.{n + 1}0,{n + 2}"
+        for n in minutes
+    ]
+
+
+def test_an_archive_of_many_pairs_and_lengths_gives_what_was_asked_for(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "Kraken_OHLCVT.zip", "w") as archive:
+        archive.writestr("XBTUSD_1.csv", "\n".join(bars(range(20))))
+        archive.writestr("XBTUSD_60.csv", "\n".join(bars(range(5), length=3_600)))
+        archive.writestr("XBTUSD_720.csv", "\n".join(bars(range(5), length=43_200)))
+        archive.writestr("ETHUSD_1.csv", "\n".join(bars(range(5))))
+    found = run(database, tmp_path / "Kraken_OHLCVT.zip", CANDLES_OF)
+    assert {one.file.stem: one.became for one in found} == {
+        "ETHUSD_1": Became.SKIPPED,
+        "XBTUSD_1": Became.IMPORTED,
+        "XBTUSD_60": Became.IMPORTED,
+        "XBTUSD_720": Became.SKIPPED,
+    }
+    rows = ask(CANDLES)
+    assert len([row for row in rows if row[0] == "1m" and row[-1] == "rest"]) == 20
+    assert [row[2:8] for row in rows if row[0] == "1h" and row[-1] == "rest"] == [
+        (Decimal(f"{100 + n}.5"), 102 + n, 99 + n, 101 + n, Decimal(f"0.{n + 1}0"), n + 2) for n in range(5)
+    ]
+    assert {row[-1] for row in rows if row[0] in {"5m", "15m"}} == {"stream"}, "longer ones that nobody gave follow"
+
+
+def test_minutes_that_kraken_leaves_out_had_no_trades_but_not_where_a_row_is_unreadable(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    rows = bars([0, 1, 5, 6, 9])
+    rows.insert(4, "what,is,this,1,2,3,4")
+    [done] = run(database, written(tmp_path / "XBTUSD_1.csv", rows), CANDLES_OF)
+    assert (done.rows.rows, done.rows.quarantined) == (6, 1)
+    minutes = [row for row in ask(CANDLES) if row[0] == "1m"]
+    assert [(row[1] - NOON).seconds // 60 for row in minutes] == [0, 1, 2, 3, 4, 5, 6, 9]
+    assert [row[2:8] for row in minutes[2:5]] == [(102, 102, 102, 102, 0, 0)] * 3
+    held = ask("SELECT origin ->> 'row', origin ->> 'file', expectation, reason FROM quarantine")
+    assert held == [("5", "XBTUSD_1.csv", "readable", "time what is no time.")]
+
+
+def test_candles_that_are_wrong_are_kept_back_with_their_place(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    rows = bars(range(60))
+    rows[10] = rows[10].replace(",112,", ",90,")
+    rows[20] = rows[20].replace(",119,", ",0,")
+    rows[30] = f"{int(NOON.timestamp()) + 30 * 60 + 7},1,1,1,1,1,1"
+    rows[40] = rows[39].replace(",140,", ",139.9,")
+    rows[50] = rows[49]
+    start = (datetime.now(UTC) + timedelta(hours=1)).replace(second=0, microsecond=0)
+    rows[59] = f"{int(start.timestamp())},159.5,161,158,160,1,1"
+    [done] = run(
+        database, written(tmp_path / "kraken.csv", ["time,open,high,low,close,volume,trades", *rows]), CANDLES_OF
+    )
+    assert not done.reason
+    assert (done.became, done.rows.stored, done.rows.known, done.rows.quarantined) == (Became.IMPORTED, 54, 1, 5)
+    held = ask(
+        "SELECT (origin ->> 'row')::int, expectation FROM quarantine WHERE origin ->> 'file' = 'kraken.csv' ORDER BY 1"
+    )
+    assert dict(held) == {
+        11: "high_is_highest",
+        21: "price_above_zero",
+        31: "window_on_grid",
+        41: "agrees_with_stored",
+        60: "window_over",
+    }
+
+
+def test_a_fetched_candle_stays_and_a_streamed_one_gives_way(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        for minute, source, low in ((0, "rest", "99.00"), (1, "rest", "77"), (2, "stream", "78")):
+            connection.execute(
+                "INSERT INTO candles (window_start, window_end, exchange, symbol, timeframe, open, high, low, close,"
+                " volume, trade_count, closed, source)"
+                " VALUES (%s, %s, 'kraken', 'BTC/USD', '1m', %s, %s, %s, %s, %s, 2, true, %s)",
+                (
+                    NOON + timedelta(minutes=minute),
+                    NOON + timedelta(minutes=minute + 1),
+                    Decimal(f"{100 + minute}.5"),
+                    *(102 + minute, Decimal(low), 101 + minute, Decimal(f"0.{minute + 1}")),
+                    source,
+                ),
+            )
+    [done] = run(database, written(tmp_path / "XBTUSD_1.csv", bars(range(4))), CANDLES_OF)
+    assert (done.rows.stored, done.rows.known, done.rows.quarantined) == (2, 1, 1)
+    minutes = [row for row in ask(CANDLES) if row[0] == "1m"]
+    assert [(row[4], row[-1]) for row in minutes] == [(99, "rest"), (77, "rest"), (101, "rest"), (102, "rest")]
+    assert ask("SELECT window_start, stream_low, rest_low FROM candle_differences") == [
+        (NOON + timedelta(minutes=2), 78, 101)
+    ]
+    [(row, reason)] = ask("SELECT origin ->> 'row', reason FROM quarantine")
+    assert (row, "is stored: 101.5, 103, 77" in reason) == ("2", True)
+
+
+def kraken_trades(count: int) -> list[str]:
+    """Trades as Kraken publishes them: seconds, price, volume. Now and then nobody trades for some minutes."""
+    return [
+        f"{int(NOON.timestamp()) + n * 7 + n // 100 * 250},{100 + n % 13}.{n % 10},0.{n % 9 + 1}0" for n in range(count)
+    ]
+
+
+def test_trades_without_ids_make_candles_only_whenever_it_is_interrupted(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "BLOCK_BYTES", 7_000)
+    rows = kraken_trades(2_000)
+    path = written(tmp_path / "XBTUSD.csv", rows)
+
+    class KilledError(Exception):
+        pass
+
+    def kill(_count: int, share: float) -> None:
+        raise KilledError
+
+    writer = partial(connect, Role.WRITER, database, autocommit=True)
+    [file] = files([str(path)])
+    for _ in range(2):
+        with pytest.raises(KilledError):
+            import_file(file, KRAKEN_TRADES, writer, kill)
+    assert 300 < ask("SELECT rows_read FROM import_progress")[0][0] < 1_500
+    [done] = run(database, path, KRAKEN_TRADES)
+    assert "no trades stored" in done.reason
+    assert ask(STORED) == []
+    minutes = {row[1]: row[2:8] for row in ask(CANDLES) if row[0] == "1m"}
+    expected: dict[datetime, list[tuple[Decimal, Decimal]]] = {}
+    for seconds, price, volume in (row.split(",") for row in rows):
+        minute = datetime.fromtimestamp(int(seconds) // 60 * 60, UTC)
+        expected.setdefault(minute, []).append((Decimal(price), Decimal(volume)))
+    at, close = min(expected), Decimal(0)
+    while at <= max(expected):
+        if trades := expected.get(at):
+            prices = [price for price, _ in trades]
+            close = prices[-1]
+            made = (prices[0], max(prices), min(prices), close, sum(volume for _, volume in trades), len(trades))
+        else:
+            made = (close, close, close, close, Decimal(0), 0)
+        assert minutes.pop(at) == made, f"{at}"
+        at += timedelta(minutes=1)
+    assert not minutes
+    assert {row[-1] for row in ask(CANDLES) if row[0] == "1m"} == {"rest"}
+
+
+def test_real_trades_of_kraken_make_the_candles_that_kraken_makes(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path, shared_data: Path
+) -> None:
+    trades = json.loads((shared_data / "kraken/http_trades.json").read_text(), parse_float=Decimal)["result"]["XBTUSDT"]
+    theirs = json.loads((shared_data / "kraken/http_ohlc.json").read_text())["result"]["XBTUSDT"]
+    path = written(tmp_path / "XBTUSDT.csv", [f"{int(row[2])},{row[0]},{row[1]}" for row in trades])
+    run(database, path, replace(KRAKEN_TRADES, pair="BTC/USDT"))
+    ours = {int(row[1].timestamp()): row[2:8] for row in ask(CANDLES) if row[0] == "1m"}
+    first, last = int(trades[0][2]) // 60 * 60, int(trades[-1][2]) // 60 * 60
+    compared = [row for row in theirs if first < row[0] < last]
+    assert len(compared) == len(ours) - 2
+    assert sum(row[7] == 0 for row in compared) > 100, "minutes without trades among them"
+    for start, *prices, _vwap, volume, count in compared:
+        assert ours[start] == (*map(Decimal, prices), Decimal(volume), count)
+
+
+def test_aggregated_trades_make_candles_that_count_every_trade(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    rows = [
+        f"{n},{100 + n % 5}.10,0.5,{n * 3},{n * 3 + 2},{int(NOON.timestamp() + n) * 1000},True,True" for n in range(120)
+    ]
+    [done] = run(database, written(tmp_path / "BTCUSDT-aggTrades-2024-01-01.csv", rows), TRADES)
+    assert (done.format, ask(STORED)) == ("binance", [])
+    assert [(row[6], row[7]) for row in ask(CANDLES) if row[0] == "1m"] == [(30, 180), (30, 180)]
+
+
+def test_a_file_that_may_begin_within_a_minute_makes_no_half_candles(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    rows = [f"{NOON + timedelta(seconds=30 + n)},100,1" for n in range(180)]
+    run(database, written(tmp_path / "t.csv", ["time,price,amount", *rows]), TRADES)
+    assert [row[1] for row in ask(CANDLES) if row[0] == "1m"] == [NOON + timedelta(minutes=n) for n in (1, 2)]
+    [mixed] = run(database, written(tmp_path / "u.csv", ["time,price,amount", *reversed(rows)]), TRADES)
+    assert (mixed.became, "not in the order of their times" in mixed.reason) == (Became.REFUSED, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "quarantined", "timeframe"),
+    [
+        ("ADABTC-1m-2021-11-27.csv", 10, 0, "1m"),
+        ("ADA_BTC-5m.feather", 5_720, 0, "5m"),
+    ],
+)
+def test_real_files_of_candles(
+    database: Settings,
+    ask: Callable[..., Any],
+    shared_data: Path,
+    *,
+    name: str,
+    stored: int,
+    quarantined: int,
+    timeframe: str,
+) -> None:
+    asked = Asked(Kind.CANDLES, "binance", "ADA/BTC")
+    [done] = run(database, shared_data / "candles" / name, asked)
+    assert (done.became, done.rows.stored, done.rows.quarantined) == (Became.IMPORTED, stored, quarantined)
+    assert ask("SELECT count(*) FROM candles WHERE timeframe = %s AND source = 'rest'", timeframe) == [(stored,)]
+    if timeframe == "5m":
+        gaps = "SELECT count(*), sum(missing)::int FROM find_candle_gaps('binance', 'ADA/BTC', '5m', %s, %s)"
+        assert ask(gaps, done.rows.first, done.rows.last) == [(5, 40)]
+        [wrong] = run(database, shared_data / "candles" / name, replace(asked, timeframe=Timeframe.M1))
+        assert "its name says 5m, not 1m" in wrong.reason
+
+
+def test_impossible_candles_of_a_real_file_are_found(
+    database: Settings, ask: Callable[..., Any], shared_data: Path, tmp_path: Path
+) -> None:
+    rows = (shared_data / "candles/btc_daily_2013_2025.csv").read_text().splitlines()
+    [done] = run(database, written(tmp_path / "daily.csv", [rows[0], *rows[280:320]]), CANDLES_OF)
+    assert (done.rows.stored, done.rows.quarantined) == (36, 4)
+    found = ask("SELECT (origin ->> 'row')::int + 279, expectation FROM quarantine ORDER BY 1")
+    assert found == [(row, "low_is_lowest") for row in (295, 300, 307, 310)]
+
+
+def test_candles_of_another_length_than_they_claim_are_refused(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = written(
+        tmp_path / "a.csv",
+        ["time,open,high,low,close,volume", *(row.rpartition(",")[0] for row in bars(range(9), length=300))],
+    )
+    [guessed] = run(database, path, CANDLES_OF)
+    assert (guessed.became, guessed.target and guessed.target.timeframe) == (Became.IMPORTED, Timeframe.M5)
+    longer = [f"{int(NOON.timestamp()) + n * 300},1,1,1,1,1" for n in range(200)]
+    [wrong] = run(
+        database,
+        written(tmp_path / "b.csv", ["time,open,high,low,close,volume", *longer]),
+        replace(CANDLES_OF, timeframe=Timeframe.M1),
+    )
+    assert (wrong.became, "no candles of 1m" in wrong.reason) == (Became.REFUSED, True)
+    [odd] = run(database, written(tmp_path / "XBTUSD_30.csv", bars(range(3), length=1_800)), CANDLES_OF)
+    assert (odd.became, "candles of 30m are not kept" in odd.reason) == (Became.REFUSED, True)

@@ -17,6 +17,7 @@ from cryptoviz.gate.gate import Fault
 from cryptoviz.gate.report import Scope, Severity
 from cryptoviz.gate.staging import as_json, storable
 from cryptoviz.gate.suites import Expectation, Suite
+from cryptoviz.history.imports.files import File, ImportRefusedError
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ _AGREES: Final = Expectation(
 """What holds whatever the suites say: a key that is there already has the same numbers."""
 
 
+def contradiction(difference: str) -> Fault:
+    """Why a row with a key that is taken is held back."""
+    return Fault(_AGREES.name, f"{_AGREES.why.rstrip('.')} ({difference}).")
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where rows come from. `key` begins the key of each of them; `batch` tells the parts of a file apart."""
@@ -44,6 +50,15 @@ class Origin:
     file: str
     key: str
     batch: str
+
+    @property
+    def attempt(self) -> str:
+        """The run as results and quarantine name it: each part of a file is judged by itself."""
+        return f"{self.run}:{self.batch}"
+
+
+Raw = Callable[[int], Mapping[str, Any]]
+"""Gives a row as it stands in the file."""
 
 
 @dataclass
@@ -60,19 +75,16 @@ class Judgement:
         """Rows with a key that is taken, and how they differ from what has it."""
         self._contradictions = differences
         for row, difference in differences.items():
-            self.faults.setdefault(row, Fault(_AGREES.name, f"{_AGREES.why.rstrip('.')} ({difference})."))
+            self.faults.setdefault(row, contradiction(difference))
 
-    def write(self, connection: Connection[Any], origin: Origin, raw: Callable[[int], Mapping[str, Any]]) -> None:
-        """Write the results down and the rows at fault into quarantine, within the caller's transaction.
-
-        `raw` gives a row as it stands in the file.
-        """
+    def write(self, connection: Connection[Any], origin: Origin, raw: Raw) -> None:
+        """Write the results down and the rows at fault into quarantine, within the caller's transaction."""
         rows = tuple(self._contradictions)
         agreed = engine.added(_AGREES, engine.Outcome(not rows, None, len(rows), rows), self.count)
         judged = [*self.judged, agreed]
         asset = f"import/{origin.subject}"
         told = {
-            "run": f"{origin.run}:{origin.batch}",
+            "run": origin.attempt,
             "asset": asset,
             "suite": self.suite.name,
             "evaluated_at": datetime.now(UTC),
@@ -93,26 +105,36 @@ class Judgement:
         connection.execute(
             query("quality_document_insert"), {**told, "success": not failed, "failed": failed, "document": document}
         )
-        self._hold_back(connection, origin, raw)
+        hold_back(connection, origin, self.faults, raw)
 
-    def _hold_back(self, connection: Connection[Any], origin: Origin, raw: Callable[[int], Mapping[str, Any]]) -> None:
-        if not self.faults:
-            return
-        keys = [f"{origin.key}:{row}" for row in self.faults]
-        connection.execute(
-            query("quarantine_insert"),
-            {
-                "subject": f"{origin.subject}_import",
-                "run": f"{origin.run}:{origin.batch}",
-                "key": keys,
-                "series": keys,
-                "occurrences": [1] * len(keys),
-                "payload": [as_json(raw(row)) for row in self.faults],
-                "origin": [as_json({"file": origin.file, "row": row}) for row in self.faults],
-                "reason": [storable(fault.reason) for fault in self.faults.values()],
-                "expectation": [fault.expectation for fault in self.faults.values()],
-            },
-        )
+
+def hold_back(connection: Connection[Any], origin: Origin, faults: Mapping[int, Fault], raw: Raw) -> None:
+    """Put rows into quarantine, each with its file and number, within the caller's transaction."""
+    if not faults:
+        return
+    keys = [f"{origin.key}:{row}" for row in faults]
+    connection.execute(
+        query("quarantine_insert"),
+        {
+            "subject": f"{origin.subject}_import",
+            "run": origin.attempt,
+            "key": keys,
+            "series": keys,
+            "occurrences": [1] * len(keys),
+            "payload": [as_json(raw(row)) for row in faults],
+            "origin": [as_json({"file": origin.file, "row": row}) for row in faults],
+            "reason": [storable(fault.reason) for fault in faults.values()],
+            "expectation": [fault.expectation for fault in faults.values()],
+        },
+    )
+
+
+def refuse_nonsense(file: File, faults: Mapping[int, Fault], count: int) -> None:
+    """Raise ImportRefusedError where most rows are at fault: the file is not what it claims to be."""
+    if len(faults) > max(10, count // 2):
+        row, fault = next(iter(faults.items()))
+        many = f"{len(faults)} of {count} rows are at fault"
+        raise ImportRefusedError(f"{file.name} is not what it should be: {many}; row {row}: {fault.reason}")
 
 
 class Judge:

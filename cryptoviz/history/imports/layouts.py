@@ -19,7 +19,6 @@ from enum import StrEnum
 from typing import Final
 
 from cryptoviz.history.imports.files import File, ImportRefusedError
-from cryptoviz.pairs import Timeframe
 
 
 class Kind(StrEnum):
@@ -304,11 +303,6 @@ def _minutes(count: int) -> str:
     if count % 1440 == 0:
         return f"{count // 1440}d"
     return f"{count // 60}h" if count % 60 == 0 else f"{count}m"
-
-
-def kept(length: str) -> Timeframe | None:
-    """The timeframe of this length, if it is one that the platform keeps."""
-    return next((one for one in Timeframe if one == length), None)
 
 
 _SPELLINGS: Final = {"XBT": "BTC", "XDG": "DOGE"}

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import Final
 
-from cryptoviz.history.gaps import Series
-from cryptoviz.history.heal import record
+from cryptoviz.history.imports.candles import CandlesImport
+from cryptoviz.history.imports.chunks import Position, chunks
 from cryptoviz.history.imports.files import File, ImportRefusedError
-from cryptoviz.history.imports.layouts import Format, Kind, Layout, names_pair, recognise
+from cryptoviz.history.imports.layouts import Format, Kind, Layout, names_pair, recognise, timeframe_named
 from cryptoviz.history.imports.progress import Progress, Target
 from cryptoviz.history.imports.trades import Connect, Imported, Told, TradesImport
+from cryptoviz.history.imports.values import columns
 from cryptoviz.pairs import Timeframe
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 
 class Became(StrEnum):
@@ -63,44 +62,67 @@ def import_file(file: File, asked: Asked, connect: Connect, told: Told) -> Outco
         SuiteError, GateError: the gate itself failed.
         psycopg.Error: the database is away or refuses; what was committed stays.
     """
-    if names_pair(file.stem, asked.pair) is False:
-        return _other(file, f"its name is not that of {asked.pair}")
     began = time.monotonic()
     form = ""
     try:
+        if names_pair(file.stem, asked.pair) is False:
+            return _other(file, f"its name is not that of {asked.pair}")
         layout = recognise(file, asked.kind, asked.format)
         form = layout.format.value
-        target = Target(asked.exchange, asked.pair)
+        timeframe = None
+        if layout.kind is Kind.CANDLES:
+            timeframe, reason = _timeframe(file, layout, asked)
+            if timeframe is None:
+                return _other(file, reason)
+        target = Target(asked.exchange, asked.pair, timeframe)
         progress = Progress(file, layout, target)
         with connect() as connection:
             try:
-                done = _importer(file, layout, target, progress, told)(connect, connection)
+                done = _importer(file, layout, target, progress, told).run(connect, connection)
             except ImportRefusedError as error:
                 progress.finish(connection, str(error))
                 raise
-            _record(connection, target, done)
     except ImportRefusedError as error:
         return Outcome(file, Became.REFUSED, str(error), form, seconds=time.monotonic() - began)
     became = Became.IMPORTED if done.rows else Became.COMPLETE
-    return Outcome(file, became, "", form, target, done, time.monotonic() - began)
+    reason = "" if layout.kind is Kind.CANDLES or layout.of_single_trades else _CANDLES_ONLY.format(file.name)
+    return Outcome(file, became, reason, form, target, done, time.monotonic() - began)
+
+
+_CANDLES_ONLY: Final = (
+    "{}: its rows are not single trades with id and side; candles were made of them, no trades stored"
+)
 
 
 def _other(file: File, reason: str) -> Outcome:
     return Outcome(file, Became.REFUSED if file.named else Became.SKIPPED, f"{file.name}: {reason}")
 
 
+def _timeframe(file: File, layout: Layout, asked: Asked) -> tuple[Timeframe | None, str]:
+    """Of the candles of a file: what its name says, what was asked for, or how far apart its rows are; or why none."""
+    named = timeframe_named(file.stem, layout.format)
+    if named and asked.timeframe and named != asked.timeframe:
+        return None, f"its name says {named}, not {asked.timeframe}"
+    length = named or asked.timeframe or _spacing(file, layout)
+    found = next((one for one in Timeframe if one == length), None)
+    kept = ", ".join(Timeframe)
+    if length is None:
+        return None, f"how long its candles are cannot be told: say --timeframe ({kept})"
+    return found, "" if found else f"candles of {length} are not kept, only {kept}"
+
+
+def _spacing(file: File, layout: Layout) -> str | None:
+    """The usual time between two rows of the beginning, if candles may be as long."""
+    chunk = next(iter(chunks(file, layout, Position())), None)
+    times = columns(chunk, layout)["microseconds"].drop_null().to_pylist() if chunk is not None else []
+    usual = Counter(after - before for before, after in pairwise(times)).most_common(1)
+    return next((str(one) for one in Timeframe if usual and one.seconds * 1_000_000 == usual[0][0]), None)
+
+
 def _importer(
     file: File, layout: Layout, target: Target, progress: Progress, told: Told
-) -> Callable[[Connect, Connection[Any]], Imported]:
+) -> TradesImport | CandlesImport:
     run = f"import {datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
     if layout.kind is Kind.TRADES and layout.of_single_trades:
-        return TradesImport(file, layout, target, progress, run, told=told).run
-    raise ImportRefusedError(f"{file.name} cannot be imported")
-
-
-def _record(connection: Connection[Any], target: Target, done: Imported) -> None:
-    """Bring gaps and completeness in line with the candles of the time that was touched."""
-    if done.first is None or done.last is None:
-        return
-    for timeframe in Timeframe:
-        record(connection, Series(target.exchange, target.pair, timeframe), done.first, done.last)
+        return TradesImport(file, layout, target, progress, run, told=told)
+    return CandlesImport(file, layout, target, progress, run, told=told)

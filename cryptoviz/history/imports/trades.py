@@ -18,12 +18,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from cryptoviz.history.gaps import Series
+from cryptoviz.history.heal import record
 from cryptoviz.history.imports import values
 from cryptoviz.history.imports.chunks import Chunk, chunks
-from cryptoviz.history.imports.files import File, ImportRefusedError
-from cryptoviz.history.imports.gate import Judge, Judgement, Origin
+from cryptoviz.history.imports.files import File
+from cryptoviz.history.imports.gate import Judge, Judgement, Origin, refuse_nonsense
 from cryptoviz.history.imports.layouts import Layout
 from cryptoviz.history.imports.progress import Progress, Target
+from cryptoviz.pairs import Timeframe
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -148,7 +151,16 @@ class TradesImport:
             for error in sorted(failures, key=lambda one: isinstance(one, AbandonedError)):
                 raise error
             self._progress.finish(connection)
+        self._look(connection)
         return self._done
+
+    def _look(self, connection: Connection[Any]) -> None:
+        """Bring gaps and completeness in line with the candles of the time that was touched."""
+        if self._done.first is None or self._done.last is None or not self._with_candles:
+            return
+        for timeframe in Timeframe:
+            series = Series(self._target.exchange, self._target.pair, timeframe)
+            record(connection, series, self._done.first, self._done.last)
 
     def _work(self, connect: Connect) -> None:
         try:
@@ -171,7 +183,7 @@ class TradesImport:
         connection.execute("TRUNCATE import_trades")
         copy(connection, _COPY, lines(staged, _STAGED))
         found = judge.rows(staged.num_rows)
-        refuse_nonsense(self._file, found, staged.num_rows)
+        refuse_nonsense(self._file, found.faults, staged.num_rows)
         with self._publishing.take(number):
             stored, span = self._publish(connection, found, chunk, staged)
             if span is not None:
@@ -195,7 +207,7 @@ class TradesImport:
             left = staged if not found.faults else _without(staged, found.faults)
             span = _span(left)
             known = self._known(connection, found, left, span)
-            refuse_nonsense(self._file, found, staged.num_rows)
+            refuse_nonsense(self._file, found.faults, staged.num_rows)
             drop(connection, "import_trades_drop", known)
             try:
                 with connection.transaction():
@@ -277,14 +289,6 @@ def drop(connection: Connection[Any], statement: str, rows: Any) -> None:
     numbers = list(rows)
     if numbers:
         connection.execute(query(statement), {"rows": numbers})
-
-
-def refuse_nonsense(file: File, found: Judgement, count: int) -> None:
-    """Raise ImportRefusedError where most rows are at fault: the file is not what it claims to be."""
-    if len(found.faults) > max(10, count // 2):
-        row, fault = next(iter(found.faults.items()))
-        many = f"{len(found.faults)} of {count} rows are at fault"
-        raise ImportRefusedError(f"{file.name} is not what it should be: {many}; row {row}: {fault.reason}")
 
 
 def _without(table: pa.Table, rows: Any) -> pa.Table:

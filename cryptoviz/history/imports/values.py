@@ -41,7 +41,7 @@ def columns(chunk: Chunk, layout: Layout) -> pa.Table:
     import pyarrow as pa  # noqa: PLC0415 - takes a moment
 
     raw = {field: chunk.table[name].combine_chunks() for field, name in layout.fields.items()}
-    read: dict[str, pa.Array] = {"microseconds": _instants(raw["time"])}
+    read: dict[str, pa.Array] = {"microseconds": instants(raw["time"])}
     words = {"microseconds": ("time", "is no time")}
     for field in PRICES[layout.kind]:
         read[field] = _numbers(raw[field])
@@ -141,7 +141,7 @@ def _one_of(column: pa.Array, meanings: Mapping[str, tuple[str, ...]]) -> pa.Arr
     return found
 
 
-def _instants(column: pa.Array) -> pa.Array:
+def instants(column: pa.Array) -> pa.Array:
     """Microseconds since the epoch. Instants without a zone are UTC."""
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415

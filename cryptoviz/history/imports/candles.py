@@ -1,0 +1,327 @@
+"""Candles of a file, and of trades that have no id or side, into `candles` with source `rest`.
+
+    chunk -> rows (or the minutes that trades come to) -> known already? -> staged_candles -> suite candles_rest
+          -> one transaction: candles and longer ones, gaps, completeness, quarantine, position
+
+They are the exchange's own: they win over what was made of streamed trades. A fetched candle that is stored stays.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptoviz.gate.gate import Fault
+from cryptoviz.history import publish
+from cryptoviz.history.gaps import Series
+from cryptoviz.history.imports import values
+from cryptoviz.history.imports.chunks import Chunk, Position, chunks
+from cryptoviz.history.imports.files import File, ImportRefusedError
+from cryptoviz.history.imports.gate import Judge, Judgement, Origin, contradiction, hold_back, refuse_nonsense
+from cryptoviz.history.imports.layouts import Format, Kind, Layout
+from cryptoviz.history.imports.progress import Progress, Standing, Target
+from cryptoviz.history.imports.trades import Connect, Imported, Told, copy, drop, lines
+from cryptoviz.pairs import Timeframe
+from cryptoviz.storage.queries import query
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from psycopg import Connection
+
+ASSET: Final = "import/candles"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_STAGED: Final = ("row_number", "microseconds", "age_s", "price", "volume", "trade_count", "unreadable")
+_COPY_CANDLES: Final = (
+    "COPY staged_candles (exchange, symbol, timeframe, origin, window_start, window_end,"
+    " open, high, low, close, volume, trade_count) FROM STDIN"
+)
+_WHOLE_ARCHIVES: Final = (Format.KRAKEN, Format.BINANCE)
+"""Files of these begin and end between two minutes; any other may begin or end in the middle of one."""
+
+_ENOUGH: Final = 100
+_SAME: Final = Decimal("1e-12")
+"""Up to so small a part two numbers are one: a floating-point copy of a decimal differs in its last digit."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One candle as a file has it. `number`: of its row, or of the first of its trades; `made`: the file lacks it."""
+
+    number: int
+    start: datetime
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    trade_count: int
+    made: bool = False
+
+    @property
+    def figures(self) -> tuple[Decimal, ...]:
+        """What two candles of one window may differ in."""
+        return tuple(Decimal(one) for one in (self.open, self.high, self.low, self.close, self.volume))
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a chunk comes to: candles, and the rows that are none or belong to none."""
+
+    rows: Sequence[Row]
+    faults: Mapping[int, Fault]
+    judgement: Judgement | None = None
+    """Of the trades, where the candles are made of trades."""
+
+
+class CandlesImport:
+    """One file on its way into the candles of one series."""
+
+    def __init__(
+        self,
+        file: File,
+        layout: Layout,
+        target: Target,
+        progress: Progress,
+        run: str,
+        *,
+        told: Told,
+    ) -> None:
+        self._file, self._layout, self._target, self._progress = file, layout, target, progress
+        self._run, self._told = run, told
+        self._series = Series(target.exchange, target.pair, target.timeframe or Timeframe.M1)
+        self._length = self._series.timeframe.length
+        self._batch = publish.Batch(f"import {progress.fingerprint[:12]}", self._series)
+        self._done = Imported()
+        self._last: tuple[datetime, str] | None = None
+        """The newest window that was read, and its close."""
+        self._judge: Judge | None = None
+
+    def run(self, _connect: Connect, connection: Connection[Any]) -> Imported:
+        """Store what is not stored yet. `connection` commits by itself.
+
+        Raises:
+            ImportRefusedError: the file is not what it claims to be; what was committed stays.
+            SuiteError, GateError: the gate itself failed.
+        """
+        standing = self._progress.begin(connection)
+        if standing.completed:
+            return self._done
+        publish.forget(connection, self._batch)
+        self._last = self._read_last(connection, standing)
+        for chunk in self._chunks(standing.position):
+            self._store(connection, chunk, self._read(connection, chunk))
+        self._progress.finish(connection)
+        return self._done
+
+    def _chunks(self, since: Position) -> Iterator[Chunk]:
+        whole = None if self._layout.kind is Kind.CANDLES else self._whole_minutes
+        return chunks(self._file, self._layout, since, whole)
+
+    def _whole_minutes(self, table: pa.Table) -> int:
+        """How many of some trades are of minutes that have ended."""
+        import pyarrow.compute as pc  # noqa: PLC0415
+
+        instants = values.instants(table[self._layout.fields["time"]].combine_chunks())
+        minutes = pc.divide(instants, 60_000_000)
+        newest = pc.max(minutes).as_py()
+        return int(pc.index(minutes, newest).as_py()) if newest is not None else int(table.num_rows)
+
+    def _read_last(self, connection: Connection[Any], standing: Standing) -> tuple[datetime, str] | None:
+        if standing.last is None:
+            return None
+        at = standing.last - self._length
+        found = connection.execute(query("import_candle_close"), {**self._names, "at": at}).fetchone()
+        return (at, found[0]) if found else None
+
+    @property
+    def _names(self) -> dict[str, str]:
+        series = self._series
+        return {"exchange": series.exchange, "symbol": series.pair, "timeframe": series.timeframe.value}
+
+    def _read(self, connection: Connection[Any], chunk: Chunk) -> Read:
+        staged = values.columns(chunk, self._layout)
+        if self._layout.kind is Kind.CANDLES:
+            return self._candles(staged)
+        return self._minutes(connection, chunk, staged)
+
+    def _candles(self, staged: pa.Table) -> Read:
+        faults: dict[int, Fault] = {}
+        found = []
+        for row in staged.to_pylist():
+            if row["unreadable"]:
+                faults[row["row_number"]] = Fault("readable", f"{row['unreadable']}.")
+                continue
+            prices = {name: row[name] for name in values.PRICES[Kind.CANDLES]}
+            start = _EPOCH + row["microseconds"] * _MICROSECOND
+            found.append(Row(row["row_number"], start, **prices, trade_count=row.get("trade_count") or 0))
+        steps = (after.start - before.start for before, after in pairwise(found))
+        apart = min((step for step in steps if step > timedelta(0)), default=self._length)
+        if len(found) > _ENOUGH and apart > self._length:
+            raise ImportRefusedError(
+                f"{self._file.name} has a row every {apart}: no candles of {self._series.timeframe}"
+            )
+        return Read(found, faults)
+
+    def _minutes(self, connection: Connection[Any], chunk: Chunk, staged: pa.Table) -> Read:
+        from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
+
+        self._refuse_disorder(staged)
+        if self._judge is None:
+            connection.execute(query("import_trades_staging"))
+            self._judge = Judge(connection, "trades_import", "import_trades")
+        connection.execute("TRUNCATE import_trades")
+        names = tuple(name for name in _STAGED if name in (*staged.column_names, "age_s"))
+        copy(connection, f"COPY import_trades ({', '.join(names)}) FROM STDIN (FORMAT csv)", lines(staged, names))
+        judged = self._judge.rows(staged.num_rows)
+        refuse_nonsense(self._file, judged.faults, staged.num_rows)
+        drop(connection, "import_trades_drop", judged.faults)
+        rows = connection.cursor(row_factory=dict_row).execute(query("import_minutes")).fetchall()
+        found = [Row(**row) for row in rows]
+        if self._layout.format not in _WHOLE_ARCHIVES:
+            begins = chunk.until.rows == chunk.count
+            found = found[1 if begins else 0 : -1 if chunk.last else None]
+        return Read(found, judged.faults, judged)
+
+    def _refuse_disorder(self, staged: pa.Table) -> None:
+        import pyarrow.compute as pc  # noqa: PLC0415
+
+        made = staged["microseconds"].combine_chunks().drop_null()
+        ordered = pc.all(pc.greater_equal(made[1:], made[:-1])).as_py() is not False
+        if ordered and self._last and len(made):
+            ordered = _EPOCH + made[0].as_py() * _MICROSECOND >= self._last[0]
+        if not ordered:
+            raise ImportRefusedError(
+                f"{self._file.name} has trades without ids that are not in the order of their times:"
+                " no candles can be made of them"
+            )
+
+    def _store(self, connection: Connection[Any], chunk: Chunk, read: Read) -> None:
+        whole = self._filled(read)
+        fresh, differing = self._compared(connection, whole)
+        faults = {**read.faults, **differing}
+        if read.judgement is None:
+            refuse_nonsense(self._file, faults, chunk.count)
+        key = self._progress.fingerprint
+        origin = Origin(self._run, self._layout.kind.value, self._file.name, key, f"{key[:12]}:{chunk.until.rows}")
+
+        def settle(published: publish.Published) -> None:
+            held = self._refused(connection, origin, fresh, published)
+            if read.judgement is not None:
+                read.judgement.write(connection, origin, lambda row: values.fields_of(chunk, self._layout, row))
+                faults_left: Mapping[int, Fault] = differing
+            else:
+                faults_left = faults
+            hold_back(connection, origin, faults_left, lambda row: values.fields_of(chunk, self._layout, row))
+            self._advance(connection, chunk, whole, fresh, faults=len(faults), held=held)
+            self._done.candles.update(published.changed)
+
+        copy(connection, _COPY_CANDLES, self._lines(fresh))
+        try:
+            publish.publish(connection, self._batch, origin.attempt, ASSET, settle=settle)
+        except ImportRefusedError:
+            publish.forget(connection, self._batch)
+            raise
+        if whole:
+            self._last = whole[-1].start, whole[-1].close
+        self._told(chunk.count, chunk.share)
+
+    def _filled(self, read: Read) -> list[Row]:
+        """The rows, and between them the windows without trades where the archive leaves those out."""
+        if self._layout.format is not Format.KRAKEN:
+            return list(read.rows)
+        whole: list[Row] = []
+        last, number = self._last, 0
+        faults = sorted(read.faults)
+        for row in read.rows:
+            # A row that cannot be read may be of any of the windows that lack.
+            if last is not None and bisect_right(faults, row.number) == bisect_right(faults, number):
+                at = last[0] + self._length
+                while at < row.start:
+                    whole.append(_quiet(row.number, at, last[1]))
+                    at += self._length
+            whole.append(row)
+            last, number = (row.start, row.close), row.number
+        return whole
+
+    def _compared(self, connection: Connection[Any], whole: Sequence[Row]) -> tuple[list[Row], dict[int, Fault]]:
+        """The rows whose windows no fetched candle has yet, and those that contradict one."""
+        if not whole:
+            return [], {}
+        bounds = {"since": min(row.start for row in whole), "until": max(row.start for row in whole)}
+        stored = connection.execute(query("import_candles_known"), {**self._names, **bounds}).fetchall()
+        known = {start: ("stored", tuple(figures)) for start, *figures, _count in stored}
+        fresh: list[Row] = []
+        differing: dict[int, Fault] = {}
+        for row in whole:
+            place, figures = known.setdefault(row.start, ("", ()))
+            if not figures:
+                fresh.append(row)
+                known[row.start] = "in the file before", row.figures
+            elif not row.made and not _same(row.figures, figures):
+                said = ", ".join(map(str, figures))
+                differing[row.number] = contradiction(f"the candle of {row.start:%Y-%m-%d %H:%M} is {place}: {said}")
+        return fresh, differing
+
+    def _refused(
+        self, connection: Connection[Any], origin: Origin, fresh: Sequence[Row], published: publish.Published
+    ) -> int:
+        """How many candles the gate held back; quarantine is told their rows."""
+        report = published.report
+        if report is None:
+            return 0
+        held = report.counts.quarantined
+        if published.blocked or held > max(10, len(fresh) // 2):
+            failed = "; ".join(f"{one.why} {one.observed or ''}".strip() for one in report.failed)
+            raise ImportRefusedError(
+                f"{self._file.name} is not what it should be: {held} of {len(fresh)} candles are at fault: {failed}"
+            )
+        if held:
+            names = "|".join(self._names.values())
+            told = {"key": [f"{names}|{row.start.isoformat()}" for row in fresh], "row": [row.number for row in fresh]}
+            connection.execute(query("import_candles_origin"), {"run": origin.attempt, "file": self._file.name, **told})
+        return held
+
+    def _advance(
+        self,
+        connection: Connection[Any],
+        chunk: Chunk,
+        whole: Sequence[Row],
+        fresh: Sequence[Row],
+        *,
+        faults: int,
+        held: int,
+    ) -> None:
+        counts = {"stored": len(fresh) - held, "quarantined": faults + held}
+        counts["known"] = 0 if self._layout.kind is Kind.TRADES else max(0, len(whole) - len(fresh) - faults)
+        span = (whole[0].start, whole[-1].start + self._length) if whole else None
+        self._progress.advance(connection, chunk.until, **counts, span=span, candles=False)
+        self._done.rows += chunk.count
+        self._done.stored += counts["stored"]
+        self._done.known += counts["known"]
+        self._done.quarantined += counts["quarantined"]
+        self._done.reaches((fresh[0].start, fresh[-1].start + self._length) if fresh else None)
+
+    def _lines(self, rows: Sequence[Row]) -> memoryview:
+        names = "\t".join((*self._names.values(), self._batch.origin))
+        return memoryview(
+            "".join(
+                f"{names}\t{row.start}\t{row.start + self._length}\t{row.open}\t{row.high}\t{row.low}\t{row.close}"
+                f"\t{row.volume}\t{row.trade_count}\n"
+                for row in rows
+            ).encode()
+        )
+
+
+def _quiet(number: int, start: datetime, price: str) -> Row:
+    """A window without trades: the price is carried on."""
+    return Row(number, start, price, price, price, price, "0", 0, made=True)
+
+
+def _same(some: Sequence[Decimal], others: Sequence[Decimal]) -> bool:
+    return all(abs(one - other) <= abs(other) * _SAME for one, other in zip(some, others, strict=True))
