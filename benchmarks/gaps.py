@@ -1,7 +1,7 @@
 """Gap detection beside a window function: a year of 20 pairs, and the last two hours of ten series.
 
     window function : lag(window_start) over every candle of a series, hot and cold
-    find_candle_gaps: steps along the index, eight days at a time; only incomplete days window by window
+    find_candle_gaps: steps along the index, four days at a time; only incomplete days window by window
 
 The candles lie as tiering leaves them (a week hot, the rest cold), with a hole a month in every pair. Both kinds get as
 many connections as there are cores to count on, and must find the same gaps. The last two hours are one statement on
@@ -34,6 +34,10 @@ FROM generate_series(%(since)s::timestamptz, %(until)s::timestamptz - interval '
          AS minutes (minute),
      unnest(%(pairs)s::text[]) AS pairs (pair)
 """
+_INDEXES = """
+SELECT format('%I.%I', schemaname, indexname), indexdef FROM pg_indexes
+WHERE tablename = 'candles' AND schemaname IN ('public', 'cold_storage') AND indexdef NOT LIKE 'CREATE UNIQUE%'
+"""
 _WINDOW = """
 SELECT following, window_start
 FROM (
@@ -59,6 +63,9 @@ def fill(one: Stage, pairs: Sequence[str], since: datetime, until: datetime) -> 
     """A year of minutes with holes; returns how many candles there are."""
     with one.connect() as connection:
         connection.execute("UPDATE tiering_policy SET cold_age = NULL")
+        indexes = [definition for _name, definition in connection.execute(_INDEXES)]
+        for name, _definition in connection.execute(_INDEXES).fetchall():
+            connection.execute(f"DROP INDEX {name}")  # type: ignore[arg-type]
         for number in range(_DAYS // 73 + 1):
             first = since + timedelta(days=73 * number)
             _filled(connection, "cold_storage.candles", pairs, first, min(first + timedelta(days=73), until - _HOT))
@@ -68,6 +75,8 @@ def fill(one: Stage, pairs: Sequence[str], since: datetime, until: datetime) -> 
                 f"DELETE FROM {relation} WHERE extract(day FROM window_start) = 5"  # type: ignore[arg-type]
                 " AND window_start < date_trunc('day', window_start) + substr(symbol, 2, 2)::int * interval '1 minute'"
             )
+        for definition in indexes:
+            connection.execute(definition)  # type: ignore[arg-type]
         connection.execute("VACUUM ANALYZE cold_storage.candles")
         connection.execute("VACUUM ANALYZE candles")
         [(count,)] = connection.execute("SELECT count(*) FROM all_candles").fetchall()
