@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -11,17 +12,27 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import boto3
+import dagster as dg
 import psycopg
 import pytest
+from moto.server import ThreadedMotoServer
+from pydantic import SecretStr
+from typer.testing import CliRunner
 
+from assets import storage
 from cryptoviz.archive.catalogue import Wanted, listed, restore, unlisted, verify
 from cryptoviz.archive.leaving import ArchiveError, Left, archive
-from cryptoviz.archive.store import Folder
+from cryptoviz.archive.store import Folder, store
 from cryptoviz.archive.subjects import SUBJECTS
+from cryptoviz.commands import archive as commands
 from cryptoviz.settings import PROJECT_ROOT, Role, Settings
 from cryptoviz.storage.database import connect
+from dagster_project import resources
 
 pytestmark = pytest.mark.services
+
+RUNNER = CliRunner()
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 FIRST = datetime(2026, 3, 30, tzinfo=UTC)
@@ -208,6 +219,38 @@ def test_configured_history_never_leaves(connection: psycopg.Connection, tmp_pat
     assert left(connection, tmp_path, "candles") == []
 
 
+def test_the_archive_may_be_in_a_bucket(connection: psycopg.Connection, database: Settings) -> None:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        values = {
+            "archive_s3_endpoint": f"http://{host}:{port}",
+            "archive_s3_bucket": "cryptoviz/archive",
+            "archive_s3_region": "us-east-1",
+            "archive_s3_key": "key",
+            "archive_s3_secret": "secret",
+        }
+        boto3.client(
+            "s3",
+            endpoint_url=values["archive_s3_endpoint"],
+            region_name="us-east-1",
+            aws_access_key_id="key",
+            aws_secret_access_key="secret",
+        ).create_bucket(Bucket="cryptoviz")
+        bucket = store(database.model_copy(update=values | {"archive_s3_secret": SecretStr("secret")}))
+        connection.execute(CANDLES, {"first": FIRST})
+        before = rows(connection, "cold_storage.candles")
+        list(archive(connection, bucket, [SUBJECTS["candles"]], NOW))
+        assert [file["path"] for file in listed(connection, Wanted())] == list(bucket.paths())
+        list(restore(connection, bucket, Wanted(), now=NOW))
+        assert rows(connection, "cold_storage.candles") == before
+        bucket.remove(next(bucket.paths()))
+        assert [found.status for found in verify(connection, bucket, Wanted())] == ["absent", *["sound"] * 3]
+    finally:
+        server.stop()
+
+
 ARCHIVING = """
 import sys
 from datetime import UTC, datetime
@@ -301,3 +344,79 @@ with psycopg.connect(sys.argv[1], autocommit=True) as connection:
     for moved in tier(connection, batch=20):
         pass
 """
+
+
+OTHERS = {
+    "indicators": """
+insert into cold_storage.indicators (window_start, exchange, symbol, timeframe, rsi_14, state)
+select at, 'kraken', 'BTC/USD', '1m', 1 / extract(epoch from at)::float8, array[0.1, 'NaN', null]
+from generate_series(%(first)s::timestamptz, %(first)s::timestamptz + interval '1 hour', interval '1 minute') at
+""",
+    "news": """
+insert into cold_storage.article_data (timestamp, website, article_id, title, url, summary, cryptocurrencies_mentioned)
+select at, 'example.org', at::text,
+       E'a "title",\\nof two lines', '', case when minute(at) then '' end, array['BTC', 'a,b']
+from generate_series(%(first)s::timestamptz, %(first)s::timestamptz + interval '1 hour', interval '1 minute') at
+""".replace("minute(at)", "extract(minute from at) < 30"),
+    "anomaly_data": """
+insert into anomaly_data (timestamp, exchange, pair, kind, value, detail)
+values (%(first)s, 'kraken', 'BTC/USD', 'zscore', 1e-300, '{"a": [1.10, "x"]}')
+""",
+}
+
+
+@pytest.mark.parametrize("subject", OTHERS)
+def test_every_kind_of_column_comes_back_as_it_was(
+    connection: psycopg.Connection, tmp_path: Path, subject: str
+) -> None:
+    first = FIRST - timedelta(days=365)
+    connection.execute(OTHERS[subject], {"first": first})
+    table = f"select t::text from {SUBJECTS[subject].relation} t order by 1"
+    before = connection.execute(table).fetchall()
+    assert sum(one.rows for one in left(connection, tmp_path, subject)) == len(before)
+    assert connection.execute(table).fetchall() == []
+    list(restore(connection, Folder(tmp_path), Wanted(subject), now=NOW))
+    assert connection.execute(table).fetchall() == before
+
+
+def test_the_command_line_tells_verifies_and_restores(
+    connection: psycopg.Connection, database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = database.model_copy(update={"archive_dir": tmp_path})
+    monkeypatch.setattr(commands, "load", lambda: settings)
+    connection.execute(CANDLES, {"first": FIRST})
+    before = rows(connection, "cold_storage.candles")
+    left(connection, tmp_path, "candles")
+    of_one = ["--subject", "candles", "--pair", "BTC/USD", "--from", "2026-04-01"]
+    shown = json.loads(RUNNER.invoke(commands.app, ["list", *of_one, "--json"]).stdout)
+    assert [(file["symbol"], file["month"]) for file in shown] == [("BTC/USD", "2026-04-01")]
+    (tmp_path / shown[0]["path"]).unlink()
+    bad = RUNNER.invoke(commands.app, ["verify"])
+    assert bad.exit_code == 1
+    assert f"absent: {shown[0]['path']}" in bad.stdout
+    march = ["candles", "--exchange", "kraken", "--timeframe", "1m", "--to", "2026-04-01"]
+    assert RUNNER.invoke(commands.app, ["restore", *march, "--keep", "1"]).exit_code == 0
+    april = datetime(2026, 4, 1, tzinfo=UTC)
+    assert rows(connection, "cold_storage.candles") == [row for row in before if row[0] < april]
+
+
+def test_the_assets_move_archive_and_tell(
+    connection: psycopg.Connection, database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = database.model_copy(update={"archive_dir": tmp_path})
+    monkeypatch.setattr(storage, "settings", lambda: settings)
+    monkeypatch.setattr(resources, "settings", lambda: settings)
+    connection.execute(CANDLES.replace("into cold_storage.candles", "into candles"), {"first": FIRST})
+    connection.execute(TRADES, {"first": FIRST})
+    result = dg.materialize(
+        [*storage.STORAGE], resources={"database": resources.Database()}, instance=dg.DagsterInstance.ephemeral()
+    )
+    told = {
+        name: result.asset_materializations_for_node(name)[0].metadata for name in ("tiering", "archive", "retention")
+    }
+    assert told["tiering"]["rows moved candles"].value == 866
+    assert told["archive"]["rows archived candles"].value == 866
+    assert told["archive"]["archive rows"].value == 866
+    assert told["retention"]["rows archived trade_data"].value == 2 * 577
+    assert {row.data["tier"] for row in told["retention"]["tiers"].value} == {"hot", "cold", "archive"}
+    assert len(listed(connection, Wanted())) == 4 + 6
