@@ -418,5 +418,5 @@ def test_the_assets_move_archive_and_tell(
     assert told["archive"]["rows archived candles"].value == 866
     assert told["archive"]["archive rows"].value == 866
     assert told["retention"]["rows archived trade_data"].value == 2 * 577
-    assert {row.data["tier"] for row in told["retention"]["tiers"].value} == {"hot", "cold", "archive"}
+    assert {row.data["tier"] for row in told["retention"]["tiers"].records} == {"hot", "cold", "archive"}
     assert len(listed(connection, Wanted())) == 4 + 6
