@@ -2046,19 +2046,29 @@ begin
         order by window_start offset batch_rows - moved limit 1;
         until := case when until is null then due.last_start + interval '1 microsecond'
                       when until = since then until + interval '1 microsecond' else until end;
+        if exists (
+            select from cold_storage.candles
+            where timeframe = due.timeframe and window_start >= since and window_start < until
+        ) then
+            delete from candles hot using cold_storage.candles cold
+            where cold.window_start = hot.window_start and cold.exchange = hot.exchange
+              and cold.symbol = hot.symbol and cold.timeframe = hot.timeframe
+              and cold.window_start >= since and cold.window_start < until and hot.window_start >= since
+              and hot.window_start < until and hot.timeframe = due.timeframe
+              and hot.source = 'stream' and cold.source = 'rest';
+            delete from cold_storage.candles cold using candles hot
+            where cold.window_start = hot.window_start and cold.exchange = hot.exchange
+              and cold.symbol = hot.symbol and cold.timeframe = hot.timeframe
+              and cold.window_start >= since and cold.window_start < until and hot.window_start >= since
+              and hot.window_start < until and hot.timeframe = due.timeframe;
+        end if;
         with gone as (
             delete from candles
             where timeframe = due.timeframe and window_start >= since and window_start < until
             returning *
-        ), kept as (
-            insert into cold_storage.candles as stored select * from gone
-            on conflict (window_start, exchange, symbol, timeframe) do update
-                set (window_end, open, high, low, close, volume, trade_count, closed, source, received_at)
-                    = (excluded.window_end, excluded.open, excluded.high, excluded.low, excluded.close,
-                       excluded.volume, excluded.trade_count, excluded.closed, excluded.source, excluded.received_at)
-                where excluded.source = 'rest' or stored.source = 'stream'
         )
-        select count(*) into step from gone;
+        insert into cold_storage.candles select * from gone;
+        get diagnostics step = row_count;
         moved := moved + step;
     end loop;
     return moved;
@@ -2095,20 +2105,23 @@ begin
         order by window_start offset batch_rows - moved limit 1;
         until := case when until is null then due.last_start + interval '1 microsecond'
                       when until = since then until + interval '1 microsecond' else until end;
+        if exists (
+            select from cold_storage.indicators
+            where timeframe = due.timeframe and window_start >= since and window_start < until
+        ) then
+            delete from cold_storage.indicators cold using indicators hot
+            where cold.window_start = hot.window_start and cold.exchange = hot.exchange
+              and cold.symbol = hot.symbol and cold.timeframe = hot.timeframe
+              and cold.window_start >= since and cold.window_start < until and hot.window_start >= since
+              and hot.window_start < until and hot.timeframe = due.timeframe;
+        end if;
         with gone as (
             delete from indicators
             where timeframe = due.timeframe and window_start >= since and window_start < until
             returning *
-        ), kept as (
-            insert into cold_storage.indicators as stored select * from gone
-            on conflict (window_start, exchange, symbol, timeframe) do update
-                set (rsi_14, macd, macd_signal, macd_histogram, bollinger_upper, bollinger_middle, bollinger_lower,
-                     momentum_10, state, received_at)
-                    = (excluded.rsi_14, excluded.macd, excluded.macd_signal, excluded.macd_histogram,
-                       excluded.bollinger_upper, excluded.bollinger_middle, excluded.bollinger_lower,
-                       excluded.momentum_10, excluded.state, excluded.received_at)
         )
-        select count(*) into step from gone;
+        insert into cold_storage.indicators select * from gone;
+        get diagnostics step = row_count;
         moved := moved + step;
     end loop;
     return moved;
@@ -2135,18 +2148,19 @@ begin
     order by "timestamp" offset batch_rows limit 1;
     until := case when until is null then last + interval '1 microsecond'
                   when until = since then until + interval '1 microsecond' else until end;
+    if exists (select from cold_storage.article_data where "timestamp" >= since and "timestamp" < until) then
+        delete from article_data hot using cold_storage.article_data cold
+        where cold."timestamp" = hot."timestamp" and cold.website = hot.website and cold.article_id = hot.article_id
+          and hot."timestamp" >= since and hot."timestamp" < until and hot.revision < cold.revision;
+        delete from cold_storage.article_data cold using article_data hot
+        where cold."timestamp" = hot."timestamp" and cold.website = hot.website and cold.article_id = hot.article_id
+          and hot."timestamp" >= since and hot."timestamp" < until;
+    end if;
     with gone as (
         delete from article_data where "timestamp" >= since and "timestamp" < until returning *
-    ), kept as (
-        insert into cold_storage.article_data as stored select * from gone
-        on conflict ("timestamp", website, article_id) do update
-            set (title, url, summary, cryptocurrencies_mentioned, sentiment_score, sentiment_label, revision,
-                 received_at)
-                = (excluded.title, excluded.url, excluded.summary, excluded.cryptocurrencies_mentioned,
-                   excluded.sentiment_score, excluded.sentiment_label, excluded.revision, excluded.received_at)
-            where excluded.revision >= stored.revision
     )
-    select count(*) into moved from gone;
+    insert into cold_storage.article_data select * from gone;
+    get diagnostics moved = row_count;
     return moved;
 end
 $$;
