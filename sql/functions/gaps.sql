@@ -484,7 +484,9 @@ as $$
         or exists (
             select from backfill_progress backfill
             where backfill.exchange = gap.exchange and backfill.symbol = gap.symbol
-              and backfill.timeframe = gap.timeframe and backfill.status <> 'completed'
+              -- 5m and 15m are made of the minutes that are fetched.
+              and backfill.timeframe = case when gap.timeframe in ('5m', '15m') then '1m' else gap.timeframe end
+              and backfill.status <> 'completed'
               and gap.gap_start < coalesce(backfill.covered_from, backfill.end_ts)
               and gap.gap_end > coalesce(backfill.published_ts, backfill.start_ts))
         or exists (

@@ -220,7 +220,10 @@ def test_what_is_young_gathers_and_what_others_are_at_work_on_is_left_to_them(pl
         [KRAKEN, ETH.pair, minute_ago(240), minute_ago(30)],
     )
     assert platform.tick().run_requests == []
-    platform.connection.execute("update backfill_progress set current_position_ts = %s", [minute_ago(40)])
+    for timeframe in ("5m", "1m"):
+        platform.connection.execute("update candle_gaps set timeframe = %s", [timeframe])
+        assert platform.connection.execute("select gap_is_left(candle_gaps) from candle_gaps").fetchall() == [(True,)]
+    platform.connection.execute("update backfill_progress set published_ts = %s", [minute_ago(40)])
     platform.connection.execute(
         "insert into trade_gaps (exchange, pair, first_missing_id, last_missing_id, status)"
         " values (%s, %s, 1, 9, 'open')",
