@@ -539,7 +539,7 @@ _REAL_SOURCES: Final = {
     ("binance", "rest"): "https://data-api.binance.vision",
 }
 # Older candles are made of trades, 1,000 in each request: more are simulated in a second than may be asked for.
-_DEMO_HISTORY: Final = {"kraken": "1m:11h,1h:28d,1d:690d"}
+_DEMO_HISTORY: Final = {"kraken": "1m:11h,1h:28d,1d:90d"}
 _SIMULATED_WS_PATHS: Final = {"kraken": "/kraken/v2", "binance": "/binance"}
 
 

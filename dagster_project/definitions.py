@@ -42,7 +42,7 @@ def build(settings: Settings) -> dg.Definitions:
         ],
         asset_checks=[table_checks(settings)],
         jobs=JOBS,
-        schedules=schedules(exchanges),
+        schedules=schedules(settings),
         sensors=sensors(settings),
         resources=RESOURCES,
         # A run of its own process already; a process per step would cost as much again.

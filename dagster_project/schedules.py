@@ -6,7 +6,9 @@ from typing import Final
 
 import dagster as dg
 
+from cryptoviz.history.scan import configured
 from cryptoviz.pairs import Timeframe
+from cryptoviz.settings import Settings
 from dagster_project.jobs import (
     BUILD_REPORTS,
     CHECK_TABLES,
@@ -17,10 +19,11 @@ from dagster_project.jobs import (
     PURGE_HISTORY,
     REFRESH_INSTRUMENTS,
 )
-from dagster_project.jobs.history import SINCE, UNTIL, Fetch, months, neighbours
+from dagster_project.jobs.history import EXCHANGE, SINCE, UNTIL, Fetch, months, neighbours
 from dagster_project.jobs.polls import MARKET, MOOD
 from dagster_project.jobs.storage import ARCHIVE, RETENTION, TIERING
 from dagster_project.partitions import SERIES
+from dagster_project.resources import Database
 
 _MOOD_MINUTES: Final = 5
 _NIGHT: Final = 1
@@ -131,10 +134,11 @@ TURNS: Final = (
 )
 
 
-def fetch_streamed(exchanges: Sequence[str]) -> dg.ScheduleDefinition:
+def fetch_streamed(settings: Settings) -> dg.ScheduleDefinition:
     """Fetch the minutes of the last six hours, so that what the streams brought is compared with what exchanges say.
 
-    That is as much as one request a pair answers, at every exchange.
+    That is as much as one request a pair answers, at every exchange. An exchange whose history is being fetched is left
+    to that: what waited for it would be older than what one request answers.
     """
 
     @dg.schedule(
@@ -144,24 +148,39 @@ def fetch_streamed(exchanges: Sequence[str]) -> dg.ScheduleDefinition:
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Fetch the minutes of the last six hours, and so compare what the streams brought with them.",
     )
-    def fetch_streamed_every_six_hours(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    def fetch_streamed_every_six_hours(
+        context: dg.ScheduleEvaluationContext, database: Database
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        import psycopg  # noqa: PLC0415 - loading the code location needs no driver
+
         until = context.scheduled_execution_time.astimezone(UTC).replace(minute=0)
         since = until - _COMPARED
+        part = {SINCE: since.isoformat(), UNTIL: until.isoformat()}
         partitions = context.instance.get_dynamic_partitions(str(SERIES.name))
-        for exchange in exchanges:
-            own = [name for name in partitions if name.startswith(f"{exchange}:")]
-            for group in neighbours(own, partitions):
-                part = {SINCE: since.isoformat(), UNTIL: until.isoformat()}
+        try:
+            with database.reader() as connection:
+                wanted = {f"{one.exchange}:{one.pair}" for one in configured(connection, settings)}
+        except psycopg.OperationalError as error:
+            yield dg.SkipReason(f"the database is away: {str(error).strip()}")
+            return
+        for exchange in settings.exchanges:
+            own = [name for name in partitions if name in wanted and name.startswith(f"{exchange}:")]
+            for group in [] if _fetching(context.instance, exchange) else neighbours(own, partitions):
                 yield Fetch(exchange, Timeframe.M1, months(since, until), group, part).request()
 
     return fetch_streamed_every_six_hours
 
 
-def schedules(exchanges: Sequence[str]) -> list[dg.ScheduleDefinition]:
-    """Every schedule, for the configured exchanges."""
+def _fetching(instance: dg.DagsterInstance, exchange: str) -> bool:
+    fetching = dg.RunsFilter(job_name=FETCH_HISTORY.name, tags={EXCHANGE: exchange}, statuses=_UNENDED)
+    return bool(instance.get_run_records(fetching, limit=1))
+
+
+def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
+    """Every schedule, for these settings."""
     return [
-        refresh_instruments_daily(exchanges),
-        fetch_streamed(exchanges),
+        refresh_instruments_daily(settings.exchanges),
+        fetch_streamed(settings),
         *TURNS,
         purge_dagster_history_nightly,
     ]

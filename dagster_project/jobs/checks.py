@@ -21,5 +21,5 @@ CHECK_TABLES: Final = dg.define_asset_job(
     "check_tables",
     selection=dg.AssetSelection.checks_for_assets(*CHECKED),
     description="Judge the recent rows of every table that streams fill, and the history: all checks in one run.",
-    tags={"dagster/max_runtime": "600", "kind": "check"},
+    tags={"dagster/max_runtime": "600", "dagster/priority": "1", "kind": "check"},
 )

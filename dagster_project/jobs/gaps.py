@@ -17,5 +17,5 @@ HEAL_HISTORY: Final = dg.define_asset_job(
         "Ask the exchanges for what is missing in trades and candles, store and label it, compare what was fetched with"
         " what was streamed, and tell the state; with `whole_history` after a look over all of it."
     ),
-    tags={"dagster/max_runtime": "3600"},
+    tags={"dagster/max_runtime": "3600", "cryptoviz/long": "true"},
 )

@@ -25,7 +25,7 @@ FETCH_HISTORY: Final = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*CANDLES_OF.values()),
     description="Fetch closed candles of months and series from the exchanges, judge and store them.",
     # A year of minutes of a busy market that has only trades to offer takes long, and goes on where it was stopped.
-    tags={"dagster/max_runtime": "86400", "kind": "history"},
+    tags={"dagster/max_runtime": "86400", "kind": "history", "cryptoviz/long": "true"},
 )
 
 CONFIGURED: Final = "cryptoviz/configured"

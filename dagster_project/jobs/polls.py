@@ -14,12 +14,12 @@ POLL_ARTICLES: Final = dg.define_asset_job(
     "poll_articles",
     selection=dg.AssetSelection.assets(ARTICLES),
     description="Ask every news feed for what is new; judge it and send what passes to `rawarticle`.",
-    tags={"dagster/max_runtime": "600", "kind": "poll"},
+    tags={"dagster/max_runtime": "600", "dagster/priority": "1", "kind": "poll"},
 )
 # One job for both: a run costs more than what either of them does in it.
 POLL_MARKET: Final = dg.define_asset_job(
     "poll_market",
     selection=dg.AssetSelection.assets(MARKET, MOOD),
     description="Ask for the market overviews and the mood; judge them and send what passes to `rawmarket`, `rawmood`.",
-    tags={"dagster/max_runtime": "300", "kind": "poll"},
+    tags={"dagster/max_runtime": "300", "dagster/priority": "1", "kind": "poll"},
 )

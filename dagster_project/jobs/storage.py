@@ -17,5 +17,5 @@ KEEP_STORAGE: Final = dg.define_asset_job(
         "Move old rows to cold_storage; archive what is beyond that, and what other tables keep no longer. The first "
         "hourly, all of it nightly."
     ),
-    tags={"dagster/max_runtime": "10800", "kind": "storage"},
+    tags={"dagster/max_runtime": "10800", "kind": "storage", "cryptoviz/long": "true"},
 )

@@ -38,6 +38,11 @@ class OneDatabase(Database):
     """The database of one test."""
 
     @contextmanager
+    def reader(self) -> Iterator[Any]:
+        with connect(Role.READER, SETTINGS[-1], autocommit=True) as connection:
+            yield connection
+
+    @contextmanager
     def writer(self) -> Iterator[Any]:
         with connect(Role.WRITER, SETTINGS[-1], autocommit=True) as connection:
             yield connection
@@ -63,7 +68,7 @@ class Platform:
             assets=[*history_assets(), dg.AssetSpec("instruments")],
             jobs=[FETCH_HISTORY],
             sensors=[self.sensor],
-            schedules=[fetch_streamed([BINANCE])],
+            schedules=[fetch_streamed(settings)],
             resources=self.resources,
         )
 
@@ -168,11 +173,15 @@ def test_a_month_by_hand_is_fetched_again_and_the_progress_left_alone(platform: 
 
 
 def test_what_was_streamed_is_fetched_every_six_hours_and_compared(platform: Platform) -> None:
-    platform.instance.add_dynamic_partitions(str(SERIES.name), [f"{BINANCE}:{pair}" for pair in PAIRS])
+    known = [f"{BINANCE}:{pair}" for pair in (*PAIRS, "OLD/USDT")]
+    platform.instance.add_dynamic_partitions(str(SERIES.name), known)
     at = datetime.now(UTC).replace(minute=23, second=0, microsecond=0)
     schedule = platform.definitions.get_schedule_def("fetch_streamed_every_six_hours")
-    context = dg.build_schedule_context(platform.instance, scheduled_execution_time=at)
+    context = dg.build_schedule_context(
+        platform.instance, scheduled_execution_time=at, resources={"database": platform.resources["database"]}
+    )
     (request,) = schedule.evaluate_tick(context).run_requests or []
+    assert "OLD/USDT" not in str(request.tags), "a pair that is collected no more is asked about no more"
     since, until = (datetime.fromisoformat(request.tags[name]) for name in (SINCE, UNTIL))
     assert until - since == timedelta(hours=6)
     series = Series(BINANCE, PAIRS[0], Timeframe.M1)
