@@ -23,6 +23,7 @@ from cryptoviz.history.heal import now
 from cryptoviz.history.scan import GRACE, Due, configured, due, look, look_at_trades, pairs_of
 from cryptoviz.history.state import State, read
 from cryptoviz.settings import settings
+from dagster_project.jobs.actions import UNENDED
 from dagster_project.jobs.gaps import CANDLE_GAPS, COMPLETENESS, HEAL_HISTORY, TRADE_GAPS
 from dagster_project.resources import Database
 
@@ -46,13 +47,6 @@ EXPLAINED_AFTER: Final = timedelta(minutes=15)
 PAUSE: Final = timedelta(minutes=1)
 PAUSE_AFTER_FAILURE: Final = timedelta(minutes=15)
 _LONGEST_STATEMENT: Final = "set statement_timeout = '20s'"
-_UNENDED: Final = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 @dataclass(frozen=True)
@@ -111,7 +105,7 @@ def gaps_due(context: dg.SensorEvaluationContext, database: Database) -> dg.Sens
     told = [dg.AssetMaterialization(COMPLETENESS, metadata=state_metadata(state))] if state else []
     words = ", ".join(f"{one.missing} {kind}" for kind, one in waiting.items())
     reason, whole = "", False
-    if not _runs(context.instance, _UNENDED):
+    if not _runs(context.instance, list(UNENDED)):
         reason, whole = decide(waiting, memory, at, failed=_failed(context.instance))
     if reason:
         memory = replace(

@@ -13,19 +13,12 @@ import dagster as dg
 
 from cryptoviz.history.due import Plan, due
 from cryptoviz.settings import Settings
+from dagster_project.jobs.actions import UNENDED
 from dagster_project.jobs.history import CONFIGURED, EXCHANGE, FETCH_HISTORY, TIMEFRAME, Fetch, months, neighbours
 from dagster_project.partitions import HISTORY_BEGINS, SERIES
 from dagster_project.resources import Database
 
 INTERVAL_S: Final = 30
-
-_UNENDED: Final = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 def fetches(plans: Iterable[Plan], partitions: Sequence[str], under_way: set[tuple[str, str]]) -> list[Fetch]:
@@ -91,7 +84,7 @@ def history_due(settings: Settings) -> dg.SensorDefinition:
 
 
 def _under_way(instance: dg.DagsterInstance) -> set[tuple[str, str]]:
-    records = instance.get_run_records(dg.RunsFilter(job_name=FETCH_HISTORY.name, statuses=_UNENDED))
+    records = instance.get_run_records(dg.RunsFilter(job_name=FETCH_HISTORY.name, statuses=list(UNENDED)))
     tags = [record.dagster_run.tags for record in records]
     return {(one[EXCHANGE], one[TIMEFRAME]) for one in tags if CONFIGURED in one}
 

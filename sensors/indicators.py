@@ -14,18 +14,12 @@ import dagster as dg
 
 from assets.indicators import indicators_metadata
 from cryptoviz.indicators import progress, refresh
+from dagster_project.jobs.actions import UNENDED
 from dagster_project.jobs.indicators import INDICATORS, REFRESH_INDICATORS
 from dagster_project.resources import Database
 
 INTERVAL_S: Final = 60
 PATIENCE_S: Final = 15
-_UNENDED: Final = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 @dg.sensor(
@@ -38,7 +32,7 @@ def indicators_due(context: dg.SensorEvaluationContext, database: Database) -> d
     """Leaves the work to a run that is under way."""
     import psycopg  # noqa: PLC0415 - loading the code location needs no driver
 
-    under_way = dg.RunsFilter(job_name=REFRESH_INDICATORS.name, statuses=_UNENDED)
+    under_way = dg.RunsFilter(job_name=REFRESH_INDICATORS.name, statuses=list(UNENDED))
     if context.instance.get_run_records(under_way, limit=1):
         return dg.SkipReason("a run computes them")
     try:

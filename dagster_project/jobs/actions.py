@@ -8,6 +8,15 @@ import dagster as dg
 HEAVY_SQL: Final = "heavy_sql"
 """The pool of what keeps the database busy: one at a time."""
 
+UNENDED: Final = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+"""What a run is while it may still do something."""
+
 _STARTED_BY: Final = ("dagster/schedule_name", "dagster/sensor_name")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,8 +22,8 @@ from cryptoviz.pairs import Timeframe
 from cryptoviz.settings import PREFIX, Role, Settings
 from cryptoviz.storage.database import connect
 from dagster_project.jobs.gaps import COMPLETENESS, HEAL_HISTORY
-from dagster_project.resources import Database, ExchangeRest
 from sensors.gaps import MANY, gaps_due
+from tests.integration.dagster_doubles import HISTORY, SETTINGS, OneDatabase, SimulatedRest
 from tests.integration.simulated_history import SimulatedHistory, copy, stored, values
 
 pytestmark = pytest.mark.services
@@ -32,25 +31,6 @@ pytestmark = pytest.mark.services
 KRAKEN, PAIRS = "kraken", ("BTC/USD", "ETH/USD")
 BTC, ETH = (Series(KRAKEN, pair, Timeframe.M1) for pair in PAIRS)
 MINUTE = timedelta(minutes=1)
-SETTINGS: list[Settings] = []
-HISTORY: list[SimulatedHistory] = []
-
-
-class OneDatabase(Database):
-    """The database of one test."""
-
-    @contextmanager
-    def writer(self) -> Iterator[Any]:
-        with connect(Role.WRITER, SETTINGS[-1], autocommit=True) as connection:
-            yield connection
-
-
-class SimulatedRest(ExchangeRest):
-    """Exchanges without HTTP."""
-
-    @contextmanager
-    def history(self, database: Database) -> Iterator[Any]:
-        yield HISTORY[-1]
 
 
 class Platform:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,39 +20,15 @@ from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from dagster_project.jobs.history import CANDLES_OF, FETCH_HISTORY, SINCE, UNTIL
 from dagster_project.partitions import SERIES, month_of
-from dagster_project.resources import Database, ExchangeRest
 from dagster_project.schedules import fetch_streamed
 from sensors.history import history_due
+from tests.integration.dagster_doubles import HISTORY, SETTINGS, OneDatabase, SimulatedRest
 from tests.integration.simulated_history import SimulatedHistory, stored, values
 
 pytestmark = pytest.mark.services
 
 BINANCE, PAIRS = "binance", ("BTC/USDT", "ETH/USDT")
 HOURS = timedelta(hours=30)
-SETTINGS: list[Settings] = []
-HISTORY: list[SimulatedHistory] = []
-
-
-class OneDatabase(Database):
-    """The database of one test."""
-
-    @contextmanager
-    def reader(self) -> Iterator[Any]:
-        with connect(Role.READER, SETTINGS[-1], autocommit=True) as connection:
-            yield connection
-
-    @contextmanager
-    def writer(self) -> Iterator[Any]:
-        with connect(Role.WRITER, SETTINGS[-1], autocommit=True) as connection:
-            yield connection
-
-
-class SimulatedRest(ExchangeRest):
-    """Exchanges without HTTP."""
-
-    @contextmanager
-    def history(self, database: Database) -> Iterator[Any]:
-        yield HISTORY[-1]
 
 
 class Platform:
