@@ -48,6 +48,7 @@ class LocalStack:
             "mode": Mode.DEMO,
             "state_dir": folder,
             "simulator_rate": simulator_rate,
+            "history": "1m:3h,1h:2d,1d:30d",
             "database_url": None,
             "database_writer_url": None,
             "database_reader_url": None,
