@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,9 @@ from cryptoviz import cli
 from cryptoviz.history.imports import chunks as pieces
 from cryptoviz.history.imports.files import files
 from cryptoviz.history.imports.layouts import Kind
+from cryptoviz.history.imports.progress import Progress
 from cryptoviz.history.imports.run import Asked, Became, Outcome, import_file
+from cryptoviz.history.imports.trades import TradesImport
 from cryptoviz.pairs import Timeframe
 from cryptoviz.settings import PREFIX, Role, Settings
 from cryptoviz.storage.database import connect
@@ -270,6 +273,41 @@ def test_killed_again_and_again_the_end_is_the_same(
     assert len(minutes) == 51
     assert sum(row[7] for row in minutes) == 60_000
     assert ask("SELECT status, candles_from FROM import_progress") == [("completed", None)]
+
+
+def test_candles_that_are_due_are_not_forgotten_by_who_makes_others(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path, small_parts: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "BTCUSDT-trades.csv", lines(800))
+    stored, written_down = threading.Barrier(2, timeout=30), threading.Event()
+    publish, make, write = TradesImport._publish, TradesImport._make_candles, Progress.candles_due
+    parts = iter(range(9))
+
+    def published(*asked: Any) -> Any:
+        number, became = next(parts), publish(*asked)
+        if number == 1:
+            stored.wait()
+            assert written_down.wait(30)
+            raise RuntimeError("killed")
+        return became
+
+    def made(*asked: Any) -> None:
+        stored.wait()
+        make(*asked)
+
+    def due(*asked: Any) -> None:
+        write(*asked)
+        written_down.set()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TradesImport, "_publish", published)
+        patched.setattr(TradesImport, "_make_candles", made)
+        patched.setattr(Progress, "candles_due", due)
+        with pytest.raises(RuntimeError, match="killed"):
+            run(database, path)
+    assert 0 < sum(row[7] for row in ask(CANDLES) if row[0] == "1m") < len(ask(STORED)), "killed in between"
+    run(database, path)
+    assert sum(row[7] for row in ask(CANDLES) if row[0] == "1m") == len(ask(STORED)) == 800
 
 
 def test_the_command_says_what_became_of_each_file_and_fails_if_one_was_refused(

@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -126,6 +126,7 @@ class TradesImport:
         self._reading = threading.Lock()
         self._publishing, self._refreshing = Turns(), Turns()
         self._due: dict[int, Span] = {}
+        self._counting_due = threading.Lock()
         self._done = Imported()
         self._pieces: Iterator[tuple[int, Chunk]] = iter(())
 
@@ -185,24 +186,23 @@ class TradesImport:
         found = judge.rows(staged.num_rows)
         refuse_nonsense(self._file, found.faults, staged.num_rows)
         with self._publishing.take(number):
-            stored, span = self._publish(connection, found, chunk, staged)
-            if span is not None:
-                self._due[number] = span
+            stored, span = self._publish(connection, found, number, chunk, staged)
         with self._refreshing.take(number):
             if span is not None and self._with_candles:
                 self._make_candles(connection, span, stored)
-                del self._due[number]
-                left = list(self._due.values())
-                due = (min(one[0] for one in left), max(one[1] for one in left)) if left else None
-                self._progress.candles_due(connection, due)
+                with self._counting_due:
+                    del self._due[number]
+                    left = list(self._due.values())
+                    due = (min(one[0] for one in left), max(one[1] for one in left)) if left else None
+                    self._progress.candles_due(connection, due)
 
     def _publish(
-        self, connection: Connection[Any], found: Judgement, chunk: Chunk, staged: pa.Table
+        self, connection: Connection[Any], found: Judgement, number: int, chunk: Chunk, staged: pa.Table
     ) -> tuple[int, Span | None]:
         from psycopg.errors import UniqueViolation  # noqa: PLC0415 - only who connects loads the driver
 
         pair = {"exchange": self._target.exchange, "pair": self._target.pair}
-        with connection.transaction():
+        with ExitStack() as until_committed, connection.transaction():
             drop(connection, "import_trades_drop", found.faults)
             left = staged if not found.faults else _without(staged, found.faults)
             span = _span(left)
@@ -217,14 +217,19 @@ class TradesImport:
             found.write(connection, self._origin(chunk), lambda row: values.fields_of(chunk, self._layout, row))
             counts = {"stored": stored, "quarantined": len(found.faults)}
             counts["known"] = staged.num_rows - sum(counts.values())
-            self._progress.advance(connection, chunk.until, **counts, span=span if stored else None, candles=True)
+            span = span if stored else None
+            # Whoever writes down what is left meanwhile would leave this part out.
+            until_committed.enter_context(self._counting_due)
+            if span is not None:
+                self._due[number] = span
+            self._progress.advance(connection, chunk.until, **counts, span=span, candles=True)
         self._done.rows += staged.num_rows
         self._done.stored += counts["stored"]
         self._done.known += counts["known"]
         self._done.quarantined += counts["quarantined"]
-        self._done.reaches(span if stored else None)
+        self._done.reaches(span)
         self._told(staged.num_rows, chunk.share)
-        return stored, span if stored else None
+        return stored, span
 
     def _known(self, connection: Connection[Any], found: Judgement, left: pa.Table, span: Span | None) -> list[int]:
         """The rows that are stored already, as they are; those that contradict what is stored join the faults."""
