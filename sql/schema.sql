@@ -3188,7 +3188,7 @@ CREATE TABLE public.crypto_configuration (
     history_days integer,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT crypto_configuration_history_days_check CHECK ((history_days > 0))
+    CONSTRAINT crypto_configuration_history_days_check CHECK (((history_days >= 1) AND (history_days <= 36500)))
 );
 
 COMMENT ON TABLE public.crypto_configuration IS 'What to collect, editable through the API.';

@@ -49,6 +49,8 @@ _ORIGIN: Final = "backfill"
 _RANGE: Final = "range"
 _FOLLOWING: Final = {Timeframe.M1: (Timeframe.M5, Timeframe.M15)}
 _FOR_EVER: Final = timedelta(days=365_000)
+_MOST: Final = timedelta(days=36_500)
+"""As `crypto_configuration` has it, too."""
 
 
 class SeriesBusyError(Exception):
@@ -118,7 +120,7 @@ def _state(settings: Settings, exchange: str, pair: str, timeframe: str, status:
     series, days = Series.of(exchange, pair, timeframe), known[-1]
     age = settings.ages(exchange).get(series.timeframe)
     if days is not None and series.timeframe is Timeframe.M1:
-        age = timedelta(days=days)
+        age = min(timedelta(days=days), _MOST)
     return State(series, age, Status(status) if status else None, *known[:-1])
 
 

@@ -1,6 +1,7 @@
--- It did not get on; it is tried again. A series that never began has a row from now on.
+-- It did not get on; it is tried again. A series that never began has a row from now on; one that is complete stays so
+-- until its older part has begun.
 -- Parameters: exchange, symbol, timeframe, start_ts, end_ts, error_message, attempts, due_at.
-INSERT INTO backfill_progress (
+INSERT INTO backfill_progress AS known (
     exchange, symbol, timeframe, status, start_ts, end_ts, error_message, attempts, due_at
 )
 VALUES (
@@ -8,7 +9,7 @@ VALUES (
     %(due_at)s
 )
 ON CONFLICT (exchange, symbol, timeframe) DO UPDATE
-    SET status = excluded.status,
+    SET status = CASE WHEN known.status = 'completed' THEN known.status ELSE excluded.status END,
         error_message = excluded.error_message,
         attempts = excluded.attempts,
         due_at = excluded.due_at,

@@ -207,6 +207,33 @@ def test_of_an_extended_history_only_the_older_part_is_fetched(
     assert backfill(Worker(writer, wanted(shared, "1d:365d"), source, "run"), series) is None
 
 
+def test_an_extended_history_that_gets_no_answer_stays_complete_until_its_older_part_has_begun(
+    shared: Settings, writer: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series, source = Series("binance", "NEAR/USDT", Timeframe.D1), Source("NEAR/USDT")
+    source.first = floor(NOW, Timeframe.D1) - timedelta(days=60)
+    bring(writer, wanted(shared, "1d:40d"), source, series)
+    before = progress(writer, series)
+
+    def away(*_asked: object) -> None:
+        raise ExchangeUnavailableError("it is away")
+
+    settings = wanted(shared, "1d:all")
+    with monkeypatch.context() as patched:
+        patched.setattr(source, "first_candle", away)
+        assert bring(writer, settings, source, series).reason == "it is away"
+    row = progress(writer, series)
+    assert (row["status"], row["error_message"], row["attempts"]) == ("completed", "it is away", 1)
+    assert backfill(Worker(writer, settings, source, "run"), series) is None, "not before it is time"
+    its_time(writer, series)
+    source.asked.clear()
+    assert bring(writer, settings, source, series).complete
+    assert max(until for what, _since, until in source.asked if not what.endswith("first")) == before["start_ts"]
+    row = progress(writer, series)
+    assert (row["start_ts"], row["end_ts"], row["error_message"]) == (source.first, before["end_ts"], None)
+    complete(writer, source, series)
+
+
 def test_a_failure_is_tried_again_at_growing_distance(shared: Settings, writer: psycopg.Connection[Any]) -> None:
     series, source = minutes("XRP/USDT")
     settings = wanted(shared, "1m:2d")
@@ -398,6 +425,18 @@ def test_a_range_is_fetched_once_more_and_the_progress_left_alone(
     older = have[0][0] - timedelta(hours=3)
     assert fetch(worker, series, older, have[0][0]).rows == 180
     assert len(complete(writer, source, series)) == len(have) + 180
+
+
+def test_a_pair_wants_a_hundred_years_at_most(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+    wanting = "insert into crypto_configuration (exchange, pair, history_days) values ('binance', 'ICP/USDT', %s)"
+    with pytest.raises(psycopg.errors.CheckViolation):
+        writer.execute(wanting, [36_501])
+    with connect(Role.OWNER, shared) as owner, owner.transaction(force_rollback=True):
+        owner.execute("alter table crypto_configuration drop constraint crypto_configuration_history_days_check")
+        owner.execute(wanting, [800_000])
+        known = state(owner, wanted(shared, "1m:1d"), Series("binance", "ICP/USDT", Timeframe.M1))
+    assert known.age == timedelta(days=36_500)
+    assert due(known, NOW) is not None
 
 
 def test_what_is_wanted_never_leaves_the_database(shared: Settings, writer: psycopg.Connection[Any]) -> None:
