@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptoviz.gaps import GapLabel, GapStatus
 from cryptoviz.gate.report import GateError, Report
 from cryptoviz.history.due import Plan, State, Status, due, floor
-from cryptoviz.history.gaps import REFUSED_AGAIN, Ruling, Series, again
+from cryptoviz.history.gaps import REFUSED_AGAIN, Gap, Ruling, Series, again, unanswered
 from cryptoviz.history.heal import Clock, now, rule
 from cryptoviz.history.publish import Batch, Published, forget, publish, stage
 from cryptoviz.history.scan import configured
-from cryptoviz.history.source import Page, PagedHistory, Span
+from cryptoviz.history.source import Page, PagedHistory, Row, Span
 from cryptoviz.instruments import ExchangeRefusedError, ExchangeUnavailableError
 from cryptoviz.pairs import Timeframe
 from cryptoviz.storage.queries import query
@@ -199,6 +199,7 @@ class _Backfill:
         self._plan = plan
         self._done = Fetched(plan.series)
         self._silent: list[Span] = []
+        self._impossible: dict[datetime, str] = {}
 
     def run(self) -> Fetched:
         began = time.monotonic()
@@ -291,18 +292,29 @@ class _Backfill:
             query("backfill_advance"), {**_names(self._plan.series), "position": position, "count": count}
         )
         self._silent += page.silent
+        timeframe = self._plan.series.timeframe
+        self._impossible.update({floor(row.window_start, timeframe): row.reason for row in page.impossible})
 
     def _published(self, published: Published) -> None:
         connection, series = self._worker.connection, self._plan.series
-        if self._silent and not published.blocked:
-            said = [
-                Ruling(since, until, GapLabel.NO_TRADES, GapStatus.EXPLAINED, 1, None) for since, until in self._silent
-            ]
-            rule(connection, series, said)
+        if not published.blocked:
+            rule(connection, series, self._said())
         self._silent.clear()
+        self._impossible.clear()
         settled = {**_names(series), "blocked": published.blocked, "count": published.count}
         connection.execute(query("backfill_published"), settled)
         self._follow()
+
+    def _said(self) -> list[Ruling]:
+        """What the exchange said of windows without a candle."""
+        series, at = self._plan.series, self._worker.clock()
+        silent = [
+            Ruling(since, until, GapLabel.NO_TRADES, GapStatus.EXPLAINED, 1, None) for since, until in self._silent
+        ]
+        return silent + [
+            unanswered(Gap(series, start, start + series.timeframe.length), at, reason)
+            for start, reason in self._impossible.items()
+        ]
 
     def _complete(self, reached: datetime) -> None:
         plan = self._plan
@@ -382,7 +394,8 @@ class _Pages:
 
     def _keep(self, page: Page, since: datetime, reached: datetime) -> None:
         with self.worker.connection.transaction():
-            wanted = (row for row in page.rows if since <= row.window_start < reached)
+            rows: list[Row] = [*page.rows, *page.impossible]
+            wanted = (row for row in rows if since <= row.window_start < reached)
             count = stage(self.worker.connection, self.batch, wanted)
             self.staged(page, reached, count)
         self.done.until = reached

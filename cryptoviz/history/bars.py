@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
 from cryptoviz.history.gaps import Series
-from cryptoviz.history.source import Span
+from cryptoviz.history.source import Impossible, Page, Row, Span
 from cryptoviz.logs import logger
 from cryptoviz.pairs import Timeframe
-from cryptoviz.records import Candle, CandleSource, Trade
+from cryptoviz.records import FRACTION_DIGITS, INTEGER_DIGITS, Candle, CandleSource, Trade
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING: Final = Decimal(0)
 
-Figures = tuple[Decimal, Decimal, Decimal, Decimal, Decimal, int]
+_MOST_TRADES: Final = 2**63 - 1
+
+Figure = Decimal | None
+Figures = tuple[Figure, Figure, Figure, Figure, Figure, int]
 """Open, high, low, close, volume, number of trades."""
 
 _log = logger(__name__)
@@ -27,7 +30,7 @@ _log = logger(__name__)
 class Built:
     """Candles of consecutive windows; `silent`: where nobody traded and no earlier price is known."""
 
-    rows: Sequence[Candle]
+    rows: Sequence[Row]
     silent: Sequence[Span]
     price: Decimal | None
     """The last price before the end."""
@@ -38,10 +41,26 @@ def floor(instant: datetime, timeframe: Timeframe) -> datetime:
     return instant - (instant - EPOCH) % timeframe.length
 
 
-def candle(series: Series, start: datetime, figures: Figures, received_at: datetime) -> Candle | None:
-    """The closed candle of a window; None, and a warning, where no candle can be like that."""
+def page_of(rows: Iterable[Row], until: datetime, silent: Sequence[Span] = ()) -> Page:
+    """A page of rows, what cannot be a candle apart from the candles."""
+    candles: list[Candle] = []
+    impossible: list[Impossible] = []
+    for row in rows:
+        if isinstance(row, Candle):
+            candles.append(row)
+        else:
+            impossible.append(row)
+    return Page(candles, until, silent, impossible)
+
+
+def candle(series: Series, start: datetime, figures: Figures, received_at: datetime) -> Row:
+    """The closed candle of a window; where no candle can be like that, what it is instead, and a warning."""
     opening, high, low, closing, volume, trades = figures
     try:
+        if opening is None or high is None or low is None or closing is None or volume is None:
+            raise ValueError("a number is missing")
+        if not 0 <= trades <= _MOST_TRADES:
+            raise ValueError("trade_count is negative" if trades < 0 else "trade_count is too large")
         return Candle(
             received_at=received_at,
             window_start=start,
@@ -59,8 +78,27 @@ def candle(series: Series, start: datetime, figures: Figures, received_at: datet
             source=CandleSource.REST,
         )
     except ValueError as error:
-        _log.warning("candle_left_out", series=str(series), window_start=start.isoformat(), reason=str(error))
+        _log.warning("candle_impossible", series=str(series), window_start=start.isoformat(), reason=str(error))
+        return Impossible(
+            window_start=start,
+            window_end=start + series.timeframe.length,
+            open=_storable(opening),
+            high=_storable(high),
+            low=_storable(low),
+            close=_storable(closing),
+            volume=_storable(volume),
+            trade_count=trades if abs(trades) <= _MOST_TRADES else None,
+            reason=str(error),
+        )
+
+
+def _storable(number: Figure) -> Figure:
+    if number is None or not number.is_finite():
         return None
+    digits = number.normalize()
+    exponent = digits.as_tuple().exponent
+    narrow = isinstance(exponent, int) and exponent >= -FRACTION_DIGITS and digits.adjusted() < INTEGER_DIGITS
+    return number if narrow else None
 
 
 def build(series: Series, trades: Sequence[Trade], since: datetime, until: datetime, price: Decimal | None) -> Built:
@@ -70,7 +108,7 @@ def build(series: Series, trades: Sequence[Trade], since: datetime, until: datet
     """
     ordered = sorted(trades, key=lambda trade: (trade.timestamp, trade.trade_id))
     received_at = datetime.now(UTC)
-    rows: list[Candle | None] = []
+    rows: list[Row] = []
     silent: list[Span] = []
     start, position = since, 0
     while start < until:
@@ -86,10 +124,10 @@ def build(series: Series, trades: Sequence[Trade], since: datetime, until: datet
         else:
             silent = [(silent[0][0] if silent else start, end)]
         start = end
-    return Built([row for row in rows if row is not None], silent, price)
+    return Built(rows, silent, price)
 
 
-def _of_trades(series: Series, start: datetime, trades: Sequence[Trade], received_at: datetime) -> Candle | None:
+def _of_trades(series: Series, start: datetime, trades: Sequence[Trade], received_at: datetime) -> Row:
     prices = [trade.price for trade in trades]
     volume = sum((trade.volume for trade in trades), _NOTHING)
     figures = (prices[0], max(prices), min(prices), prices[-1], volume, len(trades))

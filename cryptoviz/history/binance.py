@@ -11,11 +11,11 @@ import msgspec
 
 from cryptoviz.collectors import binance
 from cryptoviz.history import listed
-from cryptoviz.history.bars import EPOCH, candle
+from cryptoviz.history.bars import EPOCH, candle, floor
 from cryptoviz.history.gaps import Series
 from cryptoviz.history.rest import Rest
-from cryptoviz.history.source import Page
-from cryptoviz.records import Candle, Trade
+from cryptoviz.history.source import Page, Row
+from cryptoviz.records import EARLIEST, Trade
 
 _PAGE: Final = 1000
 _KLINES_WEIGHT: Final = 2
@@ -37,7 +37,7 @@ class Binance:
     def pages(self, series: Series, since: datetime, until: datetime) -> Iterator[Page]:
         """A request a page; the open candle is left out."""
 
-        def ask(at: datetime) -> tuple[Sequence[Candle], bool]:
+        def ask(at: datetime) -> tuple[Sequence[Row], bool]:
             return self._klines(series, startTime=_millis(at), endTime=_millis(until), limit=_PAGE)
 
         return listed.pages(ask, series.timeframe, since, until, self._now)
@@ -45,16 +45,15 @@ class Binance:
     def first_candle(self, series: Series) -> datetime | None:
         """The oldest kline."""
         rows, _more = self._klines(series, startTime=0, limit=1)
-        return rows[0].window_start if rows else None
+        return max(EARLIEST, floor(rows[0].window_start, series.timeframe)) if rows else None
 
-    def _klines(self, series: Series, **params: int) -> tuple[Sequence[Candle], bool]:
+    def _klines(self, series: Series, **params: int) -> tuple[Sequence[Row], bool]:
         asked = {"symbol": binance.symbol(series.pair), "interval": series.timeframe.value, **params}
         found = self._rest.ask(
             lambda: self._rest.market.public_get_klines(asked), _klines.decode, weight=_KLINES_WEIGHT
         )
         received_at = datetime.now(UTC)
-        rows = [_candle(series, row, received_at) for row in found]
-        return [row for row in rows if row is not None], len(found) >= params["limit"]
+        return [_candle(series, row, received_at) for row in found], len(found) >= params["limit"]
 
     def trade_pages(
         self,
@@ -87,7 +86,7 @@ def _millis(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(milliseconds=1)
 
 
-def _candle(series: Series, row: _Kline, received_at: datetime) -> Candle | None:
+def _candle(series: Series, row: _Kline, received_at: datetime) -> Row:
     start, opening, high, low, closing, volume, _end, _quote, trades, *_bought = row
     instant = binance.instant(start)
     return candle(series, instant, (opening, high, low, closing, volume, trades), received_at)

@@ -4,6 +4,7 @@
           -> has it, without trades             no_trades       stored, healed
           -> has none, says: no trades          no_trades       explained
           -> has none                           source_missing  asked again at growing distance, then explained
+          -> has what no candle can be          (as before)     asked again at growing distance
           -> gave no answer, or half of one     (as before)     asked again at growing distance
 
 The set work is SQL's (``sql/functions/gaps.sql``): what is missing, and rows that are split, grown, healed.
@@ -91,17 +92,20 @@ class Finding(StrEnum):
     """It lists the window, without trades."""
     SILENT = "silent"
     """It does not list the window, and says that there were no trades."""
+    IMPOSSIBLE = "impossible"
+    """What it gives for the window cannot be a candle."""
     LACKING = "lacking"
     UNANSWERED = "unanswered"
 
 
 @dataclass(frozen=True)
 class Run:
-    """Consecutive windows of one finding."""
+    """Consecutive windows of one finding. `reason`: of what is impossible."""
 
     start: datetime
     end: datetime
     finding: Finding
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,16 +133,20 @@ def pages(start: datetime, end: datetime, timeframe: Timeframe) -> Iterator[Span
 def findings(start: datetime, end: datetime, timeframe: Timeframe, answer: Answer) -> list[Run]:
     """What an answer says of each window from `start` to `end`, equal neighbours in one run."""
     listed = {row.window_start: Finding.TRADED if row.volume else Finding.QUIET for row in answer.rows}
+    length = timeframe.length
+    impossible = {start + (row.window_start - start) // length * length: row.reason for row in answer.impossible}
     otherwise = Finding.LACKING if answer.complete else Finding.UNANSWERED
     runs: list[Run] = []
     at = start
     while at < end:
-        following = at + timeframe.length
-        found = listed.get(at) or (Finding.SILENT if _within(at, following, answer.silent) else otherwise)
-        if runs and runs[-1].finding is found:
-            runs[-1] = Run(runs[-1].start, following, found)
+        following, reason = at + length, ""
+        if (found := listed.get(at)) is None and at in impossible:
+            found, reason = Finding.IMPOSSIBLE, impossible[at]
+        found = found or (Finding.SILENT if _within(at, following, answer.silent) else otherwise)
+        if runs and (runs[-1].finding, runs[-1].reason) == (found, reason):
+            runs[-1] = replace(runs[-1], end=following)
         else:
-            runs.append(Run(at, following, found))
+            runs.append(Run(at, following, found, reason))
         at = following
     return runs
 
@@ -150,18 +158,20 @@ def _within(start: datetime, end: datetime, spans: Sequence[Span]) -> bool:
 def rulings(gap: Gap, answer: Answer, now: datetime) -> list[Ruling]:
     """What to write of the windows of a gap that an answer does not fill."""
     runs = findings(gap.start, gap.end, gap.series.timeframe, answer)
-    found = (_ruling(replace(gap, start=run.start, end=run.end), run.finding, now) for run in runs)
+    found = (_ruling(replace(gap, start=run.start, end=run.end), run, now) for run in runs)
     return [ruling for ruling in found if ruling is not None]
 
 
-def _ruling(gap: Gap, finding: Finding, now: datetime) -> Ruling | None:
+def _ruling(gap: Gap, run: Run, now: datetime) -> Ruling | None:
     times = gap.confirmations + 1
-    match finding:
+    match run.finding:
         case Finding.SILENT:
             return Ruling(gap.start, gap.end, GapLabel.NO_TRADES, GapStatus.EXPLAINED, times, None)
         case Finding.LACKING:
             due, status = confirmed(times, CONFIRMED, now)
             return Ruling(gap.start, gap.end, GapLabel.SOURCE_MISSING, status, times, due)
+        case Finding.IMPOSSIBLE:
+            return unanswered(gap, now, run.reason)
         case Finding.UNANSWERED:
             return unanswered(gap, now, "the answer did not reach that far")
         case Finding.TRADED | Finding.QUIET:

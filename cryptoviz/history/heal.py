@@ -163,7 +163,7 @@ def _ask(connection: Connection[Any], history: CandleHistory, gaps: Sequence[Gap
     last = max((gaps[-1].end, *(instant + length for instant in streamed)))
     answer = history.closed_candles(series.exchange, series.pair, series.timeframe, first, last)
     wanted = [row for row in answer.rows if row.window_start in streamed or _in_one(gaps, row.window_start)]
-    return Answer(wanted, answer.complete, answer.silent)
+    return replace(answer, rows=wanted)
 
 
 def _in_one(gaps: Sequence[Gap], instant: datetime) -> bool:

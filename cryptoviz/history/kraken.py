@@ -18,12 +18,12 @@ from typing import Final
 import msgspec
 
 from cryptoviz.collectors import kraken
-from cryptoviz.history.bars import EPOCH, build, candle, floor
+from cryptoviz.history.bars import EPOCH, build, candle, floor, page_of
 from cryptoviz.history.gaps import Series
-from cryptoviz.history.listed import SETTLED
+from cryptoviz.history.listed import SETTLED, telling
 from cryptoviz.history.rest import Rest
-from cryptoviz.history.source import Page
-from cryptoviz.records import Candle, Trade
+from cryptoviz.history.source import Page, Row
+from cryptoviz.records import Trade
 
 _PAGE: Final = 1000
 _LISTED: Final = 720
@@ -54,21 +54,22 @@ class Kraken:
         if not recent <= at < until:
             return
         rows, open_from = self._listed(series)
-        if len(rows) >= _LISTED and rows[0].window_start > at:
-            for page in self._built(series, at, min(until, rows[0].window_start)):
+        first = floor(telling(rows)[0].window_start, series.timeframe) if len(rows) >= _LISTED else at
+        if first > at:
+            for page in self._built(series, at, min(until, first)):
                 yield page
                 at = page.until
         reached = max(at, min(until, open_from))
-        yield Page([row for row in rows if at <= row.window_start < until], reached)
+        yield page_of([row for row in rows if at <= row.window_start < until], reached)
 
-    def _listed(self, series: Series) -> tuple[Sequence[Candle], datetime]:
+    def _listed(self, series: Series) -> tuple[Sequence[Row], datetime]:
         minutes = series.timeframe.seconds // 60
         params = {"pair": kraken.rest_name(series.pair), "interval": minutes}
         found = self._rest.ask(lambda: self._rest.market.public_get_ohlc(params), _read_rows)
         received_at = datetime.now(UTC)
         rows = [_candle(series, row, received_at) for row in found[:-1]]
         open_from = _instant(found[-1][0]) if found else EPOCH
-        return [row for row in rows if row is not None], open_from
+        return rows, open_from
 
     def first_candle(self, series: Series) -> datetime | None:
         """The window of the first trade ever."""
@@ -91,7 +92,7 @@ class Kraken:
                 upto = bisect_left(done, stop, key=lambda trade: trade.timestamp)
                 built = build(series, done[:upto], at, stop, price)
                 done, at, price = done[upto:], stop, built.price
-                yield Page(built.rows, stop, built.silent)
+                yield page_of(built.rows, stop, built.silent)
             if at >= until:
                 return
 
@@ -163,6 +164,6 @@ def _instant(seconds: int) -> datetime:
     return EPOCH + timedelta(seconds=seconds)
 
 
-def _candle(series: Series, row: _Row, received_at: datetime) -> Candle | None:
+def _candle(series: Series, row: _Row, received_at: datetime) -> Row:
     start, opening, high, low, closing, _average, volume, trades = row
     return candle(series, _instant(start), (opening, high, low, closing, volume, trades), received_at)

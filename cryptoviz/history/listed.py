@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from cryptoviz.history.bars import floor
-from cryptoviz.history.source import Page
+from cryptoviz.history.bars import floor, page_of
+from cryptoviz.history.source import Page, Row
 from cryptoviz.pairs import Timeframe
 from cryptoviz.records import Candle
 
@@ -15,13 +15,18 @@ SETTLED: Final = timedelta(minutes=5)
 """So long after its end a candle is closed even if the exchange lists none after it, whatever our clock says."""
 
 
-def closed(rows: Sequence[Candle], now: datetime) -> Sequence[Candle]:
+def closed(rows: Sequence[Row], now: datetime) -> Sequence[Row]:
     """The closed ones of rows in their order: a candle is closed once a later one is listed."""
     return rows if not rows or rows[-1].window_end + SETTLED <= now else rows[:-1]
 
 
+def telling(rows: Sequence[Row]) -> Sequence[Row]:
+    """The rows that say how far an answer reaches: the candles; where there is none, whatever came."""
+    return [row for row in rows if isinstance(row, Candle)] or rows
+
+
 def pages(
-    ask: Callable[[datetime], tuple[Sequence[Candle], bool]],
+    ask: Callable[[datetime], tuple[Sequence[Row], bool]],
     timeframe: Timeframe,
     since: datetime,
     until: datetime,
@@ -35,14 +40,14 @@ def pages(
     at = since
     while at < until:
         found, more = ask(at)
-        rows = closed(found, now())
         reached = at
-        if found:
-            reached = found[-1].window_end if len(rows) == len(found) else found[-1].window_start
+        if told := telling(found):
+            whole = len(closed(told, now())) == len(told)
+            reached = floor(told[-1].window_end if whole else told[-1].window_start, timeframe)
         if not more:
             reached = max(reached, min(floor(now() - SETTLED, timeframe), until))
         reached = min(reached, until)
-        yield Page([row for row in rows if at <= row.window_start < until], reached)
+        yield page_of([row for row in found if at <= row.window_start < reached], reached)
         if not more or reached <= at:
             return
         at = reached

@@ -12,9 +12,9 @@ from cryptoviz.history import listed
 from cryptoviz.history.bars import EPOCH, candle, floor
 from cryptoviz.history.gaps import Series
 from cryptoviz.history.rest import Rest
-from cryptoviz.history.source import Page
+from cryptoviz.history.source import Page, Row
 from cryptoviz.instruments import ExchangeRefusedError
-from cryptoviz.records import Candle, Trade
+from cryptoviz.records import Trade
 
 _PAGE: Final = 500
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -31,11 +31,11 @@ class Other:
     def pages(self, series: Series, since: datetime, until: datetime) -> Iterator[Page]:
         """As many rows a page as the exchange likes; a window that it leaves out is neither silent nor explained."""
 
-        def ask(at: datetime) -> tuple[Sequence[Candle], bool]:
+        def ask(at: datetime) -> tuple[Sequence[Row], bool]:
             while at < until:
                 rows = self._rows(series, at)
                 if rows:
-                    return rows, rows[-1].window_start < until
+                    return rows, listed.telling(rows)[-1].window_start < until
                 at += series.timeframe.length * _PAGE
             return (), False
 
@@ -46,12 +46,12 @@ class Other:
         step = series.timeframe.length * _PAGE
         starts = range((self._now() - _BEFORE_ALL) // step + 1)
         if rows := self._rows(series, _BEFORE_ALL):
-            return rows[0].window_start
+            return floor(rows[0].window_start, series.timeframe)
         first = bisect_left(starts, True, key=lambda number: bool(self._rows(series, _BEFORE_ALL + number * step)))
         rows = self._rows(series, _BEFORE_ALL + first * step) if first < len(starts) else ()
-        return rows[0].window_start if rows else None
+        return floor(rows[0].window_start, series.timeframe) if rows else None
 
-    def _rows(self, series: Series, since: datetime) -> Sequence[Candle]:
+    def _rows(self, series: Series, since: datetime) -> Sequence[Row]:
         market = self._rest.market
         if not market.markets:
             self._rest.call(market.load_markets)
@@ -60,9 +60,7 @@ class Other:
         found = self._rest.call(lambda: market.fetch_ohlcv(*asked))
         received_at = datetime.now(UTC)
         rows = [_candle(series, row, received_at) for row in found]
-        return sorted(
-            (row for row in rows if row is not None and row.window_start >= at), key=lambda row: row.window_start
-        )
+        return sorted((row for row in rows if row.window_start >= at), key=lambda row: row.window_start)
 
     def trade_pages(
         self,
@@ -81,7 +79,8 @@ class Other:
         raise ExchangeRefusedError(f"{self._rest.exchange}: trades cannot be asked for by id ({asked})")
 
 
-def _candle(series: Series, row: Sequence[Any], received_at: datetime) -> Candle | None:
-    start, opening, high, low, closing, volume = row[:6]
-    figures = (Decimal(opening), Decimal(high), Decimal(low), Decimal(closing), Decimal(volume), 0)
+def _candle(series: Series, row: Sequence[Any], received_at: datetime) -> Row:
+    start, *given = row[:6]
+    opening, high, low, closing, volume = (None if number is None else Decimal(number) for number in given)
+    figures = (opening, high, low, closing, volume, 0)
     return candle(series, EPOCH + int(start) * _MILLISECOND, figures, received_at)

@@ -24,6 +24,7 @@ from cryptoviz.gate.suites import Suite
 from cryptoviz.history.due import ceiling, floor
 from cryptoviz.history.gaps import Series
 from cryptoviz.history.heal import record, store
+from cryptoviz.history.source import Row as Given
 from cryptoviz.history.source import Span
 from cryptoviz.pairs import Timeframe
 from cryptoviz.records import Candle, CandleSource
@@ -72,7 +73,7 @@ class Published:
         return self.report is not None and self.report.blocked
 
 
-def stage(connection: Connection[Any], batch: Batch, rows: Iterable[Candle]) -> int:
+def stage(connection: Connection[Any], batch: Batch, rows: Iterable[Given]) -> int:
     """Put candles into the staging table, within the caller's transaction if there is one; how many.
 
     Nothing is looked at but their numbers: the suite judges. The caller sees to it that nothing is staged twice.

@@ -20,7 +20,7 @@ from cryptoviz import instruments
 from cryptoviz.collectors.rest import RestError, TemporaryError
 from cryptoviz.history.budget import PATIENCE_S, Allowance, ClosedError, SharedBudget
 from cryptoviz.history.gaps import Series
-from cryptoviz.history.source import Answer, Page, Span, TradesAnswer
+from cryptoviz.history.source import Answer, Impossible, Page, Span, TradesAnswer
 from cryptoviz.instruments import ExchangeRefusedError, ExchangeUnavailableError
 from cryptoviz.pairs import Timeframe
 from cryptoviz.records import Candle, Trade
@@ -188,16 +188,18 @@ class ExchangeHistory:
         """See `CandleHistory`. Of an answer that breaks off the part is given that came."""
         rows: list[Candle] = []
         silent: list[Span] = []
+        impossible: list[Impossible] = []
         reached = since
         try:
             for page in self.pages(exchange, pair, timeframe, since, until):
                 rows += page.rows
                 silent += page.silent
+                impossible += page.impossible
                 reached = page.until
         except ExchangeUnavailableError:
             if reached == since:
                 raise
-        return Answer(rows, reached >= until, silent)
+        return Answer(rows, reached >= until, silent, impossible)
 
     def first_candle(self, exchange: str, pair: str, timeframe: Timeframe) -> datetime | None:
         """See `PagedHistory`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
 from cryptoviz.pairs import Timeframe
@@ -15,16 +16,36 @@ Span = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True)
+class Impossible:
+    """What an exchange gave for a candle and cannot be one, and why. None: not given, or wider than what is stored."""
+
+    window_start: datetime
+    window_end: datetime
+    open: Decimal | None
+    high: Decimal | None
+    low: Decimal | None
+    close: Decimal | None
+    volume: Decimal | None
+    trade_count: int | None
+    reason: str
+
+
+Row = Candle | Impossible
+
+
+@dataclass(frozen=True)
 class Answer:
     """The closed candles that an exchange has of a range, in the order of their windows.
 
     `complete`: it answered for the whole range, so that it has no other candles there. `silent`: where it gives no
-    candle but says that there were no trades, such as an exchange that leaves empty minutes out.
+    candle but says that there were no trades, such as an exchange that leaves empty minutes out. `impossible`: what it
+    gave instead of candles.
     """
 
     rows: Sequence[Candle]
     complete: bool
     silent: Sequence[Span] = ()
+    impossible: Sequence[Impossible] = ()
 
 
 @dataclass(frozen=True)
@@ -39,12 +60,14 @@ class TradesAnswer:
 class Page:
     """What one request brought, oldest first. The pages so far answer everything before `until`.
 
-    `silent`: where there is no candle but the exchange says that there were no trades.
+    `silent`: where there is no candle but the exchange says that there were no trades. `impossible`: what came that
+    cannot be a candle.
     """
 
     rows: Sequence[Candle]
     until: datetime
     silent: Sequence[Span] = ()
+    impossible: Sequence[Impossible] = ()
 
 
 class CandleHistory(Protocol):

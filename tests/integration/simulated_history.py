@@ -101,7 +101,7 @@ class SimulatedHistory:
         while at < until:
             stop = min(until, at + self.page * timeframe.length)
             answer = self.closed_candles(exchange, pair, timeframe, max(at, self.first), stop)
-            yield Page(answer.rows, stop, answer.silent)
+            yield Page(answer.rows, stop, answer.silent, answer.impossible)
             at = stop
 
     def first_candle(self, exchange: str, pair: str, timeframe: Timeframe) -> datetime | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,11 @@ from cryptoviz.history.backfill import (
     state,
     states,
 )
+from cryptoviz.history.bars import candle, page_of
 from cryptoviz.history.due import due, floor
-from cryptoviz.history.gaps import Series
+from cryptoviz.history.gaps import CONFIRMED, Series
 from cryptoviz.history.heal import heal_candles, record
-from cryptoviz.history.source import Page
+from cryptoviz.history.source import Answer, Page, Row
 from cryptoviz.instruments import ExchangeRefusedError, ExchangeUnavailableError
 from cryptoviz.pairs import Timeframe
 from cryptoviz.quarantine import release
@@ -73,6 +75,24 @@ class Source(SimulatedHistory):
         self.page = 500
         self.breaks_after: tuple[int, Exception] | None = None
         self.says: Callable[[Candle], Candle] = lambda row: row
+        self.spoils: set[datetime] = set()
+
+    def closed_candles(
+        self, exchange: str, pair: str, timeframe: Timeframe, since: datetime, until: datetime
+    ) -> Answer:
+        answer, series = (
+            super().closed_candles(exchange, pair, timeframe, since, until),
+            Series(exchange, pair, timeframe),
+        )
+        given = [self._spoilt(series, row) for row in answer.rows]
+        page = page_of(given, until)
+        return replace(answer, rows=page.rows, impossible=page.impossible)
+
+    def _spoilt(self, series: Series, row: Candle) -> Row:
+        if row.window_start not in self.spoils:
+            return row
+        figures = (row.open, row.high, row.open + 1, row.close, row.volume, row.trade_count)
+        return candle(series, row.window_start, figures, row.received_at)
 
     def pages(self, exchange: str, pair: str, timeframe: Timeframe, since: datetime, until: datetime) -> Iterator[Page]:
         for number, page in enumerate(super().pages(exchange, pair, timeframe, since, until)):
@@ -380,6 +400,40 @@ def test_a_row_that_fails_is_held_back_and_the_rest_published(
     assert released.done
     assert at in {row[0] for row in stored(writer, series)}
     assert {row[4] for row in missing(writer, series)} == {"healed"}
+
+
+def test_what_no_candle_can_be_is_held_back_and_is_not_taken_for_missing(
+    shared: Settings, writer: psycopg.Connection[Any]
+) -> None:
+    series, source = minutes("OP/USDT")
+    at = floor(NOW, Timeframe.M1) - timedelta(hours=5)
+    source.spoils = {at}
+    assert bring(writer, wanted(shared, "1m:1d"), source, series).complete
+    held = writer.execute(
+        "select expectation, payload ->> 'window_start', (payload ->> 'low')::numeric > (payload ->> 'open')::numeric"
+        " from quarantine where payload ->> 'symbol' = 'OP/USDT'"
+    ).fetchall()
+    assert [(name, datetime.fromisoformat(start), above) for name, start, above in held] == [
+        ("low_is_lowest", at, True)
+    ]
+    starts = {row[0] for row in stored(writer, series)}
+    assert at not in starts
+    assert {at - MINUTE, at + MINUTE} <= starts
+    told = (
+        "select gap_start, gap_end, label, status, detail ->> 'reason' from candle_gaps"
+        " where symbol = 'OP/USDT' and timeframe = '1m'"
+    )
+    open_gap = [(at, at + MINUTE, None, "open", "open and close do not lie between low and high")]
+    assert writer.execute(told).fetchall() == open_gap
+    source.asked.clear()
+    writer.execute("delete from candle_gaps where symbol <> 'OP/USDT'")
+    for days in range(1, CONFIRMED + 2):
+        list(heal_candles(writer, source, ["binance"], clock=partial(NOW.__add__, timedelta(days=days))))
+    assert [what for what, *_ in source.asked if what == "OP/USDT 1m"], "or nothing is proved"
+    assert writer.execute(told).fetchall() == open_gap, "the exchange does not lack it"
+    source.spoils.clear()
+    list(heal_candles(writer, source, ["binance"], clock=lambda: NOW + timedelta(days=30)))
+    assert at in {row[0] for row in stored(writer, series)}
 
 
 def test_what_is_wrong_as_a_whole_is_not_published_and_asked_for_again(

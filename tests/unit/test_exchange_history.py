@@ -14,13 +14,13 @@ from typing import Any
 import ccxt
 import pytest
 
-from cryptoviz.history.bars import build
+from cryptoviz.history.bars import build, candle
 from cryptoviz.history.binance import Binance
 from cryptoviz.history.gaps import Series
 from cryptoviz.history.kraken import Kraken
 from cryptoviz.history.other import Other
 from cryptoviz.history.rest import Rest
-from cryptoviz.history.source import Page
+from cryptoviz.history.source import Impossible, Page
 from cryptoviz.instruments import ExchangeLimitedError, ExchangeRefusedError, ExchangeUnavailableError
 from cryptoviz.pairs import Timeframe
 from cryptoviz.records import Candle, Side, Trade
@@ -184,13 +184,16 @@ def test_empty_windows_are_silent_until_a_price_is_known() -> None:
     assert [row.close for row in known.rows] == [4, 4, 4, 5, 5]
 
 
-def kline(start: datetime, count: int = 1) -> list[object]:
+def kline(start: datetime, count: int = 1, low: str = "1.00000000") -> list[object]:
     opens = int(start.timestamp() * 1000)
-    prices = ("2.00000000", "3.00000000", "1.00000000", "2.50000000")
+    prices = ("2.00000000", "3.00000000", low, "2.50000000")
     return [opens, *prices, "0.10000000", opens + 59_999, "1", count, "0", "0", "0"]
 
 
-def binance_of(starts: Sequence[datetime], now: datetime) -> tuple[Binance, Market, Free]:
+def binance_of(starts: Sequence[datetime], now: datetime, spoilt: int = 0) -> tuple[Binance, Market, Free]:
+    """Binance with these candles; in the first ones of them the low is too high."""
+    impossible = set(starts[:spoilt])
+
     def klines(params: dict[str, Any]) -> str:
         assert params["symbol"] == "BTCUSDT"
         found = [
@@ -198,7 +201,8 @@ def binance_of(starts: Sequence[datetime], now: datetime) -> tuple[Binance, Mark
             for start in starts
             if params["startTime"] <= start.timestamp() * 1000 <= params.get("endTime", 10**15)
         ]
-        return json.dumps([kline(start) for start in found[: params["limit"]]])
+        low = dict.fromkeys(impossible, "2.75000000")
+        return json.dumps([kline(start, low=low.get(start, "1.00000000")) for start in found[: params["limit"]]])
 
     market, budget = Market(klines=klines), Free()
     return Binance(Rest("binance", market, budget), at(now)), market, budget
@@ -258,12 +262,54 @@ def test_digits_are_as_they_were_sent(shared_data: Path) -> None:
     assert (row.trade_count, row.window_start) == (308, datetime(2017, 7, 3, tzinfo=UTC))
 
 
-def test_a_candle_that_cannot_be_is_left_out() -> None:
+def test_what_no_candle_can_be_comes_apart_with_the_reason() -> None:
     rows = [kline(NOON), kline(NOON + MINUTE), kline(NOON + 2 * MINUTE)]
     rows[1][3] = "2.75000000"
     binance = Binance(Rest("binance", Market(klines=lambda _: json.dumps(rows)), Free()), at(NOON + timedelta(days=1)))
     (page,) = binance.pages(AT_BINANCE, NOON, NOON + 3 * MINUTE)
     assert [row.window_start for row in page.rows] == [NOON, NOON + 2 * MINUTE]
+    (row,) = page.impossible
+    assert (row.window_start, row.window_end, row.low) == (NOON + MINUTE, NOON + 2 * MINUTE, Decimal("2.75000000"))
+    assert row.reason == "open and close do not lie between low and high"
+
+
+def test_a_page_of_nothing_but_impossible_candles_is_an_answer() -> None:
+    starts = [NOON + n * MINUTE for n in range(1500)]
+    binance, market, _budget = binance_of(starts, NOON + timedelta(days=30), spoilt=1000)
+    until = NOON + 1500 * MINUTE
+    pages = list(binance.pages(AT_BINANCE, NOON, until))
+    assert [page.until for page in pages] == [NOON + 1000 * MINUTE, until]
+    assert [len(page.impossible) for page in pages] == [1000, 0]
+    assert [row.window_start for page in pages for row in page.rows] == starts[1000:]
+    assert len(market.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "given", "kept", "reason"),
+    [
+        (0, "0", "0", "is zero"),
+        (1, "1E+40", None, "integer digits"),
+        (2, "1E-30", None, "fraction digits"),
+        (3, None, None, "missing"),
+        (4, "-1", "-1", "negative"),
+    ],
+)
+def test_what_no_column_can_hold_is_left_empty(place: int, given: str | None, kept: str | None, reason: str) -> None:
+    figures: list[Any] = [Decimal(2), Decimal(3), Decimal(1), Decimal(2), Decimal(1)]
+    figures[place] = None if given is None else Decimal(given)
+    row = candle(AT_BINANCE, NOON, (*figures, 1), NOON + MINUTE)  # type: ignore[arg-type]
+    assert isinstance(row, Impossible)
+    numbers = (row.open, row.high, row.low, row.close, row.volume)
+    assert numbers[place] == (None if kept is None else Decimal(kept))
+    assert reason in row.reason
+
+
+def test_a_candle_off_the_grid_answers_for_no_window() -> None:
+    rows = [kline(NOON), kline(NOON + MINUTE * 1.5), kline(NOON + 2 * MINUTE)]
+    binance = Binance(Rest("binance", Market(klines=lambda _: json.dumps(rows)), Free()), at(NOON + timedelta(days=1)))
+    (page,) = binance.pages(AT_BINANCE, NOON, NOON + 3 * MINUTE)
+    assert [row.window_start for row in page.rows] == [NOON, NOON + 2 * MINUTE]
+    assert [row.window_start for row in page.impossible] == [NOON + MINUTE * 1.5]
 
 
 class Unified:

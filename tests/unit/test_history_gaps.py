@@ -26,7 +26,7 @@ from cryptoviz.history.gaps import (
     rulings,
     unanswered,
 )
-from cryptoviz.history.source import Answer
+from cryptoviz.history.source import Answer, Impossible
 from cryptoviz.pairs import Timeframe
 from cryptoviz.records import Candle, CandleSource
 
@@ -86,6 +86,18 @@ def test_half_an_answer_says_nothing_of_the_rest() -> None:
     assert (ruling.label, ruling.status, ruling.confirmations) == (GapLabel.LOST_BY_US, GapStatus.OPEN, 2)
     assert ruling.due_at is not None
     assert ruling.due_at > NOW
+
+
+def test_what_no_candle_can_be_is_no_answer_and_says_why() -> None:
+    start = START + MINUTE
+    rows = [Impossible(start + MINUTE / 2, start + MINUTE, *[Decimal(0)] * 5, 0, "volume is negative")]
+    answer = Answer([candle(0)], complete=True, impossible=rows)
+    found = findings(START, START + 3 * MINUTE, Timeframe.M1, answer)
+    assert spans(found) == [(0, 1, Finding.TRADED), (1, 2, Finding.IMPOSSIBLE), (2, 3, Finding.LACKING)]
+    ruling = rulings(gap(3, confirmations=2), answer, NOW)[0]
+    assert (ruling.start, ruling.end, ruling.label, ruling.status) == (start, start + MINUTE, None, GapStatus.OPEN)
+    assert (ruling.confirmations, ruling.detail) == (2, {"reason": "volume is negative"})
+    assert ruling.due_at is not None
 
 
 def test_what_the_exchange_has_needs_no_ruling() -> None:
