@@ -90,8 +90,8 @@ def archive_asset(context: dg.AssetExecutionContext, database: Database) -> dg.M
     """Candles, indicators and news that are beyond cold leave the database for Parquet files.
 
     Whole months leave, once they are older than their ages in `tiering_policy` and than the configured history. Each
-    file is read back and compared with the rows before these are deleted. It runs nightly. List, verify and restore the
-    files: `cryptoviz archive`.
+    file is read back and compared with the rows before these are deleted; what cannot be stays, and the run names it
+    and fails when the others have left. It runs nightly. List, verify and restore the files: `cryptoviz archive`.
     """
     with database.writer() as connection:
         metadata = _leave(context, connection, tiered())
@@ -101,7 +101,7 @@ def archive_asset(context: dg.AssetExecutionContext, database: Database) -> dg.M
 
 @dg.asset(
     key=RETENTION,
-    deps=[ARCHIVE, *_FILLED],
+    deps=list(_FILLED),
     group_name="storage",
     kinds={"parquet", "postgres"},
     owners=PLATFORM_OWNERS,
@@ -113,8 +113,8 @@ def retention(context: dg.AssetExecutionContext, database: Database) -> dg.Mater
     """Rows of the other tables that are older than the table `retention_policy` says leave for Parquet files.
 
     Days of trades, tickers and market overviews, months of the rest. Where a table is split by time whole parts of it
-    are dropped, after all of their rows were read back from the archive and compared. It runs nightly. Candles stay as
-    they are when their trades leave.
+    are dropped, after all of their rows were read back from the archive and compared. It runs nightly, whatever becomes
+    of `archive`. Candles stay as they are when their trades leave.
     """
     with database.writer() as connection:
         metadata = _leave(context, connection, retained())
@@ -131,16 +131,20 @@ def _leave(
     rows: Counter[str] = Counter()
     pieces: list[dict[str, Any]] = []
     place = store(settings())
+    stayed: ArchiveError | None = None
     with _told():
-        for left in archive(connection, place, subjects, now, until=now + _PATIENCE):
-            context.log.info("%s: %d rows, %d files", left.piece, left.rows, left.files)
-            rows[left.piece.subject.name] += left.rows
-            line = {"piece": str(left.piece), "rows": left.rows, "files": left.files}
-            pieces.append({**line, "MB": round(left.bytes / 1e6, 3), "seconds": round(left.seconds, 2)})
+        try:
+            for left in archive(connection, place, subjects, now, until=now + _PATIENCE):
+                context.log.info("%s: %d rows, %d files", left.piece, left.rows, left.files)
+                rows[left.piece.subject.name] += left.rows
+                line = {"piece": str(left.piece), "rows": left.rows, "files": left.files}
+                pieces.append({**line, "MB": round(left.bytes / 1e6, 3), "seconds": round(left.seconds, 2)})
+        except ArchiveError as error:
+            stayed = error
         tables = [table for one in subjects for table in (one.hot, one.relation) if table]
         dropped = sum(tiers.drop_empty(connection, table, now) for table in tables)
     seconds = time.monotonic() - began
-    return {
+    metadata = {
         "archive": place.root,
         "rows archived": rows.total(),
         **{f"rows archived {name}": count for name, count in rows.items()},
@@ -150,6 +154,9 @@ def _leave(
         "seconds": round(seconds, 2),
         **({"pieces": _table(pieces[:_SHOWN], _LEFT)} if pieces else {}),
     }
+    if stayed:
+        raise dg.Failure(f"These stay in the database, the others have left:\n{stayed}", metadata, allow_retries=False)
+    return metadata
 
 
 @contextmanager
@@ -158,8 +165,6 @@ def _told() -> Iterator[None]:
         yield
     except BusyError as error:
         raise dg.Failure(f"{error}. It goes on with what is left at the next run.", allow_retries=False) from error
-    except ArchiveError as error:
-        raise dg.Failure(f"Nothing of this piece was deleted: {error}", allow_retries=False) from error
     except OSError as error:
         raise dg.Failure(f"The archive cannot be written, its rows stay in the database: {error}") from error
 

@@ -421,8 +421,16 @@ class Settings(BaseSettings):
             )
         if self.stream_restart_min_s > self.stream_restart_max_s:
             raise ValueError(f"{PREFIX}STREAM_RESTART_MIN_S exceeds {PREFIX}STREAM_RESTART_MAX_S; make it smaller")
-        if self.archive_s3_key and not self.archive_s3_secret.get_secret_value():
-            raise ValueError(f"{PREFIX}ARCHIVE_S3_KEY has no {PREFIX}ARCHIVE_S3_SECRET; set both or neither")
+        secret = self.archive_s3_secret.get_secret_value()
+        for name, value, other in (("KEY", self.archive_s3_key, "SECRET"), ("SECRET", secret, "KEY")):
+            if value and not (secret and self.archive_s3_key):
+                raise ValueError(f"{PREFIX}ARCHIVE_S3_{name} has no {PREFIX}ARCHIVE_S3_{other}; set both or neither")
+        for name in ("endpoint", "region", "key"):
+            if getattr(self, f"archive_s3_{name}") and not self.archive_s3_bucket:
+                raise ValueError(
+                    f"{PREFIX}ARCHIVE_S3_{name.upper()} is set, but no {PREFIX}ARCHIVE_S3_BUCKET: the archive would "
+                    "be a local folder; name the bucket, or leave both empty"
+                )
         ports: dict[int, str] = {}
         for name in (
             "postgres_port",

@@ -1171,7 +1171,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION public.recall_candles(exchanges text[], pairs text[], instants timestamp with time zone[]) IS 'Brings the days that the instants touch back from cold_storage, so that old candles can be corrected in one place; call it before writing candles older than a week';
+COMMENT ON FUNCTION public.recall_candles(exchanges text[], pairs text[], instants timestamp with time zone[]) IS 'Brings the days that the instants touch back from cold_storage, so that old candles can be corrected in one place; call it before writing candles of a day that is partly older than a hot age or a week';
 
 CREATE FUNCTION public.record_candle_gaps(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) RETURNS SETOF public.candle_gaps
     LANGUAGE plpgsql
@@ -1468,8 +1468,11 @@ begin
     select min(date_trunc('minute', m)), max(date_trunc('minute', m)) + interval '1 minute'
     into from_ts, to_ts
     from unnest(minutes) m;
-    if from_ts < now() - interval '7 days' then
-        perform recall_candles(exchanges, pairs, minutes);
+    -- The longer candles are made of the whole day. No hot age is below a day: the live stream does not look it up.
+    if date_bin(interval '24 hours', from_ts, 'epoch') < now() - interval '1 day' then
+        perform recall_candles(exchanges, pairs, minutes)
+        where date_bin(interval '24 hours', from_ts, 'epoch')
+              < now() - least(interval '7 days', (select min(hot_age) from tiering_policy where subject = 'candles'));
     end if;
 
     -- Of the newest minute of each pair the sums up to a second before the batch's earliest trade are kept in
@@ -1964,7 +1967,7 @@ declare
     step record;
 begin
     perform lock_series(exchanges, symbols);
-    if first < now() - interval '7 days' then
+    if first < now() - least(interval '7 days', (select min(hot_age) from tiering_policy where subject = 'candles')) then
         perform recall_candles(exchanges, symbols, starts);
     end if;
     return query
@@ -2058,6 +2061,8 @@ begin
               and cold.window_start >= since and cold.window_start < until and hot.window_start >= since
               and hot.window_start < until and hot.timeframe = due.timeframe
               and hot.source = 'stream' and cold.source = 'rest';
+            get diagnostics step = row_count;
+            moved := moved + step;
             delete from cold_storage.candles cold using candles hot
             where cold.window_start = hot.window_start and cold.exchange = hot.exchange
               and cold.symbol = hot.symbol and cold.timeframe = hot.timeframe
@@ -2077,7 +2082,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION public.tier_old_candles(batch_rows integer) IS 'Moves one batch of candles older than their timeframe''s hot age to cold_storage; returns the number of rows';
+COMMENT ON FUNCTION public.tier_old_candles(batch_rows integer) IS 'Moves one batch of candles older than their timeframe''s hot age to cold_storage; returns the number of rows that left, those included that cold_storage has better';
 
 CREATE FUNCTION public.tier_old_indicators(batch_rows integer DEFAULT 100000) RETURNS bigint
     LANGUAGE plpgsql
@@ -2140,6 +2145,7 @@ declare
     last timestamptz;
     since timestamptz;
     until timestamptz;
+    settled bigint := 0;
     moved bigint;
 begin
     perform lock_tiering(shared => false);
@@ -2154,6 +2160,7 @@ begin
         delete from article_data hot using cold_storage.article_data cold
         where cold."timestamp" = hot."timestamp" and cold.website = hot.website and cold.article_id = hot.article_id
           and hot."timestamp" >= since and hot."timestamp" < until and hot.revision < cold.revision;
+        get diagnostics settled = row_count;
         delete from cold_storage.article_data cold using article_data hot
         where cold."timestamp" = hot."timestamp" and cold.website = hot.website and cold.article_id = hot.article_id
           and hot."timestamp" >= since and hot."timestamp" < until;
@@ -2163,11 +2170,11 @@ begin
     )
     insert into cold_storage.article_data select * from gone;
     get diagnostics moved = row_count;
-    return moved;
+    return settled + moved;
 end
 $$;
 
-COMMENT ON FUNCTION public.tier_old_news(batch_rows integer) IS 'Moves one batch of articles older than their hot age to cold_storage; returns the number of rows';
+COMMENT ON FUNCTION public.tier_old_news(batch_rows integer) IS 'Moves one batch of articles older than their hot age to cold_storage; returns the number of rows that left, those included that cold_storage has newer';
 
 CREATE FUNCTION public.time_bucket(bucket_width interval, ts timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -4262,6 +4269,7 @@ CREATE TABLE public.tiering_policy (
     hot_age interval,
     cold_age interval,
     history_age interval,
+    CONSTRAINT tiering_policy_hot_age CHECK ((hot_age >= '1 day'::interval)),
     CONSTRAINT tiering_policy_subject_check CHECK ((subject = ANY (ARRAY['candles'::text, 'indicators'::text, 'news'::text])))
 );
 

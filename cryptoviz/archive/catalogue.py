@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from cryptoviz.archive import rows
 from cryptoviz.archive.contents import DamagedError, checksum, read
 from cryptoviz.archive.leaving import alone, sound
 from cryptoviz.archive.store import Store
-from cryptoviz.archive.subjects import SUBJECTS, Piece
+from cryptoviz.archive.subjects import LAYOUT, SUBJECTS, Piece
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 KEEP: Final = timedelta(days=7)
 """How long rows that were brought back stay."""
+_NAME: Final = re.compile(r"(?P<piece>.+)-r(?P<revision>\d+)-(?P<sha256>[0-9a-f]{12})\.parquet")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,14 @@ class Verified:
     path: str
     status: str
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A file that the catalogue has now, in the place of one that is absent."""
+
+    path: str
+    instead_of: str
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,43 @@ def _verified(store: Store, entry: dict[str, Any]) -> Verified:
     if (file.rows, file.first, file.last) != (entry["rows"], entry["first_at"], entry["last_at"]):
         return Verified(path, "damaged", f"the catalogue says {entry['rows']:,} rows, it has {file.rows:,}")
     return Verified(path, "sound")
+
+
+def adopt(connection: Connection[Any], store: Store, wanted: Wanted) -> Iterator[Adopted]:
+    """Enter what a later night wrote in the place of files that are absent: the database is that of an older backup.
+
+    A later revision of a file has all rows of those before. Raises:
+        BusyError: somebody else changes the archive.
+        OSError: the storage does not answer.
+    """
+    with alone(connection):
+        there = set(store.paths())
+        latest: dict[str, tuple[int, str]] = {}
+        for path in there:
+            if name := _NAME.fullmatch(path):
+                latest[name["piece"]] = max(latest.get(name["piece"], (0, "")), (int(name["revision"]), path))
+        for entry in listed(connection, wanted):
+            name = _NAME.fullmatch(entry["path"])
+            revision, path = latest.get(name["piece"], (0, "")) if name else (0, "")
+            if entry["path"] in there or revision <= entry["revision"]:
+                continue
+            if taken := _taken(store, entry | {"revision": revision, "path": path}):
+                connection.execute(query("archive_files_upsert"), taken)
+                yield Adopted(path, entry["path"])
+
+
+def _taken(store: Store, entry: dict[str, Any]) -> dict[str, Any] | None:
+    """The entry of a file that is what its name says; None: it is not."""
+    data = store.get(entry["path"])
+    name = _NAME.fullmatch(entry["path"])
+    if name is None or not checksum(data).startswith(name["sha256"]):
+        return None
+    try:
+        file = read(data, SUBJECTS[entry["subject"]].time)
+    except DamagedError:
+        return None
+    found = {"rows": file.rows, "first_at": file.first, "last_at": file.last, "bytes": len(data)}
+    return entry | found | {"sha256": file.sha256, "schema_version": LAYOUT}
 
 
 def unlisted(connection: Connection[Any], store: Store) -> list[str]:

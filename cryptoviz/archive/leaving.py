@@ -34,7 +34,7 @@ class BusyError(Exception):
 
 
 class ArchiveError(Exception):
-    """A piece stays in the database: its copy is not what it should be. The message says why."""
+    """Pieces stay in the database: a copy is not what it should be. The message names them, and says why."""
 
 
 @dataclass(frozen=True)
@@ -84,18 +84,26 @@ def archive(
 ) -> Iterator[Left]:
     """Let all that is due leave, piece by piece, each committed by itself; none begins after `until`.
 
-    The connection must be in autocommit mode. Raises:
+    A piece that cannot leave stays, and the others go on. The connection must be in autocommit mode. Raises:
         BusyError: somebody else is at it.
-        ArchiveError: a copy is not what it should be.
+        ArchiveError: at the end, with the pieces that stayed: a copy is not what it should be.
         OSError: the storage does not answer or refuses.
     """
+    stayed: list[str] = []
     with alone(connection):
-        for subject in subjects:
-            for piece in due(connection, subject, now):
-                if until is not None and datetime.now(tz=now.tzinfo) >= until:
-                    return
-                if not _restored(connection, piece, now):
-                    yield leave(connection, store, piece)
+        for piece in (piece for subject in subjects for piece in due(connection, subject, now)):
+            if until is not None and datetime.now(tz=now.tzinfo) >= until:
+                break
+            if _restored(connection, piece, now):
+                continue
+            try:
+                left = leave(connection, store, piece)
+            except ArchiveError as error:
+                stayed.append(f"{piece}: {error}")
+            else:
+                yield left
+    if stayed:
+        raise ArchiveError("\n".join(stayed))
 
 
 @contextmanager
@@ -146,7 +154,7 @@ def leave(connection: Connection[Any], store: Store, piece: Piece) -> Left:
             return _leave(connection, store, piece)
         except SerializationFailure as error:
             if attempt == _ATTEMPTS:
-                raise ArchiveError(f"{piece}: its rows change all the time: {error}") from error
+                raise ArchiveError(f"its rows change all the time: {error}") from error
     raise AssertionError("unreachable")
 
 
@@ -205,7 +213,7 @@ def _drafted(connection: Connection[Any], store: Store, piece: Piece, kept: _Kep
     store.put(draft.temporary, file.data)
     rows.bring(connection, piece.subject, sound(store, draft.temporary, file.sha256))
     if rows.digest(connection, piece, COPY) != wanted:
-        raise ArchiveError(f"{piece}: the file read back does not have the rows of the database; nothing was deleted")
+        raise ArchiveError("the file read back does not have the rows of the database")
     return draft
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -92,10 +93,15 @@ def verify(
     until: To = None,
     json: Json = False,
 ) -> None:
-    """Read the files of the archive again and compare them with the catalogue; says which are damaged or absent."""
+    """Read the files of the archive again and compare them with the catalogue; says which are damaged or absent.
+
+    What a later night wrote in the place of an absent file is entered: so it is after a backup of the database was
+    restored.
+    """
     import psycopg
 
     from cryptoviz.archive import catalogue
+    from cryptoviz.archive.leaving import BusyError
     from cryptoviz.archive.store import store
 
     wanted = catalogue.Wanted(subject, exchange, pair, timeframe, _utc(since), _utc(until))
@@ -106,12 +112,18 @@ def verify(
         _connected(Role.WRITER, settings) as connection,
     ):
         place = store(settings)
+        adopted: list[catalogue.Adopted] = []
+        with suppress(BusyError):
+            adopted.extend(catalogue.adopt(connection, place, wanted))
         found = list(catalogue.verify(connection, place, wanted))
         others = catalogue.unlisted(connection, place)
     bad = [one for one in found if one.status != "sound"]
     if json:
-        as_json({"files": len(found), "troubled": [vars(one) for one in bad], "not in the catalogue": others})
+        told = {"troubled": [vars(one) for one in bad], "entered": [vars(one) for one in adopted]}
+        as_json({"files": len(found), **told, "not in the catalogue": others})
         finish(not bad)
+    for file in adopted:
+        say(f"entered: {file.path}: in the place of {file.instead_of}, which is absent")
     for one in bad:
         say(f"{one.status}: {one.path}: {one.reason}")
     if others:

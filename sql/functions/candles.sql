@@ -53,8 +53,11 @@ begin
     select min(date_trunc('minute', m)), max(date_trunc('minute', m)) + interval '1 minute'
     into from_ts, to_ts
     from unnest(minutes) m;
-    if from_ts < now() - interval '7 days' then
-        perform recall_candles(exchanges, pairs, minutes);
+    -- The longer candles are made of the whole day. No hot age is below a day: the live stream does not look it up.
+    if date_bin(interval '24 hours', from_ts, 'epoch') < now() - interval '1 day' then
+        perform recall_candles(exchanges, pairs, minutes)
+        where date_bin(interval '24 hours', from_ts, 'epoch')
+              < now() - least(interval '7 days', (select min(hot_age) from tiering_policy where subject = 'candles'));
     end if;
 
     -- Of the newest minute of each pair the sums up to a second before the batch's earliest trade are kept in

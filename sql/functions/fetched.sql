@@ -52,7 +52,7 @@ declare
     step record;
 begin
     perform lock_series(exchanges, symbols);
-    if first < now() - interval '7 days' then
+    if first < now() - least(interval '7 days', (select min(hot_age) from tiering_policy where subject = 'candles')) then
         perform recall_candles(exchanges, symbols, starts);
     end if;
     return query

@@ -1,7 +1,8 @@
 -- Old rows move to cold_storage: deleted and inserted by one statement, so that a row is always in exactly one place.
 -- A call moves about batch_rows rows, the oldest of a timeframe first, and returns how many; call again until it returns
 -- 0. A batch ends between two instants: found by counting along the key, it is moved as one range without a join. A row
--- that is in both places (it was written anew) is settled before, which is cheaper than an upsert of all rows.
+-- that is in both places (it was written anew) is settled before, which is cheaper than an upsert of all rows; it counts
+-- as moved, so that a batch of nothing else does not pass for the last.
 
 create or replace function lock_tiering(shared boolean) returns void
 language plpgsql
@@ -53,6 +54,8 @@ begin
               and cold.window_start >= since and cold.window_start < until and hot.window_start >= since
               and hot.window_start < until and hot.timeframe = due.timeframe
               and hot.source = 'stream' and cold.source = 'rest';
+            get diagnostics step = row_count;
+            moved := moved + step;
             delete from cold_storage.candles cold using candles hot
             where cold.window_start = hot.window_start and cold.exchange = hot.exchange
               and cold.symbol = hot.symbol and cold.timeframe = hot.timeframe
@@ -72,7 +75,7 @@ begin
 end
 $$;
 comment on function tier_old_candles(integer) is
-    'Moves one batch of candles older than their timeframe''s hot age to cold_storage; returns the number of rows';
+    'Moves one batch of candles older than their timeframe''s hot age to cold_storage; returns the number of rows that left, those included that cold_storage has better';
 
 create or replace function tier_old_indicators(batch_rows integer default 100000) returns bigint
 language plpgsql
@@ -135,6 +138,7 @@ declare
     last timestamptz;
     since timestamptz;
     until timestamptz;
+    settled bigint := 0;
     moved bigint;
 begin
     perform lock_tiering(shared => false);
@@ -149,6 +153,7 @@ begin
         delete from article_data hot using cold_storage.article_data cold
         where cold."timestamp" = hot."timestamp" and cold.website = hot.website and cold.article_id = hot.article_id
           and hot."timestamp" >= since and hot."timestamp" < until and hot.revision < cold.revision;
+        get diagnostics settled = row_count;
         delete from cold_storage.article_data cold using article_data hot
         where cold."timestamp" = hot."timestamp" and cold.website = hot.website and cold.article_id = hot.article_id
           and hot."timestamp" >= since and hot."timestamp" < until;
@@ -158,11 +163,11 @@ begin
     )
     insert into cold_storage.article_data select * from gone;
     get diagnostics moved = row_count;
-    return moved;
+    return settled + moved;
 end
 $$;
 comment on function tier_old_news(integer) is
-    'Moves one batch of articles older than their hot age to cold_storage; returns the number of rows';
+    'Moves one batch of articles older than their hot age to cold_storage; returns the number of rows that left, those included that cold_storage has newer';
 
 create or replace function recall_candles(exchanges text[], pairs text[], instants timestamptz[]) returns bigint
 language plpgsql
@@ -190,7 +195,7 @@ begin
 end
 $$;
 comment on function recall_candles(text[], text[], timestamptz[]) is
-    'Brings the days that the instants touch back from cold_storage, so that old candles can be corrected in one place; call it before writing candles older than a week';
+    'Brings the days that the instants touch back from cold_storage, so that old candles can be corrected in one place; call it before writing candles of a day that is partly older than a hot age or a week';
 
 create or replace function compress_cold(again boolean default false) returns bigint
 language plpgsql

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from assets import storage
-from cryptoviz.archive.catalogue import Wanted, listed, restore, unlisted, verify
+from cryptoviz.archive.catalogue import Wanted, adopt, listed, restore, unlisted, verify
 from cryptoviz.archive.leaving import ArchiveError, Left, archive
 from cryptoviz.archive.store import Folder, store
 from cryptoviz.archive.subjects import SUBJECTS
@@ -206,6 +206,90 @@ def test_what_is_damaged_or_absent_is_named(connection: psycopg.Connection, tmp_
     with pytest.raises(ArchiveError, match="damaged"):
         list(restore(connection, Folder(tmp_path), Wanted(), now=NOW))
     assert {row[3] for row in rows(connection, "cold_storage.candles")} == {"BTC/USD"}
+
+
+FETCHED = """
+insert into cold_storage.candles (window_start, window_end, exchange, symbol, timeframe, open, high, low, close, volume,
+                                  trade_count, source)
+values (%s, %s, %s, %s, %s, 9, 9, 9, 9, 9, 9, 'rest')
+"""
+
+
+def test_a_damaged_file_keeps_only_its_own_piece(
+    connection: psycopg.Connection, database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.execute(CANDLES, {"first": FIRST})
+    before = rows(connection, "cold_storage.candles")
+    left(connection, tmp_path, "candles")
+    catalogued = listed(connection, Wanted())
+    (tmp_path / catalogued[0]["path"]).unlink()
+    for row in (before[0], before[-1]):
+        connection.execute(FETCHED, row[:5])
+    connection.execute(TRADES, {"first": FIRST})
+    settings = database.model_copy(update={"archive_dir": tmp_path})
+    monkeypatch.setattr(storage, "settings", lambda: settings)
+    monkeypatch.setattr(resources, "settings", lambda: settings)
+    result = dg.materialize(
+        [*storage.STORAGE],
+        resources={"database": resources.Database()},
+        instance=dg.DagsterInstance.ephemeral(),
+        raise_on_error=False,
+    )
+    assert [failed.step_key for failed in result.get_step_failure_events()] == ["archive"]
+    told = result.failure_data_for_node("archive").user_failure_data
+    assert "candles kraken BTC/USD 1m 2026-03: " in told.description
+    assert f"{catalogued[0]['path']} is absent" in told.description
+    assert "ETH/USD" not in told.description
+    assert told.metadata["rows archived"].value == 1
+    assert [row[:5] for row in rows(connection, "cold_storage.candles")] == [before[0][:5]]
+    [told] = result.asset_materializations_for_node("retention")
+    assert told.metadata["rows archived trade_data"].value == 2 * 577
+    assert rows(connection, "trade_data") == []
+
+
+def late_minutes(connection: psycopg.Connection) -> list[tuple]:
+    """A minute more in the first month of one pair, and in the second of the other."""
+    minute = timedelta(minutes=1)
+    starts = {"BTC/USD": FIRST + minute, "ETH/USD": FIRST + timedelta(days=2) + minute}
+    late = [(start, start + minute, "kraken", pair, "1m") for pair, start in starts.items()]
+    for row in late:
+        connection.execute(FETCHED, row)
+    return late
+
+
+def test_after_an_older_backup_the_later_files_are_entered(
+    connection: psycopg.Connection, database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.execute(CANDLES, {"first": FIRST})
+    left(connection, tmp_path, "candles")
+    connection.execute("create temporary table backup as table archive_files")
+    late = late_minutes(connection)
+    left(connection, tmp_path, "candles")
+    later = listed(connection, Wanted())
+    connection.execute("delete from archive_files")
+    columns = (
+        "subject, exchange, symbol, timeframe, since, until, revision, path, rows, first_at, last_at, bytes, sha256"
+    )
+    connection.execute(
+        f"insert into archive_files ({columns}, schema_version) select {columns}, schema_version from backup"
+    )
+    broken = later[-1]["path"]
+    (tmp_path / broken).write_bytes(b"PAR1")
+
+    settings = database.model_copy(update={"archive_dir": tmp_path})
+    monkeypatch.setattr(commands, "load", lambda: settings)
+    found = RUNNER.invoke(commands.app, ["verify", "--json"])
+    assert found.exit_code == 1
+    told = json.loads(found.stdout)
+    assert [one["path"] for one in told["entered"]] == [later[0]["path"]]
+    assert [one["status"] for one in told["troubled"]] == ["absent"]
+    assert told["not in the catalogue"] == [broken]
+    told_of = ("path", "revision", "rows", "bytes", "sha256", "first_at", "last_at", "status")
+    [entered] = listed(connection, Wanted(symbol="BTC/USD", until=datetime(2026, 4, 1, tzinfo=UTC)))
+    assert [entered[name] for name in told_of] == [later[0][name] for name in told_of]
+    assert list(adopt(connection, Folder(tmp_path), Wanted())) == []
+    list(restore(connection, Folder(tmp_path), Wanted(symbol="BTC/USD"), now=NOW))
+    assert late[0] in [row[:5] for row in rows(connection, "cold_storage.candles")]
 
 
 def test_configured_history_never_leaves(connection: psycopg.Connection, tmp_path: Path) -> None:
@@ -416,7 +500,7 @@ def test_the_assets_move_archive_and_tell(
     }
     assert told["tiering"]["rows moved candles"].value == 866
     assert told["archive"]["rows archived candles"].value == 866
-    assert told["archive"]["archive rows"].value == 866
     assert told["retention"]["rows archived trade_data"].value == 2 * 577
+    assert max(told[name]["archive rows"].value for name in ("archive", "retention")) == 866 + 2 * 577
     assert {row.data["tier"] for row in told["retention"]["tiers"].records} == {"hot", "cold", "archive"}
     assert len(listed(connection, Wanted())) == 4 + 6

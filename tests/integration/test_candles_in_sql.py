@@ -15,6 +15,7 @@ import pytest
 from cryptoviz.pairs import Timeframe
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
+from cryptoviz.tiering import tier
 
 pytestmark = pytest.mark.services
 
@@ -52,7 +53,11 @@ def refresh(connection: psycopg.Connection, trades: Sequence[T]) -> list[tuple]:
 
 
 def stored(connection: psycopg.Connection) -> list[tuple]:
-    return connection.execute(f"select {COLUMNS} from candles order by {COLUMNS}").fetchall()
+    return candles(connection, "candles")
+
+
+def candles(connection: psycopg.Connection, relation: str) -> list[tuple]:
+    return connection.execute(f"select {COLUMNS} from {relation} order by {COLUMNS}").fetchall()
 
 
 def exact_sum(numbers: Iterable[Decimal]) -> Decimal:
@@ -229,6 +234,64 @@ def test_no_trades_no_candles(each_database: Settings) -> None:
         assert refresh(connection, [T(START, 1, Decimal(1), Decimal(1))]) == []
 
 
+def test_a_shorter_hot_age_holds_for_late_trades_and_fetched_candles(each_database: Settings) -> None:
+    day = START - timedelta(days=2)
+    trades = [T(day + timedelta(minutes=n), n, Decimal(100 + n), Decimal(1)) for n in range(30)]
+    late = T(day + timedelta(minutes=3, seconds=5), 99, Decimal(500), Decimal(2))
+    with connect(Role.WRITER, each_database, autocommit=True) as connection:
+        connection.execute("update tiering_policy set hot_age = '2 days' where timeframe = '1m'")
+        insert(connection, trades)
+        refresh(connection, trades)
+        assert connection.execute("select tier_old_candles()").fetchone() == (30,)
+        insert(connection, [late])
+        refresh(connection, [late])
+        assert candles(connection, "all_candles") == expected([*trades, late])
+
+        assert connection.execute("select tier_old_candles()").fetchone() == (30,)
+        fetched = day + timedelta(minutes=10)
+        connection.execute(
+            "select store_fetched_candles('kraken', 'BTC/USD', '1m', array[%s::timestamptz],"
+            " '{1}', '{900}', '{1}', '{1}', '{5}', '{5}')",
+            [fetched],
+        )
+        rows = candles(connection, "all_candles")
+        assert len(rows) == len(expected([*trades, late]))
+        assert {row[6] for row in rows if row[2] == "1d" or (row[3] == fetched and row[2] == "1m")} == {Decimal(900)}
+
+
+def test_a_trade_of_the_minutes_around_the_hot_age_keeps_the_longer_candle_whole(each_database: Settings) -> None:
+    edge = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(days=2)
+    edge -= (edge - EPOCH) % timedelta(minutes=5)
+    trades = [T(edge + timedelta(minutes=n), n, Decimal(100 + n), Decimal(1)) for n in range(5)]
+    late = T(edge + timedelta(minutes=4, seconds=5), 99, Decimal(50), Decimal(2))
+    with connect(Role.WRITER, each_database, autocommit=True) as connection:
+        insert(connection, trades)
+        refresh(connection, trades)
+        age = datetime.now(UTC) - edge - timedelta(minutes=3)
+        connection.execute("update tiering_policy set hot_age = %s where timeframe = '1m'", [age])
+        assert connection.execute("select tier_old_candles()").fetchone() == (3,)
+        insert(connection, [late])
+        refresh(connection, [late])
+        assert candles(connection, "all_candles") == expected([*trades, late])
+
+
+def test_candles_that_cold_storage_has_better_do_not_end_tiering(each_database: Settings) -> None:
+    day = START - timedelta(days=12)
+    trades = [T(day + timedelta(minutes=n), n, Decimal(100 + n), Decimal(1)) for n in range(30)]
+    with connect(Role.WRITER, each_database, autocommit=True) as connection:
+        insert(connection, trades)
+        refresh(connection, trades)
+        connection.execute(
+            "insert into cold_storage.candles select * from candles where timeframe = '1m'"
+            " order by window_start limit 10"
+        )
+        connection.execute("update cold_storage.candles set source = 'rest'")
+        assert [moved.rows for moved in tier(connection, batch=10)] == [10, 10, 10]
+        assert connection.execute("select count(*) from candles where timeframe = '1m'").fetchone() == (0,)
+        sources = connection.execute("select source, count(*) from all_candles where timeframe = '1m' group by 1")
+        assert sorted(sources) == [("rest", 10), ("stream", 20)]
+
+
 def test_a_trade_older_than_the_hot_age_corrects_candles_in_cold_storage(each_database: Settings) -> None:
     day = START - timedelta(days=12)
     trades = [T(day + timedelta(minutes=n), n, Decimal(100 + n), Decimal(1)) for n in range(30)]
@@ -239,5 +302,5 @@ def test_a_trade_older_than_the_hot_age_corrects_candles_in_cold_storage(each_da
         assert connection.execute("select tier_old_candles()").fetchone() == (30,)
         insert(connection, [late])
         refresh(connection, [late])
-        rows = connection.execute(f"select {COLUMNS} from all_candles order by {COLUMNS}").fetchall()
+        rows = candles(connection, "all_candles")
     assert rows == expected([*trades, late])

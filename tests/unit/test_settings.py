@@ -12,6 +12,7 @@ from cryptoviz.commands.settings import EXAMPLE_FILE, example_text, masked
 from cryptoviz.settings import PREFIX, Mode, Role, Settings, SettingsError, load
 
 SECRET = "s3cret-of-the-house"
+COMPANIONS = {"archive_s3_secret": {"archive_s3_bucket": "bucket", "archive_s3_key": "key"}}
 SECRETS = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
 
 
@@ -74,6 +75,43 @@ def test_two_parts_on_one_port_are_refused_by_name(monkeypatch: pytest.MonkeyPat
         load()
 
 
+S3 = {
+    "BUCKET": "candles/old",
+    "ENDPOINT": "https://s3.example.org",
+    "REGION": "eu-1",
+    "KEY": "key",
+    "SECRET": SECRET,
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["BUCKET", "KEY"], "KEY has no {0}SECRET; set both or neither"),
+        (["BUCKET", "SECRET"], "SECRET has no {0}KEY; set both or neither"),
+        (["SECRET"], "SECRET has no {0}KEY; set both or neither"),
+        (["ENDPOINT"], "ENDPOINT is set, but no {0}BUCKET"),
+        (["REGION"], "REGION is set, but no {0}BUCKET"),
+        (["KEY", "SECRET"], "KEY is set, but no {0}BUCKET"),
+    ],
+)
+def test_half_a_bucket_is_refused(monkeypatch: pytest.MonkeyPatch, given: list[str], says: str) -> None:
+    prefix = f"{PREFIX}ARCHIVE_S3_"
+    for name in given:
+        monkeypatch.setenv(f"{prefix}{name}", S3[name])
+    with pytest.raises(SettingsError) as caught:
+        load()
+    assert f"{prefix}{says.format(prefix)}" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", [[], ["BUCKET"], ["BUCKET", "ENDPOINT", "REGION"], ["BUCKET", "KEY", "SECRET"]])
+def test_a_whole_bucket_is_taken(monkeypatch: pytest.MonkeyPatch, given: list[str]) -> None:
+    for name in given:
+        monkeypatch.setenv(f"{PREFIX}ARCHIVE_S3_{name}", S3[name])
+    assert load().archive_s3_bucket == ("candles/old" if given else "")
+
+
 def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"{PREFIX}DAGSTER_PORT=3001\n{PREFIX}KAFKA_PORT=9999\n")
     monkeypatch.setenv(f"{PREFIX}DAGSTER_PORT", "3002")
@@ -89,7 +127,7 @@ def test_the_state_folders_secrets_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_never_shows(name: str) -> None:
     value = f"postgresql://user:{SECRET}@host/db" if name.endswith("_url") else SECRET
-    settings = Settings.model_validate({name: value})
+    settings = Settings.model_validate({name: value, **COMPANIONS.get(name, {})})
     for text in (repr(settings), str(settings), settings.model_dump_json(), json.dumps(masked(settings))):
         assert SECRET not in text
 
