@@ -20,7 +20,7 @@ from cryptoviz.gaps import GapStatus
 from cryptoviz.history.differences import compare, explain
 from cryptoviz.history.heal import Outcome, Treated, heal_candles, heal_trades, now, until_silent
 from cryptoviz.history.page import page
-from cryptoviz.history.scan import EVER, GRACE, configured, look, look_at_trades, look_everywhere, pairs_of
+from cryptoviz.history.scan import EVER, GRACE, collected, look, look_at_trades, look_everywhere, pairs_of
 from cryptoviz.history.state import State, read
 from cryptoviz.settings import settings
 from dagster_project.jobs.gaps import CANDLE_GAPS, COMPLETENESS, TRADE_GAPS
@@ -71,7 +71,7 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
         with database.writer() as connection, exchange_rest.history(database) as history:
             since = EVER if config.whole_history else at - RECENT_TRADES
             found: Counter[Outcome] = Counter()
-            for exchange, pairs in pairs_of(configured(connection, settings())).items():
+            for exchange, pairs in pairs_of(collected(settings())).items():
                 found += look_at_trades(connection, exchange, pairs, since, at - GRACE)
             treated = _worked_off(
                 context,
@@ -103,11 +103,11 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
         """
         began, at = time.monotonic(), now()
         with database.writer() as connection, exchange_rest.history(database) as history:
-            collected = configured(connection, settings())
+            series = collected(settings())
             if config.whole_history:
-                looked_at, found = look_everywhere(database.writer, collected, at - GRACE)
+                looked_at, found = look_everywhere(database.writer, series, at - GRACE)
             else:
-                looked_at, found = len(collected), look(connection, collected, at - RECENT, at - GRACE)
+                looked_at, found = len(series), look(connection, series, at - RECENT, at - GRACE)
             treated = _worked_off(
                 context,
                 exchanges,
@@ -139,7 +139,7 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
         with database.writer() as connection:
             differing = sum(
                 compare(connection, exchange, pairs, now() - COMPARED, now() - GRACE)
-                for exchange, pairs in pairs_of(configured(connection, settings())).items()
+                for exchange, pairs in pairs_of(collected(settings())).items()
             )
             causes = Counter(one.cause.value for one in explain(connection, context.run.run_id))
             state = read(connection, now())

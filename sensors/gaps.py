@@ -20,7 +20,7 @@ import dagster as dg
 from assets.gaps import RECENT, RECENT_TRADES, LookConfig, state_metadata
 from cryptoviz.history.differences import compare
 from cryptoviz.history.heal import now
-from cryptoviz.history.scan import GRACE, Due, configured, due, look, look_at_trades, pairs_of
+from cryptoviz.history.scan import GRACE, Due, collected, due, look, look_at_trades, pairs_of
 from cryptoviz.history.state import State, read
 from cryptoviz.settings import settings
 from dagster_project.jobs.actions import UNENDED
@@ -100,6 +100,12 @@ def gaps_due(context: dg.SensorEvaluationContext, database: Database) -> dg.Sens
         with database.writer() as connection:
             connection.execute(_LONGEST_STATEMENT)
             waiting, state, memory = _look(connection, memory, at)
+    except psycopg.errors.QueryCanceled as error:
+        memory = _given_up(memory, at)
+        return dg.SensorResult(
+            cursor=json.dumps(asdict(memory)),
+            skip_reason=dg.SkipReason(f"a look took too long and was given up: {str(error).strip()}"),
+        )
     except psycopg.OperationalError as error:
         return dg.SkipReason(f"the database is away: {str(error).strip()}")
     told = [dg.AssetMaterialization(COMPLETENESS, metadata=state_metadata(state))] if state else []
@@ -122,13 +128,20 @@ def gaps_due(context: dg.SensorEvaluationContext, database: Database) -> dg.Sens
     )
 
 
+def _given_up(memory: Memory, at: datetime) -> Memory:
+    """What to remember of a look that was cancelled: the first rare thing that was due waits for its next turn."""
+    if at.timestamp() - memory.trades >= TRADES_EVERY.total_seconds():
+        return replace(memory, trades=at.timestamp())
+    return replace(memory, told=at.timestamp())
+
+
 def _look(connection: Connection[Any], memory: Memory, at: datetime) -> tuple[dict[str, Due], State | None, Memory]:
     ours = settings()
-    collected = configured(connection, ours)
-    look(connection, collected, at - RECENT, at - GRACE)
+    series = collected(ours)
+    look(connection, series, at - RECENT, at - GRACE)
     if at.timestamp() - memory.trades >= TRADES_EVERY.total_seconds():
         since, until = at - RECENT_TRADES, at - GRACE
-        for exchange, pairs in pairs_of(collected).items():
+        for exchange, pairs in pairs_of(series).items():
             look_at_trades(connection, exchange, pairs, since, until)
             compare(connection, exchange, pairs, since, until)
         memory = replace(memory, trades=at.timestamp())

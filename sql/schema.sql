@@ -94,6 +94,19 @@ CREATE FUNCTION public.archive_where(time_column name, since timestamp with time
 
 COMMENT ON FUNCTION public.archive_where(time_column name, since timestamp with time zone, until timestamp with time zone, series jsonb) IS 'The condition that selects the rows of a range, of one series (column -> value) or of all';
 
+CREATE FUNCTION public.archived_candles(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) RETURNS tstzmultirange
+    LANGUAGE sql STABLE
+    AS $$
+    select coalesce(range_agg(tstzrange(files.since, files.until)), '{}')
+    from archive_files files
+    where files.subject = 'candles' and files.restored_until is null
+      and files.exchange = archived_candles.exchange and files.symbol = archived_candles.symbol
+      and files.timeframe = archived_candles.timeframe
+      and files.since < archived_candles.until and files.until > archived_candles.since
+$$;
+
+COMMENT ON FUNCTION public.archived_candles(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) IS 'What of a range of a series has left the database for the archive, whatever the ages say today';
+
 CREATE FUNCTION public.band_width(squares double precision) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((2)::double precision * sqrt((squares / (20)::double precision)));
@@ -609,7 +622,9 @@ CREATE FUNCTION public.gap_is_left(gap public.candle_gaps) RETURNS boolean
     AS $$
     select gap.gap_end <= coalesce(
                (select now() - greatest(hot_age + cold_age, history_age) from tiering_policy
-                where subject = 'candles' and timeframe = gap.timeframe), '-infinity')
+                where subject = 'candles' and timeframe = gap.timeframe and hot_age + cold_age is not null), '-infinity')
+        or tstzrange(gap.gap_start, gap.gap_end)
+           <@ archived_candles(gap.exchange, gap.symbol, gap.timeframe, gap.gap_start, gap.gap_end)
         or exists (
             select from backfill_progress backfill
             where backfill.exchange = gap.exchange and backfill.symbol = gap.symbol
@@ -673,7 +688,7 @@ begin
     return greatest(start, (
         select date_bin(interval '24 hours', now() - greatest(hot_age + cold_age, history_age) + interval '24 hours', 'epoch')
         from tiering_policy
-        where subject = 'candles' and timeframe = history_start.timeframe));
+        where subject = 'candles' and timeframe = history_start.timeframe and hot_age + cold_age is not null));
 end
 $$;
 
@@ -1184,6 +1199,7 @@ declare
     looked constant tstzrange := whole_windows(length, start, least(until, now()));
     listed tstzmultirange;
     unlisted tstzmultirange;
+    archived tstzmultirange;
     filled tstzmultirange;
     fresh tstzmultirange;
     lacking tstzmultirange;
@@ -1206,9 +1222,11 @@ begin
     left join instruments
         on instruments.exchange = record_candle_gaps.exchange and instruments.pair = record_candle_gaps.symbol;
     unlisted := tstzmultirange(looked) - listed;
+    archived := archived_candles(record_candle_gaps.exchange, record_candle_gaps.symbol, record_candle_gaps.timeframe,
+                                 lower(looked), upper(looked));
 
     holes := array(
-        select tstzrange(gap_start, gap_end)
+        select unnest(tstzmultirange(tstzrange(gap_start, gap_end)) - archived)
         from find_candle_gaps(record_candle_gaps.exchange, record_candle_gaps.symbol, record_candle_gaps.timeframe,
                               lower(looked), upper(looked))
     );
@@ -1228,7 +1246,7 @@ begin
               and timeframe = record_candle_gaps.timeframe and status <> 'healed'
         )
     );
-    filled := listed - coalesce((select range_agg(hole) from unnest(holes) hole), '{}');
+    filled := listed - archived - coalesce((select range_agg(hole) from unnest(holes) hole), '{}');
     fresh := coalesce((select range_agg(hole) from unnest(holes) hole), '{}')
              - coalesce((select range_agg(tstzrange(gap_start, gap_end)) from unnest(known)), '{}');
     reopened := array(
@@ -1254,7 +1272,10 @@ begin
     foreach gap in array known loop
         lacking := tstzmultirange(tstzrange(gap.gap_start, gap.gap_end)) - filled - unlisted;
         if gap.status = 'open' and gap.label is null and gap.attempts = 0 then
-            fresh := fresh + lacking;
+            fresh := fresh + (lacking - archived);
+            for part in select unnest(lacking * archived) loop
+                wanted := wanted || gap_part(gap, part);
+            end loop;
         else
             for part in select unnest(lacking) loop
                 wanted := wanted || gap_part(gap, part);
@@ -1381,6 +1402,9 @@ CREATE FUNCTION public.record_trade_gaps(exchange text, pair text, since timesta
     AS $$
 #variable_conflict use_column
 declare
+    collected_since constant timestamptz := coalesce(
+        (select collector_position.since from collector_position
+         where exchange = record_trade_gaps.exchange and pair = record_trade_gaps.pair), '-infinity');
     holes int8multirange;
     found trade_gaps[];
     known trade_gaps[];
@@ -1400,7 +1424,7 @@ begin
     known := array(
         select trade_gaps from trade_gaps
         where exchange = record_trade_gaps.exchange and pair = record_trade_gaps.pair and status <> 'healed'
-          and made_before >= since and made_after < until
+          and made_before >= since and made_after < until and not trade_gap_is_left(trade_gaps)
     );
     foreach gap in array known loop
         for part in
@@ -1412,6 +1436,7 @@ begin
             select hole.made_after, hole.made_before into piece.made_after, piece.made_before
             from unnest(found) hole
             where lower(part) between hole.first_missing_id and hole.last_missing_id;
+            continue when piece.made_after < collected_since;
             wanted := wanted || piece;
         end loop;
         for part in
@@ -1428,6 +1453,7 @@ begin
         end loop;
     end loop;
     foreach gap in array found loop
+        continue when gap.made_after < collected_since or trade_gap_is_left(gap);
         for part in
             select unnest(
                 int8multirange(int8range(gap.first_missing_id, gap.last_missing_id, '[]'))
@@ -1445,7 +1471,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION public.record_trade_gaps(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) IS 'Brings trade_gaps in line with the trades of a range, but for what the collector is at work on. Returns the rows it changed';
+COMMENT ON FUNCTION public.record_trade_gaps(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) IS 'Brings trade_gaps in line with the trades of a range, but for what the collector is at work on, what lies before its pair was collected, and what has left the database. Returns the rows it changed';
 
 CREATE FUNCTION public.refresh_candles(exchanges text[], pairs text[], minutes timestamp with time zone[]) RETURNS SETOF public.candles
     LANGUAGE plpgsql
@@ -1588,6 +1614,8 @@ declare
                                                 refresh_completeness.timeframe, since);
     -- What is known of days that have left the database stays.
     first_day constant timestamptz := date_bin(interval '24 hours', greatest(start, since), 'epoch');
+    archived constant tstzmultirange := archived_candles(
+        refresh_completeness.exchange, refresh_completeness.symbol, refresh_completeness.timeframe, first_day, until);
     changed bigint;
 begin
     with days as materialized (
@@ -1602,6 +1630,7 @@ begin
         left join instruments
             on instruments.exchange = refresh_completeness.exchange
            and instruments.pair = refresh_completeness.symbol
+        where not midnight <@ archived
     ), lacking as (
         select midnight, label, status,
                extract(epoch from least(gap_end, upper(span)) - greatest(gap_start, lower(span)))
@@ -2218,6 +2247,21 @@ CREATE FUNCTION public.touched_candles(exchanges text[], pairs text[], minutes t
 $$;
 
 COMMENT ON FUNCTION public.touched_candles(exchanges text[], pairs text[], minutes timestamp with time zone[]) IS 'The stored candles of every timeframe that the minutes touch, changed or not';
+
+CREATE FUNCTION public.trade_gap_is_left(gap public.trade_gaps) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    select gap.made_after is not null and (
+        not exists (
+            select from trade_data
+            where exchange = gap.exchange and pair = gap.pair and "timestamp" <= gap.made_after)
+        or exists (
+            select from archive_files
+            where subject = 'trade_data' and restored_until is null
+              and since < gap.made_before and until > gap.made_after))
+$$;
+
+COMMENT ON FUNCTION public.trade_gap_is_left(gap public.trade_gaps) IS 'Whether trades beside or within a gap have left the database, so that nothing more can be said of it';
 
 CREATE FUNCTION public.whole_windows(length interval, since timestamp with time zone, until timestamp with time zone) RETURNS tstzrange
     LANGUAGE sql STABLE
@@ -3118,6 +3162,7 @@ CREATE TABLE public.collector_position (
     trade_id bigint NOT NULL,
     "timestamp" timestamp with time zone NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT collector_position_trade_id_check CHECK ((trade_id >= 0))
 );
 
@@ -3132,6 +3177,8 @@ COMMENT ON COLUMN public.collector_position.trade_id IS 'The exchange''s own num
 COMMENT ON COLUMN public.collector_position."timestamp" IS 'When it happened, by the source''s word (UTC).';
 
 COMMENT ON COLUMN public.collector_position.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+COMMENT ON COLUMN public.collector_position.since IS 'When collecting the pair began: what is missing before was never lost.';
 
 CREATE TABLE public.completeness (
     exchange text NOT NULL,

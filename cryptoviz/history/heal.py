@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 SILENT: Final = timedelta(minutes=15)
 """A claim whose holder has not been heard of for so long is taken over."""
 
+SLICE: Final = 20_000
+"""So many trade ids are asked for at once: some megabytes, and a minute at the pace that exchanges allow."""
+
 _SILENT_FOR: Final = 3
 _SMALLEST: Final = timedelta(microseconds=1)
 _COLUMNS: Final = ("open", "high", "low", "close", "volume", "trade_count")
@@ -214,32 +217,62 @@ def heal_trades(
         if not rows:
             return
         gaps = sorted((TradeGap(*row) for row in rows), key=lambda gap: gap.first)
-        yield _heal_trades(connection, history, gaps, clock)
+        yield _heal_trades(connection, history, gaps, until, clock)
 
 
-def _heal_trades(connection: Connection[Any], history: TradeHistory, gaps: Sequence[TradeGap], clock: Clock) -> Treated:
-    whole = replace(gaps[0], last=gaps[-1].last, made_before=max(gap.made_before for gap in gaps))
-    answer, reason = TradesAnswer((), complete=False), ""
-    try:
-        answer = history.trades(
-            whole.exchange, whole.pair, whole.first, whole.last, since=whole.made_after, until=whole.made_before
+def _heal_trades(
+    connection: Connection[Any],
+    history: TradeHistory,
+    gaps: Sequence[TradeGap],
+    until: datetime | None,
+    clock: Clock,
+) -> Treated:
+    """Slice by slice of ids; what a slice brought stays, and what was not reached is left for later with the reason."""
+    first, last, since = gaps[0].first, gaps[-1].last, gaps[0].made_after
+    counted: Counter[Outcome] = Counter()
+    complete, reason, verdict = True, "", unanswered_trades
+    for start in range(first, last + 1, SLICE):
+        try:
+            if until is not None and clock() >= until:
+                raise ExchangeUnavailableError("out of time")
+            answer, healed = _heal_slice(connection, history, gaps, (start, min(start + SLICE - 1, last)), since)
+        except ExchangeUnavailableError as error:
+            reason = str(error)
+            break
+        except ExchangeRefusedError as error:
+            reason, verdict = str(error), refused_trades
+            break
+        since = max((since, *(row.timestamp for row in answer.rows)))
+        counted += healed
+        complete = answer.complete
+        if not complete:
+            break
+        connection.execute(
+            query("trade_gaps_asking"), {"exchange": gaps[0].exchange, "pair": gaps[0].pair, "now": clock()}
         )
-    except ExchangeUnavailableError as error:
-        reason = str(error)
-        found = [unanswered_trades(gap, clock(), reason) for gap in gaps]
-    except ExchangeRefusedError as error:
-        reason = str(error)
-        found = [refused_trades(gap, clock(), reason) for gap in gaps]
+    if reason:
+        found = [verdict(gap, clock(), reason) for gap in gaps]
     else:
-        found = [lacking_trades(gap, clock(), complete=answer.complete) for gap in gaps]
+        found = [lacking_trades(gap, clock(), complete=complete) for gap in gaps]
+    counted += _rule_trades(connection, gaps, found)
+    return Treated(f"{gaps[0].exchange} {gaps[0].pair} trades {first} to {last}", counted, reason)
+
+
+def _heal_slice(
+    connection: Connection[Any],
+    history: TradeHistory,
+    gaps: Sequence[TradeGap],
+    ids: tuple[int, int],
+    since: datetime,
+) -> tuple[TradesAnswer, Counter[Outcome]]:
+    exchange, pair, before = gaps[0].exchange, gaps[0].pair, max(gap.made_before for gap in gaps)
+    answer = history.trades(exchange, pair, *ids, since=since, until=before)
+    newest = max((since, *(row.timestamp for row in answer.rows)))
+    upto = max(newest, before) if ids[1] == gaps[-1].last else newest
     with connection.transaction():
         _store_trades(connection, gaps, answer.rows)
-        recorded = record_trades(
-            connection, whole.exchange, whole.pair, whole.made_after, whole.made_before + _SMALLEST
-        )
-        counted = Counter({outcome: n for outcome, n in recorded.items() if outcome[0] == GapStatus.HEALED})
-        counted += _rule_trades(connection, gaps, found)
-    return Treated(f"{whole.exchange} {whole.pair} trades {whole.first} to {whole.last}", counted, reason)
+        recorded = record_trades(connection, exchange, pair, since, upto + _SMALLEST)
+    return answer, Counter({outcome: n for outcome, n in recorded.items() if outcome[0] == GapStatus.HEALED})
 
 
 def _rule_trades(

@@ -34,11 +34,22 @@ GRACE: Final = timedelta(minutes=2)
 """What ended less than this ago is not missed: it may still be under way, or the collector may be fetching it."""
 
 
+def collected(settings: Settings) -> list[Series]:
+    """The series that the collectors keep current: every timeframe of the pairs of the settings."""
+    pairs = [(name, pair) for name in settings.exchanges for pair in settings.pairs(name)]
+    return [Series(exchange, pair, timeframe) for exchange, pair in pairs for timeframe in Timeframe]
+
+
 def configured(connection: Connection[Any], settings: Settings) -> list[Series]:
-    """The series that are collected: every timeframe of the pairs of the settings and of `crypto_configuration`."""
-    pairs = dict.fromkeys((name, pair) for name in settings.exchanges for pair in settings.pairs(name))
+    """The series whose history is kept: those that are collected, and the pairs of `crypto_configuration`.
+
+    An exchange that the settings do not name is asked by nobody: its pairs are left out.
+    """
+    pairs = dict.fromkeys((one.exchange, one.pair) for one in collected(settings))
     chosen = connection.execute(query("history_pairs")).fetchall()
-    pairs |= dict.fromkeys((exchange, pair) for exchange, pair in chosen if is_pair(pair))
+    pairs |= dict.fromkeys(
+        (exchange, pair) for exchange, pair in chosen if exchange in settings.exchanges and is_pair(pair)
+    )
     return [Series(exchange, pair, timeframe) for exchange, pair in pairs for timeframe in Timeframe]
 
 
@@ -128,13 +139,13 @@ def pairs_of(series: Iterable[Series]) -> dict[str, list[str]]:
 
 
 def look_everywhere(
-    connect: Callable[[], AbstractContextManager[Connection[Any]]], collected: Iterable[Series], until: datetime
+    connect: Callable[[], AbstractContextManager[Connection[Any]]], current: Iterable[Series], until: datetime
 ) -> tuple[int, Counter[Outcome]]:
     """Look over the whole history of every series: how many there are, and the windows that changed.
 
-    A series that is stored but not collected is looked at up to its newest candle.
+    A series that is stored but not kept `current` by a collector is looked at up to its newest candle.
     """
-    wanted = list(collected)
+    wanted = list(current)
     found = sum(scan(connect, wanted, EVER, until).values(), Counter[Outcome]())
     with connect() as connection:
         stored = {

@@ -337,6 +337,7 @@ begin
             ('candle_gaps', 'detail', 'The reason, where there is one.'),
             ('candle_gaps', 'status', 'open, healing, healed, explained or failed.'),
             ('trade_gaps', 'status', 'open, healing, healed, explained or failed.'),
+            ('collector_position', 'since', 'When collecting the pair began: what is missing before was never lost.'),
             ('backfill_progress', 'status', 'pending, in_progress, completed or failed.'),
             ('backfill_progress', 'published_ts', 'Everything before it is judged and published; up to the position it is staged.'),
             ('backfill_progress', 'covered_from', 'From there to the end an earlier backfill has fetched; empty: none has.'),

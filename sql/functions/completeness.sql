@@ -13,6 +13,8 @@ declare
                                                 refresh_completeness.timeframe, since);
     -- What is known of days that have left the database stays.
     first_day constant timestamptz := date_bin(interval '24 hours', greatest(start, since), 'epoch');
+    archived constant tstzmultirange := archived_candles(
+        refresh_completeness.exchange, refresh_completeness.symbol, refresh_completeness.timeframe, first_day, until);
     changed bigint;
 begin
     with days as materialized (
@@ -27,6 +29,7 @@ begin
         left join instruments
             on instruments.exchange = refresh_completeness.exchange
            and instruments.pair = refresh_completeness.symbol
+        where not midnight <@ archived
     ), lacking as (
         select midnight, label, status,
                extract(epoch from least(gap_end, upper(span)) - greatest(gap_start, lower(span)))

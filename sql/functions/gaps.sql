@@ -167,6 +167,21 @@ $$;
 comment on function find_candle_gaps(text[], text[], text[], timestamptz, timestamptz) is
     'The gaps in many series at once; what is complete in the hot table costs a step along an index and no more';
 
+create or replace function archived_candles(exchange text, symbol text, timeframe text, since timestamptz,
+                                            until timestamptz)
+returns tstzmultirange
+language sql stable
+as $$
+    select coalesce(range_agg(tstzrange(files.since, files.until)), '{}')
+    from archive_files files
+    where files.subject = 'candles' and files.restored_until is null
+      and files.exchange = archived_candles.exchange and files.symbol = archived_candles.symbol
+      and files.timeframe = archived_candles.timeframe
+      and files.since < archived_candles.until and files.until > archived_candles.since
+$$;
+comment on function archived_candles(text, text, text, timestamptz, timestamptz) is
+    'What of a range of a series has left the database for the archive, whatever the ages say today';
+
 create or replace function history_start(exchange text, symbol text, timeframe text, since timestamptz)
 returns timestamptz
 language plpgsql stable
@@ -203,7 +218,7 @@ begin
     return greatest(start, (
         select date_bin(interval '24 hours', now() - greatest(hot_age + cold_age, history_age) + interval '24 hours', 'epoch')
         from tiering_policy
-        where subject = 'candles' and timeframe = history_start.timeframe));
+        where subject = 'candles' and timeframe = history_start.timeframe and hot_age + cold_age is not null));
 end
 $$;
 comment on function history_start(text, text, text, timestamptz) is
@@ -289,6 +304,7 @@ declare
     looked constant tstzrange := whole_windows(length, start, least(until, now()));
     listed tstzmultirange;
     unlisted tstzmultirange;
+    archived tstzmultirange;
     filled tstzmultirange;
     fresh tstzmultirange;
     lacking tstzmultirange;
@@ -311,9 +327,11 @@ begin
     left join instruments
         on instruments.exchange = record_candle_gaps.exchange and instruments.pair = record_candle_gaps.symbol;
     unlisted := tstzmultirange(looked) - listed;
+    archived := archived_candles(record_candle_gaps.exchange, record_candle_gaps.symbol, record_candle_gaps.timeframe,
+                                 lower(looked), upper(looked));
 
     holes := array(
-        select tstzrange(gap_start, gap_end)
+        select unnest(tstzmultirange(tstzrange(gap_start, gap_end)) - archived)
         from find_candle_gaps(record_candle_gaps.exchange, record_candle_gaps.symbol, record_candle_gaps.timeframe,
                               lower(looked), upper(looked))
     );
@@ -333,7 +351,7 @@ begin
               and timeframe = record_candle_gaps.timeframe and status <> 'healed'
         )
     );
-    filled := listed - coalesce((select range_agg(hole) from unnest(holes) hole), '{}');
+    filled := listed - archived - coalesce((select range_agg(hole) from unnest(holes) hole), '{}');
     fresh := coalesce((select range_agg(hole) from unnest(holes) hole), '{}')
              - coalesce((select range_agg(tstzrange(gap_start, gap_end)) from unnest(known)), '{}');
     reopened := array(
@@ -359,7 +377,10 @@ begin
     foreach gap in array known loop
         lacking := tstzmultirange(tstzrange(gap.gap_start, gap.gap_end)) - filled - unlisted;
         if gap.status = 'open' and gap.label is null and gap.attempts = 0 then
-            fresh := fresh + lacking;
+            fresh := fresh + (lacking - archived);
+            for part in select unnest(lacking * archived) loop
+                wanted := wanted || gap_part(gap, part);
+            end loop;
         else
             for part in select unnest(lacking) loop
                 wanted := wanted || gap_part(gap, part);
@@ -480,7 +501,9 @@ language sql stable
 as $$
     select gap.gap_end <= coalesce(
                (select now() - greatest(hot_age + cold_age, history_age) from tiering_policy
-                where subject = 'candles' and timeframe = gap.timeframe), '-infinity')
+                where subject = 'candles' and timeframe = gap.timeframe and hot_age + cold_age is not null), '-infinity')
+        or tstzrange(gap.gap_start, gap.gap_end)
+           <@ archived_candles(gap.exchange, gap.symbol, gap.timeframe, gap.gap_start, gap.gap_end)
         or exists (
             select from backfill_progress backfill
             where backfill.exchange = gap.exchange and backfill.symbol = gap.symbol
@@ -574,12 +597,30 @@ $$;
 comment on function find_trade_gaps(text, text, timestamptz, timestamptz) is
     'The trade ids of one pair that are missing in a range or across one of its edges, and the times of the trades next to each gap';
 
+create or replace function trade_gap_is_left(gap trade_gaps) returns boolean
+language sql stable
+as $$
+    select gap.made_after is not null and (
+        not exists (
+            select from trade_data
+            where exchange = gap.exchange and pair = gap.pair and "timestamp" <= gap.made_after)
+        or exists (
+            select from archive_files
+            where subject = 'trade_data' and restored_until is null
+              and since < gap.made_before and until > gap.made_after))
+$$;
+comment on function trade_gap_is_left(trade_gaps) is
+    'Whether trades beside or within a gap have left the database, so that nothing more can be said of it';
+
 create or replace function record_trade_gaps(exchange text, pair text, since timestamptz, until timestamptz)
 returns setof trade_gaps
 language plpgsql
 as $$
 #variable_conflict use_column
 declare
+    collected_since constant timestamptz := coalesce(
+        (select collector_position.since from collector_position
+         where exchange = record_trade_gaps.exchange and pair = record_trade_gaps.pair), '-infinity');
     holes int8multirange;
     found trade_gaps[];
     known trade_gaps[];
@@ -599,7 +640,7 @@ begin
     known := array(
         select trade_gaps from trade_gaps
         where exchange = record_trade_gaps.exchange and pair = record_trade_gaps.pair and status <> 'healed'
-          and made_before >= since and made_after < until
+          and made_before >= since and made_after < until and not trade_gap_is_left(trade_gaps)
     );
     foreach gap in array known loop
         for part in
@@ -611,6 +652,7 @@ begin
             select hole.made_after, hole.made_before into piece.made_after, piece.made_before
             from unnest(found) hole
             where lower(part) between hole.first_missing_id and hole.last_missing_id;
+            continue when piece.made_after < collected_since;
             wanted := wanted || piece;
         end loop;
         for part in
@@ -627,6 +669,7 @@ begin
         end loop;
     end loop;
     foreach gap in array found loop
+        continue when gap.made_after < collected_since or trade_gap_is_left(gap);
         for part in
             select unnest(
                 int8multirange(int8range(gap.first_missing_id, gap.last_missing_id, '[]'))
@@ -644,7 +687,7 @@ begin
 end
 $$;
 comment on function record_trade_gaps(text, text, timestamptz, timestamptz) is
-    'Brings trade_gaps in line with the trades of a range, but for what the collector is at work on. Returns the rows it changed';
+    'Brings trade_gaps in line with the trades of a range, but for what the collector is at work on, what lies before its pair was collected, and what has left the database. Returns the rows it changed';
 
 create or replace function replace_trade_gaps(known trade_gaps[], wanted trade_gaps[]) returns setof trade_gaps
 language sql

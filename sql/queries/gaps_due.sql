@@ -13,6 +13,7 @@ SELECT 'trades', count(*), coalesce(sum(last_missing_id - first_missing_id + 1),
 FROM trade_gaps
 WHERE exchange = ANY(%(exchanges)s) AND made_after IS NOT NULL AND made_before IS NOT NULL
   AND (status IN ('open', 'failed') AND due_at <= %(now)s OR status = 'healing' AND asked_at < %(silent_since)s)
+  AND NOT trade_gap_is_left(trade_gaps)
 UNION ALL
 SELECT 'differences', count(*), count(*), min(found_at)
 FROM candle_differences

@@ -356,6 +356,49 @@ def summed(connection: psycopg.Connection, *columns: str) -> tuple:
     return tuple(row)
 
 
+def test_what_is_archived_has_left_whatever_the_ages_say_later(connection: psycopg.Connection) -> None:
+    since, until = TODAY - timedelta(days=4), TODAY - timedelta(hours=1)
+    gone, kept = TODAY - timedelta(days=2), TODAY - timedelta(days=3)
+    copy(connection, (candle(BTC, since + number * MINUTE) for number in range((until - since) // MINUTE)))
+    connection.execute("delete from candles where window_start = any(%s)", [[kept + 5 * MINUTE, kept + 9 * MINUTE]])
+    record(connection, BTC, since, until)
+    before = connection.execute("select * from completeness order by day").fetchall()
+    connection.execute("delete from candles where window_start >= %s and window_start < %s", [kept, gone])
+    connection.execute(
+        "insert into archive_files (subject, exchange, symbol, timeframe, since, until, path, rows, first_at, last_at,"
+        " bytes, sha256, schema_version)"
+        " values ('candles', %s, %s, '1m', %s, %s, 'minutes', 1438, %s, %s, 1, repeat('0', 64), 1)",
+        [KRAKEN, BTC.pair, kept, gone, kept, kept],
+    )
+    assert record(connection, BTC, since, until) == {}
+    assert connection.execute("select * from completeness order by day").fetchall() == before
+    assert connection.execute("select distinct gap_is_left(candle_gaps) from candle_gaps").fetchall() == [(True,)]
+
+    connection.execute("delete from candles where window_start = any(%s)", [[kept - MINUTE, gone]])
+    record(connection, BTC, since, until)
+    left = connection.execute(
+        "select gap_start, missing, gap_is_left(candle_gaps) from candle_gaps order by 1"
+    ).fetchall()
+    assert left == [
+        (kept - MINUTE, 1, False),
+        (kept + 5 * MINUTE, 1, True),
+        (kept + 9 * MINUTE, 1, True),
+        (gone, 1, False),
+    ]
+    connection.execute("update archive_files set restored_until = now() + interval '1 day'")
+    assert record(connection, BTC, since, until)["open", None] > 1_400
+
+
+def test_what_is_kept_for_ever_never_leaves_even_with_a_history_age(connection: psycopg.Connection) -> None:
+    daily = Series(KRAKEN, "BTC/USD", Timeframe.D1)
+    connection.execute("update tiering_policy set history_age = '3 days' where timeframe = '1d'")
+    days = [TODAY - timedelta(days=age) for age in (30, 29, 27, 1)]
+    copy(connection, [candle(daily, day) for day in days])
+    record(connection, daily, days[0], TODAY)
+    missing = "select sum(missing)::int, bool_or(gap_is_left(candle_gaps)) from candle_gaps"
+    assert connection.execute(missing).fetchall() == [(26, False)]
+
+
 def test_nothing_can_be_missing_while_the_pair_was_not_listed(connection: psycopg.Connection) -> None:
     copy(connection, minutes(20, 40))
     backfilled(connection, BTC, NOON, at(60))

@@ -16,10 +16,10 @@ import sensors.gaps
 from assets.gaps import gap_assets
 from cryptoviz.cli import app
 from cryptoviz.history.gaps import CONFIRMED, Series
-from cryptoviz.history.scan import GRACE
+from cryptoviz.history.scan import GRACE, collected, configured, look_everywhere
 from cryptoviz.instruments import ExchangeUnavailableError
 from cryptoviz.pairs import Timeframe
-from cryptoviz.settings import PREFIX, Role, Settings
+from cryptoviz.settings import PREFIX, Role, Settings, settings
 from cryptoviz.storage.database import connect
 from dagster_project.jobs.gaps import COMPLETENESS, HEAL_HISTORY
 from sensors.gaps import MANY, gaps_due
@@ -266,9 +266,45 @@ def test_once_a_day_the_whole_history_is_looked_at(platform: Platform) -> None:
     assert all(not json.dumps(request.run_config).count("true") for request in platform.tick().run_requests)
 
 
-def test_a_database_that_is_away_is_no_failure(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_no_collector_keeps_current_is_not_missed_each_minute(platform: Platform) -> None:
+    platform.connection.execute(
+        "insert into crypto_configuration (exchange, pair) values ('elsewhere', 'BTC/USD'), (%s, 'NEW/USD')", [KRAKEN]
+    )
+    chosen = Series(KRAKEN, "NEW/USD", Timeframe.M1)
+    wanted = configured(platform.connection, settings())
+    assert chosen in wanted
+    assert {one.exchange for one in wanted} == set(settings().exchanges)
+
+    start = minute_ago(60)
+    rows = [
+        row for row in platform.history.candles(BTC, start, start + 30 * MINUTE) if row.window_start != minute_ago(50)
+    ]
+    copy(
+        platform.connection,
+        [
+            type(row)(**{name: getattr(row, name) for name in row.__struct_fields__} | {"symbol": chosen.pair})
+            for row in rows
+        ],
+    )
+    platform.tick()
+    assert platform.gaps(chosen) == []
+    look_everywhere(OneDatabase().writer, collected(settings()), minute_ago(2))
+    assert platform.gaps(chosen) == [(1, None, "open")]
+
+
+def test_a_database_that_is_away_or_slow_is_no_failure(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_asked: object) -> None:
         raise psycopg.OperationalError("connection refused")
 
-    monkeypatch.setattr(sensors.gaps, "configured", refuse)
-    assert "connection refused" in platform.tick().skip_message
+    with monkeypatch.context() as patched:
+        patched.setattr(sensors.gaps, "collected", refuse)
+        assert "connection refused" in platform.tick().skip_message
+
+    def slow(*_asked: object) -> None:
+        platform.connection.execute("set statement_timeout = '1ms'; select pg_sleep(1)")
+
+    monkeypatch.setattr(sensors.gaps, "look_at_trades", slow)
+    given_up = platform.tick()
+    assert "a look took too long and was given up" in given_up.skip_message
+    assert "statement timeout" in given_up.skip_message
+    assert "looked in" in platform.tick().skip_message

@@ -10,8 +10,10 @@ import psycopg
 import pytest
 
 from cryptoviz.gaps import GapLabel
+from cryptoviz.history import heal as heal_module
 from cryptoviz.history.gaps import TRADES_CONFIRMED
 from cryptoviz.history.heal import heal_trades, record_trades
+from cryptoviz.history.source import TradesAnswer
 from cryptoviz.instruments import ExchangeUnavailableError
 from cryptoviz.records import Trade
 from cryptoviz.settings import Role, Settings
@@ -172,6 +174,88 @@ def test_what_the_collector_is_at_work_on_is_left_to_it(connection: psycopg.Conn
     heal(connection, history)
     assert rows(connection, "BTC/USD", "healing") == [(first + 2, first + 5, "lost_by_us")]
     assert find(connection, "BTC/USD") == [(first + 2, first + 5)]
+
+
+def test_a_large_hole_is_healed_slice_by_slice_and_what_came_stays(
+    connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heal_module, "SLICE", 40)
+
+    class Bounded(SimulatedHistory):
+        """Refuses more than a slice at once, and answers `answers` times."""
+
+        answers = 3
+
+        def trades(self, exchange: str, pair: str, first_id: int, last_id: int, **bounds: datetime) -> TradesAnswer:
+            assert last_id - first_id < heal_module.SLICE
+            if not self.answers:
+                raise ExchangeUnavailableError("status 503")
+            self.answers -= 1
+            return super().trades(exchange, pair, first_id, last_id, **bounds)
+
+    history = Bounded(EXCHANGE, PAIRS, rate=0.3)
+    trades = made(history, "BTC/USD")[:500]
+    first = trades[0].trade_id
+    history.lacks_trades = {("BTC/USD", first + number) for number in (50, 130, 333)}
+    insert(connection, (trades[0], trades[-1]))
+    record_trades(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
+    at = datetime.now(UTC)
+    [treated] = heal_trades(connection, history, [EXCHANGE])
+    assert (treated.reason, treated.healed) == ("status 503", 119)
+    assert [row[:2] for row in rows(connection, "BTC/USD", "open")] == [
+        (first + 50, first + 50),
+        (first + 121, first + 498),
+    ]
+    assert history.asked[1][1] == trades[40].timestamp
+
+    history.answers = 3
+    later = at + timedelta(days=1)
+    clock = iter([later] * 8 + [later + timedelta(hours=1)] * 9)
+    treated = next(
+        heal_trades(connection, history, [EXCHANGE], until=later + timedelta(minutes=1), clock=lambda: next(clock))
+    )
+    assert (treated.reason, treated.healed) == ("out of time", 48)
+
+    history.answers = 10_000
+    heal(connection, history)
+    assert ids(rows(connection, "BTC/USD", "explained")).keys() == {number for _pair, number in history.lacks_trades}
+    assert not rows(connection, "BTC/USD", "open", "healing", "failed")
+    assert len(connection.execute("select from trade_data").fetchall()) == 497
+
+
+def test_what_nobody_collected_or_what_has_left_is_not_missing(connection: psycopg.Connection) -> None:
+    history = SimulatedHistory(EXCHANGE, PAIRS, rate=0.3)
+    trades = made(history, "BTC/USD")
+    first, count = trades[0].trade_id, len(trades)
+    lost = {100, 101, count // 2, count - 100}
+    insert(connection, (one for one in trades if one.trade_id - first not in lost))
+    record_trades(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
+    assert [row[0] - first for row in rows(connection, "BTC/USD", "open")] == [100, count // 2, count - 100]
+
+    connection.execute(
+        "insert into collector_position (exchange, pair, trade_id, timestamp, since)"
+        " values (%s, 'BTC/USD', 1, now(), %s)",
+        [EXCHANGE, trades[110].timestamp],
+    )
+    record_trades(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
+    kept = [(first + number, first + number, None) for number in (count // 2, count - 100)]
+    assert rows(connection, "BTC/USD", "open") == kept
+
+    connection.execute("delete from trade_data where trade_id < %s", [first + count // 2 + 5])
+    record_trades(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
+    assert rows(connection, "BTC/USD", "open") == kept
+    [treated] = heal_trades(connection, history, [EXCHANGE])
+    assert (treated.subject.split()[-1], treated.healed) == (str(kept[1][0]), 1)
+
+    insert(connection, trades[200:300])
+    left = trades[300].timestamp, trades[count // 2 + 2].timestamp
+    connection.execute(
+        "insert into archive_files (subject, since, until, path, rows, first_at, last_at, bytes, sha256,"
+        " schema_version) values ('trade_data', %s, %s, 'trades', 1, %s, %s, 1, repeat('0', 64), 1)",
+        [*left, left[0], left[0]],
+    )
+    assert record_trades(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL) == {}
+    assert rows(connection, "BTC/USD", "open") == kept[:1]
 
 
 def test_no_answer_leaves_the_gap_open_with_the_reason(connection: psycopg.Connection) -> None:
