@@ -45,6 +45,9 @@ SETTLED: Final = timedelta(seconds=5)
 _CLOSING: Final = timedelta(minutes=10)
 """So long before the present an exchange's answers may end for that its newest candles are not closed yet."""
 
+LET_GO: Final = timedelta(seconds=20)
+"""Whoever was killed holds the series until the database has ended his last statement."""
+
 _ORIGIN: Final = "backfill"
 _RANGE: Final = "range"
 _FOLLOWING: Final = {Timeframe.M1: (Timeframe.M5, Timeframe.M15)}
@@ -141,9 +144,14 @@ def claimed(connection: Connection[Any], series: Series) -> Iterator[None]:
     Raises:
         SeriesBusyError: it is somebody else's.
     """
-    row = connection.execute(query("backfill_lock"), _names(series)).fetchone()
-    if row is None or not row[0]:
-        raise SeriesBusyError(f"another run is at work on {series}")
+    from psycopg.errors import LockNotAvailable  # noqa: PLC0415 - only who connects loads the driver
+
+    try:
+        with connection.transaction():
+            connection.execute(query("lock_timeout"), {"timeout": f"{LET_GO.total_seconds():.0f}s"})
+            connection.execute(query("backfill_lock"), _names(series))
+    except LockNotAvailable as error:
+        raise SeriesBusyError(f"another run is at work on {series}") from error
     try:
         yield
     finally:

@@ -48,7 +48,8 @@ class LocalStack:
             "mode": Mode.DEMO,
             "state_dir": folder,
             "simulator_rate": simulator_rate,
-            "history": "1m:3h,1h:2d,1d:30d",
+            # Today's day alone, which has not ended: the load is the live one.
+            **dict.fromkeys(("history", "kraken_history"), "1d:1d"),
             "database_url": None,
             "database_writer_url": None,
             "database_reader_url": None,

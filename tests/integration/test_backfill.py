@@ -22,6 +22,7 @@ import msgspec
 import psycopg
 import pytest
 
+import cryptoviz.history.backfill
 from cryptoviz.history.backfill import (
     Fetched,
     SeriesBusyError,
@@ -319,7 +320,10 @@ def test_what_was_left_in_progress_goes_on_at_the_exact_position(
     complete(writer, source, series)
 
 
-def test_two_never_work_on_one_series(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+def test_two_never_work_on_one_series(
+    shared: Settings, writer: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cryptoviz.history.backfill, "LET_GO", timedelta(seconds=1))
     series, source = minutes("DOGE/USDT")
     settings = wanted(shared, "1m:1d")
     with (
