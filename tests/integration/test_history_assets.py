@@ -19,7 +19,7 @@ from cryptoviz.pairs import Timeframe
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from dagster_project.jobs.history import CANDLES_OF, FETCH_HISTORY, SINCE, UNTIL
-from dagster_project.partitions import SERIES, month_of
+from dagster_project.partitions import SERIES, month_bounds, month_of
 from dagster_project.schedules import fetch_streamed
 from sensors.history import history_due
 from tests.integration.dagster_doubles import HISTORY, SETTINGS, OneDatabase, SimulatedRest
@@ -28,7 +28,7 @@ from tests.integration.simulated_history import SimulatedHistory, stored, values
 pytestmark = pytest.mark.services
 
 BINANCE, PAIRS = "binance", ("BTC/USDT", "ETH/USDT")
-HOURS = timedelta(hours=30)
+HOURS = timedelta(hours=6)
 
 
 class Platform:
@@ -127,23 +127,23 @@ def test_a_pair_that_the_exchange_refuses_does_not_stop_the_other(
     assert platform.tick() == [], "a refusal is not asked about again at once"
 
 
-def test_a_month_by_hand_is_fetched_again_and_the_progress_left_alone(platform: Platform) -> None:
+def test_a_month_by_hand_is_fetched_and_the_progress_left_alone(platform: Platform) -> None:
     (request,) = platform.tick()
     platform.run(request)
     before = platform.connection.execute("select * from backfill_progress order by 2, 3").fetchall()
-    series = Series(BINANCE, PAIRS[0], Timeframe.M1)
-    rows = stored(platform.connection, series)
-    platform.connection.execute("update candles set volume = volume + 1 where symbol = %s", [PAIRS[0]])
+    series, month = Series(BINANCE, PAIRS[0], Timeframe.H1), month_of(datetime.now(UTC) - HOURS)
+    platform.connection.execute("update candles set volume = volume + 1 where timeframe = '1h'")
     done = dg.materialize(
         history_assets(),
-        selection=[CANDLES_OF[Timeframe.M1]],
+        selection=[CANDLES_OF[Timeframe.H1]],
         instance=platform.instance,
         resources=platform.resources,
-        partition_key=dg.MultiPartitionKey({"month": month_of(rows[-1][0]), "series": f"{BINANCE}:{PAIRS[0]}"}),
+        partition_key=dg.MultiPartitionKey({"month": month, "series": f"{BINANCE}:{PAIRS[0]}"}),
     )
     assert done.success
-    again = {row[0]: row for row in stored(platform.connection, series)}
-    assert all(again[row[0]] == row for row in rows if month_of(row[0]) == month_of(rows[-1][0]))
+    since, until = month_bounds(month)
+    rows = [row for row in stored(platform.connection, series) if since <= row[0] < until]
+    assert rows == [values(row) for row in HISTORY[-1].candles(series, since, rows[-1][0] + timedelta(hours=1))]
     assert platform.connection.execute("select * from backfill_progress order by 2, 3").fetchall() == before
 
 
