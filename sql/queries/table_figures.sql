@@ -29,9 +29,6 @@ FROM (
     SELECT 'fear_greed_data', true, (SELECT max("timestamp") FROM fear_greed_data),
            (SELECT count(*) FROM fear_greed_data WHERE "timestamp" > now() - interval '1 minute')
     UNION ALL
-    SELECT 'trade_gaps', false, max(detected_at), count(*) FILTER (WHERE detected_at > now() - interval '1 minute')
-    FROM trade_gaps
-    UNION ALL
     SELECT 'collector_position', false, max(received_at),
            count(*) FILTER (WHERE received_at > now() - interval '1 minute')
     FROM collector_position
