@@ -18,7 +18,7 @@ from assets.tables import CANDLES, TRADES
 from cryptoviz import tiering as tiers
 from cryptoviz.archive.leaving import ArchiveError, BusyError, archive, retained, tiered
 from cryptoviz.archive.store import store
-from cryptoviz.archive.subjects import Subject
+from cryptoviz.archive.subjects import TIERED, Subject
 from cryptoviz.settings import settings
 from dagster_project.jobs.actions import HEAVY_SQL
 from dagster_project.jobs.indicators import INDICATORS
@@ -68,7 +68,7 @@ def tiering(context: dg.AssetExecutionContext, database: Database) -> dg.Materia
         found = tiers.sizes(connection)
     return dg.MaterializeResult(
         metadata={
-            **{f"rows moved {subject}": rows[subject] for subject in tiers.TIERED},
+            **{f"rows moved {subject}": rows[subject] for subject in TIERED},
             **{f"rows a second {subject}": round(rows[subject] / seconds[subject]) for subject in rows},
             "parts put into the columnstore": compressed,
             **sizes_metadata(found),

@@ -8,10 +8,10 @@ except for what people type (`parse_pair`).
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import Self
+from typing import Final, Self
 
 _PAIR = re.compile(r"[A-Z0-9]{1,20}/[A-Z0-9]{1,20}")
 _TYPED_SPELLINGS = {"XBT": "BTC", "XDG": "DOGE"}
@@ -37,6 +37,20 @@ class Timeframe(StrEnum):
     M15 = "15m", 15 * 60
     H1 = "1h", 60 * 60
     D1 = "1d", 24 * 60 * 60
+
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Where the windows of every timeframe are counted from."""
+
+
+def floor(instant: datetime, timeframe: Timeframe) -> datetime:
+    """The start of the window that an instant lies in."""
+    return instant - (instant - EPOCH) % timeframe.length
+
+
+def ceiling(instant: datetime, timeframe: Timeframe) -> datetime:
+    """The start of the first window that begins at an instant or after it."""
+    return instant + (EPOCH - instant) % timeframe.length
 
 
 @lru_cache(maxsize=4096)

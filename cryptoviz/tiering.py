@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from cryptoviz.archive.subjects import TIERED
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-TIERED: Final = ("candles", "indicators", "news")
 BATCH: Final = 100_000
 
 

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.gaps import GapLabel, GapStatus
 from cryptoviz.gate.report import GateError, Report
-from cryptoviz.history.due import Plan, State, Status, due, floor
+from cryptoviz.history.due import Plan, State, Status, due
 from cryptoviz.history.gaps import REFUSED_AGAIN, Gap, Ruling, Series, again, unanswered
 from cryptoviz.history.heal import Clock, now, rule
 from cryptoviz.history.publish import Batch, Published, forget, publish, stage
 from cryptoviz.history.scan import configured
 from cryptoviz.history.source import Page, PagedHistory, Row, Span
 from cryptoviz.instruments import ExchangeRefusedError, ExchangeUnavailableError
-from cryptoviz.pairs import Timeframe
+from cryptoviz.pairs import Timeframe, floor
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:

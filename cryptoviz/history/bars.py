@@ -11,10 +11,8 @@ from typing import Final
 from cryptoviz.history.gaps import Series
 from cryptoviz.history.source import Impossible, Page, Row, Span
 from cryptoviz.logs import logger
-from cryptoviz.pairs import Timeframe
 from cryptoviz.records import FRACTION_DIGITS, INTEGER_DIGITS, Candle, CandleSource, Trade
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING: Final = Decimal(0)
 
 _MOST_TRADES: Final = 2**63 - 1
@@ -34,11 +32,6 @@ class Built:
     silent: Sequence[Span]
     price: Decimal | None
     """The last price before the end."""
-
-
-def floor(instant: datetime, timeframe: Timeframe) -> datetime:
-    """Where the window starts that an instant lies in."""
-    return instant - (instant - EPOCH) % timeframe.length
 
 
 def page_of(rows: Iterable[Row], until: datetime, silent: Sequence[Span] = ()) -> Page:

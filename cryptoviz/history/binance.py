@@ -11,10 +11,11 @@ import msgspec
 
 from cryptoviz.collectors import binance
 from cryptoviz.history import listed
-from cryptoviz.history.bars import EPOCH, candle, floor
+from cryptoviz.history.bars import candle
 from cryptoviz.history.gaps import Series
 from cryptoviz.history.rest import Rest
 from cryptoviz.history.source import Page, Row
+from cryptoviz.pairs import EPOCH, floor
 from cryptoviz.records import EARLIEST, Trade
 
 _PAGE: Final = 1000

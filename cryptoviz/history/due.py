@@ -9,14 +9,11 @@ complete                          nothing: what is missing in it or after it is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
 
 from cryptoviz.history.gaps import Series
-from cryptoviz.pairs import Timeframe
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+from cryptoviz.pairs import ceiling, floor
 
 
 class Status(StrEnum):
@@ -75,16 +72,6 @@ class Plan:
     def open_end(self) -> bool:
         """Whether the range ends with the present."""
         return self.covered_from is None
-
-
-def floor(instant: datetime, timeframe: Timeframe) -> datetime:
-    """The start of the window that an instant lies in."""
-    return instant - (instant - _EPOCH) % timeframe.length
-
-
-def ceiling(instant: datetime, timeframe: Timeframe) -> datetime:
-    """The start of the first window that begins at an instant or after it."""
-    return instant + (_EPOCH - instant) % timeframe.length
 
 
 def due(state: State, now: datetime) -> Plan | None:

@@ -18,11 +18,12 @@ from typing import Final
 import msgspec
 
 from cryptoviz.collectors import kraken
-from cryptoviz.history.bars import EPOCH, build, candle, floor, page_of
+from cryptoviz.history.bars import build, candle, page_of
 from cryptoviz.history.gaps import Series
 from cryptoviz.history.listed import SETTLED, telling
 from cryptoviz.history.rest import Rest
 from cryptoviz.history.source import Page, Row
+from cryptoviz.pairs import EPOCH, floor
 from cryptoviz.records import Trade
 
 _PAGE: Final = 1000

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from cryptoviz.history.bars import floor, page_of
+from cryptoviz.history.bars import page_of
 from cryptoviz.history.source import Page, Row
-from cryptoviz.pairs import Timeframe
+from cryptoviz.pairs import Timeframe, floor
 from cryptoviz.records import Candle
 
 SETTLED: Final = timedelta(minutes=5)

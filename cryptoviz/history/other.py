@@ -9,11 +9,12 @@ from decimal import Decimal
 from typing import Any, Final
 
 from cryptoviz.history import listed
-from cryptoviz.history.bars import EPOCH, candle, floor
+from cryptoviz.history.bars import candle
 from cryptoviz.history.gaps import Series
 from cryptoviz.history.rest import Rest
 from cryptoviz.history.source import Page, Row
 from cryptoviz.instruments import ExchangeRefusedError
+from cryptoviz.pairs import EPOCH, floor
 from cryptoviz.records import Trade
 
 _PAGE: Final = 500

@@ -21,12 +21,11 @@ from cryptoviz.gate.frames import Row, instant
 from cryptoviz.gate.gate import Audit
 from cryptoviz.gate.report import Report, Scope, Severity
 from cryptoviz.gate.suites import Suite
-from cryptoviz.history.due import ceiling, floor
 from cryptoviz.history.gaps import Series
 from cryptoviz.history.heal import record, store
 from cryptoviz.history.source import Row as Given
 from cryptoviz.history.source import Span
-from cryptoviz.pairs import Timeframe
+from cryptoviz.pairs import Timeframe, ceiling, floor
 from cryptoviz.records import Candle, CandleSource
 from cryptoviz.storage.queries import query
 

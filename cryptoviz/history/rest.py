@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 
 import msgspec
@@ -20,6 +20,7 @@ from cryptoviz import instruments
 from cryptoviz.collectors.rest import RestError, TemporaryError
 from cryptoviz.history.budget import PATIENCE_S, Allowance, ClosedError, SharedBudget
 from cryptoviz.history.gaps import Series
+from cryptoviz.history.heal import Clock, now
 from cryptoviz.history.source import Answer, Impossible, Page, Span, TradesAnswer
 from cryptoviz.instruments import ExchangeRefusedError, ExchangeUnavailableError
 from cryptoviz.pairs import Timeframe
@@ -31,18 +32,12 @@ if TYPE_CHECKING:
 
     from cryptoviz.settings import Settings
 
-Clock = Callable[[], datetime]
 Given = TypeVar("Given")
 
 _ATTEMPTS: Final = 6
 _LONGEST_WAIT_S: Final = 30.0
 _USED_WEIGHT: Final = "x-mbx-used-weight-1m"
 _MOST_BYTES: Final = 32 * 1024 * 1024
-
-
-def now() -> datetime:
-    """The clock."""
-    return datetime.now(UTC)
 
 
 class Budget(Protocol):

@@ -35,12 +35,12 @@ from cryptoviz.history.backfill import (
     states,
 )
 from cryptoviz.history.bars import candle, page_of
-from cryptoviz.history.due import due, floor
+from cryptoviz.history.due import due
 from cryptoviz.history.gaps import CONFIRMED, Series
 from cryptoviz.history.heal import heal_candles, record
 from cryptoviz.history.source import Answer, Page, Row
 from cryptoviz.instruments import ExchangeRefusedError, ExchangeUnavailableError
-from cryptoviz.pairs import Timeframe
+from cryptoviz.pairs import Timeframe, floor
 from cryptoviz.quarantine import release
 from cryptoviz.records import Candle
 from cryptoviz.settings import PROJECT_ROOT, Mode, Role, Settings

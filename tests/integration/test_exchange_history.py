@@ -13,12 +13,11 @@ from functools import partial
 import httpx
 import pytest
 
-from cryptoviz.history.bars import floor
 from cryptoviz.history.budget import Allowance, ClosedError, SharedBudget
 from cryptoviz.history.gaps import Series
 from cryptoviz.history.rest import ExchangeHistory
 from cryptoviz.instruments import ExchangeLimitedError, ExchangeRefusedError, ExchangeUnavailableError
-from cryptoviz.pairs import Timeframe
+from cryptoviz.pairs import Timeframe, floor
 from cryptoviz.records import Candle
 from cryptoviz.settings import Role, Settings
 from cryptoviz.simulators import Simulator, running

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cryptoviz.ages import parse
-from cryptoviz.history.due import Plan, State, Status, ceiling, due, floor
+from cryptoviz.history.due import Plan, State, Status, due
 from cryptoviz.history.gaps import Series
-from cryptoviz.pairs import Timeframe
+from cryptoviz.pairs import Timeframe, ceiling, floor
 from cryptoviz.settings import Mode, Settings, SettingsError, load
 
 NOW = datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)
