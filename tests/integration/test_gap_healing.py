@@ -47,10 +47,10 @@ class Platform:
         ).resolve_job_def(HEAL_HISTORY.name)
 
     def tick(self) -> Any:
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             self.instance, cursor=self.cursor, resources={"database": self.resources["database"]}
-        )
-        result = gaps_due.evaluate_tick(context)
+        ) as context:
+            result = gaps_due.evaluate_tick(context)
         self.cursor = result.cursor or self.cursor
         return result
 

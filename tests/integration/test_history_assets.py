@@ -48,12 +48,12 @@ class Platform:
         )
 
     def tick(self) -> list[dg.RunRequest]:
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             self.instance,
             resources={"database": self.resources["database"]},
             repository_def=self.definitions.get_repository_def(),
-        )
-        result = self.sensor.evaluate_tick(context)
+        ) as context:
+            result = self.sensor.evaluate_tick(context)
         for request in result.dynamic_partitions_requests or []:
             self.instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
         return list(result.run_requests or [])
@@ -152,10 +152,10 @@ def test_what_was_streamed_is_fetched_every_six_hours_and_compared(platform: Pla
     platform.instance.add_dynamic_partitions(str(SERIES.name), known)
     at = datetime.now(UTC).replace(minute=23, second=0, microsecond=0)
     schedule = platform.definitions.get_schedule_def("fetch_streamed_every_six_hours")
-    context = dg.build_schedule_context(
+    with dg.build_schedule_context(
         platform.instance, scheduled_execution_time=at, resources={"database": platform.resources["database"]}
-    )
-    (request,) = schedule.evaluate_tick(context).run_requests or []
+    ) as context:
+        (request,) = schedule.evaluate_tick(context).run_requests or []
     assert "OLD/USDT" not in str(request.tags), "a pair that is collected no more is asked about no more"
     since, until = (datetime.fromisoformat(request.tags[name]) for name in (SINCE, UNTIL))
     assert until - since == timedelta(hours=6)

@@ -56,8 +56,8 @@ def days(connection: psycopg.Connection[Any], symbol: str, first: int, last: int
 
 
 def tick(instance: dg.DagsterInstance) -> Any:
-    context = dg.build_sensor_context(instance, resources={"database": OneDatabase()})
-    return indicators_due.evaluate_tick(context)
+    with dg.build_sensor_context(instance, resources={"database": OneDatabase()}) as context:
+        return indicators_due.evaluate_tick(context)
 
 
 def run(**config: bool) -> dict[str, Any]:

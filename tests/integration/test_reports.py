@@ -136,8 +136,8 @@ def test_the_asset_tells_its_figures_and_the_sensor_asks_for_it_when_something_n
     monkeypatch.setattr(sensors.reports, "settings", lambda: settings)
 
     def asked(cursor: str | None = None) -> tuple[int, str | None]:
-        context = dg.build_sensor_context(cursor=cursor, resources={"database": OneDatabase()})
-        result = sensors.reports.reports_outdated(context)
+        with dg.build_sensor_context(cursor=cursor, resources={"database": OneDatabase()}) as context:
+            result = sensors.reports.reports_outdated(context)
         assert isinstance(result, dg.SensorResult)
         return len(result.run_requests or []), result.cursor
 

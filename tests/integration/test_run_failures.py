@@ -75,8 +75,10 @@ class Watch:
 
     def look(self) -> str | None:
         sensor = run_failures(SETTINGS[-1])
-        context = dg.build_sensor_context(self.instance, cursor=self.cursor, resources={"database": OneDatabase()})
-        result = sensor.evaluate_tick(context)
+        with dg.build_sensor_context(
+            self.instance, cursor=self.cursor, resources={"database": OneDatabase()}
+        ) as context:
+            result = sensor.evaluate_tick(context)
         self.cursor = result.cursor or self.cursor
         return result.skip_message
 

@@ -88,8 +88,10 @@ def well(writer: psycopg.Connection[Any]) -> None:
 
 def tick(settings: Settings, cursor: str | None = None) -> Any:
     sensor = stream_supervisor(settings)
-    with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_sensor_context(instance, cursor=cursor, resources={"database": TestDatabase()})
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_sensor_context(instance, cursor=cursor, resources={"database": TestDatabase()}) as context,
+    ):
         return sensor.evaluate_tick(context)
 
 
@@ -232,8 +234,10 @@ def test_a_database_that_is_away_is_a_reason_and_no_stack_trace(settings: Settin
 def test_a_look_at_sixteen_pairs_costs_little(database: Settings) -> None:
     SETTINGS.append(database)
     sensor = stream_supervisor(database)
-    with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_sensor_context(instance, resources={"database": TestDatabase()})
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_sensor_context(instance, resources={"database": TestDatabase()}) as context,
+    ):
         sensor.evaluate_tick(context)
         used = []
         for _ in range(5):

@@ -231,8 +231,10 @@ def test_delays_grow_and_are_capped() -> None:
 
 def test_the_schedule_asks_for_every_exchange_once_a_day() -> None:
     schedule = repository().get_schedule_def("refresh_instruments_daily")
-    with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_schedule_context(instance, scheduled_execution_time=DAY, repository_def=repository())
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_schedule_context(instance, scheduled_execution_time=DAY, repository_def=repository()) as context,
+    ):
         requests = schedule.evaluate_tick(context).run_requests
     assert requests is not None
     assert [(r.partition_key, r.run_key) for r in requests] == [
@@ -264,12 +266,17 @@ def test_the_sensor_gives_every_attempt_a_run_key_of_its_own(monkeypatch: pytest
     sensor = repository().get_sensor_def("instruments_missing")
     cursor = json.dumps({"kraken": {"number": 3, "at": 0}})
     found = {"database": NoDatabase()}
-    with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_sensor_context(instance, cursor=cursor, repository_def=repository(), resources=found)
-        tick = sensor.evaluate_tick(context)
-        assert [(r.partition_key, r.run_key) for r in tick.run_requests or []] == [("kraken", "missing:kraken:4")]
-        again = dg.build_sensor_context(instance, cursor=tick.cursor, repository_def=repository(), resources=found)
-        assert not sensor.evaluate_tick(again).run_requests
+
+    def look(cursor: str | None) -> dg.SensorExecutionData:
+        with (
+            dg.DagsterInstance.ephemeral() as instance,
+            dg.build_sensor_context(instance, cursor=cursor, repository_def=repository(), resources=found) as context,
+        ):
+            return sensor.evaluate_tick(context)
+
+    tick = look(cursor)
+    assert [(r.partition_key, r.run_key) for r in tick.run_requests or []] == [("kraken", "missing:kraken:4")]
+    assert not look(tick.cursor).run_requests
 
 
 def test_jobs_run_in_one_process() -> None:

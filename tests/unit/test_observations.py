@@ -150,10 +150,10 @@ def tick(
 ) -> dg.SensorExecutionData:
     resources = {"database": OurDatabase(away=not database), "broker": OurBroker(away=not broker)}
     definitions = dg.Definitions(sensors=[observe_tables], resources=resources)
-    context = dg.build_sensor_context(
+    with dg.build_sensor_context(
         instance, cursor=cursor, repository_def=definitions.get_repository_def(), resources=resources
-    )
-    return observe_tables.evaluate_tick(context)
+    ) as context:
+        return observe_tables.evaluate_tick(context)
 
 
 @pytest.fixture
