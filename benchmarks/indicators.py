@@ -137,6 +137,8 @@ def full_history(connection: Connection, candles: int, runs: int) -> float:
     def with_pandas(closes: Floats) -> Floats:
         return np.column_stack(by_pandas(pd.DataFrame(closes)))
 
+    # rebuild_indicators takes 20,000 candles at a time and keeps them in memory; so may this, which takes all.
+    connection.execute("SET work_mem = '64MB'")
     rebuild = "SELECT rebuild_indicators(%s, %s, %s)"
     connection.execute(rebuild, _SERIES)
     _compare(connection)

@@ -21,13 +21,12 @@ return (value - average) * (2::double precision / (periods + 1)) + average;
 -- Where MACD is exactly 0 for long, its average would fall below the smallest double, which is an error.
 create or replace function signal_step(signal double precision, macd double precision) returns double precision
 language sql immutable parallel safe
-return case when abs(macd - signal) < double precision '1e-290' then macd
+return case when abs(signal) < double precision '1e-290' then macd * 0.2::double precision
             else (macd - signal) * 0.2::double precision + signal end;
 
--- In a market that stands still the averages halve every nine candles: they end at 0, not at the smallest doubles.
 create or replace function wilder_step(average double precision, amount double precision) returns double precision
 language sql immutable parallel safe
-return case when average < double precision '1e-290' then amount / 14 else (average * 13 + amount) / 14 end;
+return (average * 13 + amount) / 14;
 
 create or replace function rise(change double precision) returns double precision
 language sql immutable parallel safe
@@ -56,9 +55,10 @@ as $$
     from unnest(closes) close, (select avg(close) from unnest(closes) close) means (mean)
 $$;
 
+-- In a market that stands still the averages halve every nine candles, down to the smallest double, and stay there.
 create or replace function relative_strength(gain double precision, loss double precision) returns double precision
 language sql immutable parallel safe
-return case when gain + loss = 0 then 0 else 100 * (gain / (gain + loss)) end;
+return case when gain < double precision '1e-290' then 0 else 100 * (gain / (gain + loss)) end;
 
 create or replace function band_width(squares double precision) returns double precision
 language sql immutable parallel safe

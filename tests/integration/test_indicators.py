@@ -231,8 +231,11 @@ def test_a_market_that_stands_still_for_weeks_does_not_fall_below_the_smallest_n
         # Neither gains nor losses are left in the end, and the signal has reached MACD.
         assert tuple(got[-1][[0, 7]]) == (0, 0)
         assert abs(got[-1][3]) < 1e-20
-        steps = connection.execute("select signal_step(1e-300, 0), signal_step(5e-324, 0), wilder_step(1e-300, 0)")
-        assert steps.fetchall() == [(0, 0, 0)]
+        steps = connection.execute(
+            "select signal_step(1e-300, 0), signal_step(5e-324, 0), wilder_step(5e-324, 0),"
+            " relative_strength(5e-324, 5e-324), relative_strength(1e-291, 1e9)"
+        )
+        assert steps.fetchall() == [(0, 0, 5e-324, 0, 0)]
         write(connection, [101.0], START + MINUTE * len(closes))
         assert rebuild(connection, START + MINUTE * len(closes)) == 1
         assert stored(connection)[-1][0] == 100
