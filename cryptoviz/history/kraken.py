@@ -54,7 +54,7 @@ class Kraken:
             at = page.until
         if not recent <= at < until:
             return
-        rows, open_from = self._listed(series)
+        rows, open_from = self._listed(series, at)
         first = floor(telling(rows)[0].window_start, series.timeframe) if len(rows) >= _LISTED else at
         if first > at:
             for page in self._built(series, at, min(until, first)):
@@ -63,9 +63,11 @@ class Kraken:
         reached = max(at, min(until, open_from))
         yield page_of([row for row in rows if at <= row.window_start < until], reached)
 
-    def _listed(self, series: Series) -> tuple[Sequence[Row], datetime]:
+    def _listed(self, series: Series, since: datetime) -> tuple[Sequence[Row], datetime]:
         minutes = series.timeframe.seconds // 60
-        params = {"pair": kraken.rest_name(series.pair), "interval": minutes}
+        # Listed is what starts after `since`.
+        after = _nanos(since) // 1_000_000_000 - 1
+        params = {"pair": kraken.rest_name(series.pair), "interval": minutes, "since": after}
         found = self._rest.ask(lambda: self._rest.market.public_get_ohlc(params), _read_rows)
         received_at = datetime.now(UTC)
         rows = [_candle(series, row, received_at) for row in found[:-1]]

@@ -130,6 +130,7 @@ class Feed:
         self._rows: list[Row] = []
         self._at = 0
         self._day: tuple[int, Bar] | None = None
+        self.computing = asyncio.Lock()
 
     @property
     def series(self) -> Series:
@@ -503,7 +504,8 @@ class Exchange(ABC):
     async def bars(self, feed: Feed, timeframe: tuple[str, int], start: int, end: int) -> list[Bar]:
         """The candles of a pair that can be had, of a timeframe by name and seconds.
 
-        Long ranges are computed beside the event loop, not to delay the live flow.
+        Long ranges are computed beside the event loop, not to delay the live flow, and those of a pair one after the
+        other: whoever gave up waiting and asks again finds what was computed meanwhile, instead of doubling the work.
         """
         name, length = timeframe
         now = self.now(feed)
@@ -511,7 +513,8 @@ class Exchange(ABC):
         if end - start <= _SLOW_MINUTES * MINUTE:
             bars = feed.series.bars(length, start, end, now)
         else:
-            bars = await asyncio.to_thread(feed.series.bars, length, start, end, now)
+            async with feed.computing:
+                bars = await asyncio.to_thread(feed.series.bars, length, start, end, now)
         return [bar for bar in bars if feed.has(bar, name)] if feed.lacks or feed.listed_from else bars
 
     def lack(self, lack: Lack) -> None:

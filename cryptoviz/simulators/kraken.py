@@ -375,9 +375,8 @@ class Kraken(Exchange):
         now = self.now(feed) // SECOND
         # 720 committed candles and the open one, as recorded; nothing older can be had, whatever `since` says.
         name = next((name for name, seconds in _TIMEFRAMES.items() if seconds == length), "")
-        bars = await self.bars(
-            feed, (name, length), now - now % length - _MOST_BARS * length - DAY * 7 * (length > DAY), now + 1
-        )
+        oldest = now - now % length - _MOST_BARS * length - DAY * 7 * (length > DAY)
+        bars = await self.bars(feed, (name, length), max(oldest, since + 1), now + 1)
         bars = [bar for bar in bars[-_MOST_BARS - 1 :] if bar.start > since]
         committed = now - now % length - length
         rows = [_rest_bar(feed.spec, bar) for bar in bars]

@@ -607,21 +607,24 @@ class SimulatedSeries(Series):
         return _Minutes(*(column[skip : skip + last - first] for column in whole))
 
     def _make_day(self, day: int) -> _Minutes:
+        """The hours of a day."""
         first = (day * DAY - ORIGIN) // HOUR
         blocks = range(first, first + DAY // HOUR, _BLOCK_HOURS)
-        return _larger(_joined([_minutes_of(self._seconds(hour, _BLOCK_HOURS)) for hour in blocks]), np.array([0]))
+        minutes = _joined([_minutes_of(self._seconds(hour, _BLOCK_HOURS)) for hour in blocks])
+        return _larger(minutes, np.arange(0, DAY // MINUTE, HOUR // MINUTE))
 
     def _bars(self, length: int, first: int, last: int, now: int) -> _Minutes:
-        """As in any series, but whole days are remembered: years of daily candles must not cost seconds each time."""
-        whole_days = (min(now // SECOND, last) - first) // DAY
-        if length % DAY or first % DAY or not whole_days:
+        """As in any series, but whole days are remembered: years of long candles must not cost seconds each time."""
+        days = range(-(-first // DAY), min(now // SECOND, last) // DAY)
+        if length % HOUR or not days:
             return super()._bars(length, first, last, now)
-        parts = [self._day(first // DAY + number) for number in range(whole_days)]
-        rest = first + whole_days * DAY
-        if rest < last and rest < now // SECOND + 1:
-            parts.append(super()._bars(DAY, rest, min(last, rest + DAY), now))
-        days = _joined(parts)
-        return _larger(days, np.arange(0, len(days.trades), length // DAY))
+        parts = [self._day(day) for day in days]
+        if first < days.start * DAY:
+            parts.insert(0, super()._bars(HOUR, first, days.start * DAY, now))
+        if days.stop * DAY < last:
+            parts.append(super()._bars(HOUR, days.stop * DAY, last, now))
+        hours = _joined(parts)
+        return _larger(hours, np.arange(0, len(hours.trades), length // HOUR))
 
 
 def share_of(base: str) -> float:

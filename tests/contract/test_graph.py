@@ -271,7 +271,7 @@ print(json.dumps([unread, seconds, [name for name in {HEAVY!r} if name in sys.mo
 def test_instance_file_holds_no_secret_and_names_only_variables_that_the_stack_sets() -> None:
     text = (PROJECT_ROOT / "dagster.yaml").read_text()
     instance = yaml.safe_load(text)
-    database = instance["storage"]["postgres"]["postgres_db"]
+    database = instance["storage"]["custom"]["config"]["postgres_db"]
     assert database.pop("scheme") == "postgresql+psycopg2"
     assert {tuple(value) for value in database.values()} == {("env",)}
     named = {value["env"] for value in database.values()} | {workspace_server()["port"]["env"]}

@@ -20,6 +20,7 @@ from cryptoviz.gate.subjects import SUBJECTS
 from cryptoviz.housekeeping import KEPT, forget
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
+from dagster_project.instance import KEPT as KEPT_OPEN
 from dagster_project.jobs import POLL_MARKET, PURGE_HISTORY
 from dagster_project.resources import Database
 from tests.conftest import Cluster
@@ -50,14 +51,17 @@ def instance(
     address = urlsplit(url)
     (tmp_path / "dagster.yaml").write_text(f"""
 storage:
-  postgres:
-    postgres_db:
-      scheme: postgresql+psycopg2
-      username: {address.username}
-      password: {address.password}
-      hostname: {address.hostname}
-      port: {address.port}
-      db_name: {address.path[1:]}
+  custom:
+    module: dagster_project.instance
+    class: PooledStorage
+    config:
+      postgres_db:
+        scheme: postgresql+psycopg2
+        username: {address.username}
+        password: {address.password}
+        hostname: {address.hostname}
+        port: {address.port}
+        db_name: {address.path[1:]}
 telemetry: {{enabled: false}}
 """)
     with dg.DagsterInstance.from_config(str(tmp_path)) as made:
@@ -237,3 +241,25 @@ def test_the_platforms_records_of_itself_are_forgotten_in_time(database: Setting
         assert found == dict.fromkeys(KEPT, 3) | {"published_keys": len(SUBJECTS)}
         assert not list(forget(connection, now))
         assert connection.execute("select count(*) from platform_alerts").fetchone() == (2,)
+
+
+BACKENDS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+
+def test_instances_share_connections_and_replace_what_the_server_has_ended(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    def backends() -> set[tuple[int]]:
+        instance.get_runs(limit=1)
+        instance.fetch_materializations(dg.AssetKey("candles"), limit=1)
+        with storage() as connection:
+            return set(connection.execute(BACKENDS).fetchall())
+
+    kept = backends()
+    assert 1 <= len(kept) <= KEPT_OPEN
+    with dg.DagsterInstance.from_config(str(tmp_path)) as another:
+        another.all_instigator_state()
+        assert backends() == kept
+    with storage() as connection:
+        connection.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM ({BACKENDS}) others")
+    assert not kept & backends()

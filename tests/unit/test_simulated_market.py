@@ -129,14 +129,15 @@ def test_candles_are_the_aggregate_of_the_trades(spec: Spec, length: int, rate: 
         close = bar.close
 
 
-def test_daily_candles_are_the_aggregate_of_the_trades() -> None:
+@pytest.mark.parametrize("length", [HOUR, 4 * HOUR, DAY])
+def test_candles_over_whole_days_are_the_aggregate_of_the_trades(length: int) -> None:
     market = series(rate=0.05)
-    day = NOON // DAY * DAY
-    now = NOON * SECOND
-    bars = market.bars(DAY, day - 2 * DAY, day + DAY, now)
-    expected = aggregate(market.between((day - 2 * DAY) * SECOND, now), DAY)
+    since = NOON // DAY * DAY - 2 * DAY - (12 * HOUR if length < DAY else 0)
+    now = NOON * SECOND + 1
+    bars = market.bars(length, since, NOON // DAY * DAY + DAY, now)
+    expected = aggregate(market.between(since * SECOND, now), length)
+    assert [bar.start for bar in bars] == list(range(since, now // SECOND + 1, length))
     assert [values(bar) for bar in bars] == [expected[bar.start] for bar in bars]
-    assert len(bars) == 3
 
 
 def test_thin_pairs_have_quiet_minutes_and_bursts() -> None:
