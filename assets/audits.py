@@ -5,6 +5,7 @@ GateError, DeliveryError -> retry, then dg.Failure: the gate or the broker is at
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -23,12 +24,12 @@ _UNTOUCHED: Final = "Nothing was published and nothing held back: what was fetch
 _WAITS: Final = "What passed waits in `staging`, and the next run sends what the broker has not acknowledged."
 
 
-def gate_check(asset: dg.AssetKey) -> dg.AssetCheckSpec:
-    """The check of an asset that the gate guards; its failure as an error holds back what depends on the asset."""
+def gate_check(asset: dg.AssetKey, *, blocking: bool = True) -> dg.AssetCheckSpec:
+    """The check of an asset that the gate guards; `blocking`: an error holds back what depends on the asset."""
     return dg.AssetCheckSpec(
         GATE,
         asset=asset,
-        blocking=True,
+        blocking=blocking,
         description="What was fetched meets the suite in great_expectations/expectations before it is published.",
     )
 
@@ -58,6 +59,24 @@ def outcome(report: Report, asset: dg.AssetKey, name: str = GATE) -> dg.AssetChe
         severity=severity(report),
         description=words(report),
         metadata=figures(report),
+    )
+
+
+def outcome_of_all(reports: Sequence[Report], asset: dg.AssetKey) -> dg.AssetCheckResult:
+    """What the gate said of all that was judged: the worst report, with the figures of all."""
+    if not reports:
+        return dg.AssetCheckResult(passed=True, check_name=GATE, asset_key=asset, description="nothing new to judge")
+    worst = max(reports, key=lambda report: (report.blocked, not report.passed))
+    counts = Counter[str]()
+    for report in reports:
+        counts.update(staged=report.counts.staged, passed=report.counts.passed, quarantined=report.counts.quarantined)
+    return dg.AssetCheckResult(
+        passed=worst.passed,
+        check_name=GATE,
+        asset_key=asset,
+        severity=severity(worst),
+        description=words(worst),
+        metadata={**figures(worst), **counts, "judged": len(reports)},
     )
 
 

@@ -14,9 +14,11 @@ from typing import Any, Final
 
 import dagster as dg
 
+from assets.audits import gate_check, outcome_of_all
 from assets.streams import MARKET_OWNERS, code, collector_key
 from assets.tables import CANDLES, TRADES, table_metadata
 from cryptoviz.gaps import GapStatus
+from cryptoviz.gate.report import GateError
 from cryptoviz.history.differences import compare, explain
 from cryptoviz.history.heal import Outcome, Treated, heal_candles, heal_trades, now, until_silent
 from cryptoviz.history.page import page
@@ -91,15 +93,17 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
             **table_metadata("candle_gaps"),
             **code("assets/gaps.py", "cryptoviz/history/heal.py", "sql/functions/gaps.sql", "docs/history.md"),
         },
+        # The table is right whatever was held back, and so is what depends on it.
+        check_specs=[gate_check(CANDLE_GAPS, blocking=False)],
     )
     def candle_gaps(
         context: dg.AssetExecutionContext, config: LookConfig, database: Database, exchange_rest: ExchangeRest
-    ) -> dg.MaterializeResult[None]:
+    ) -> Iterator[Any]:
         """Candles that are missing: found, asked about, labelled `no_trades`, `source_missing` or `lost_by_us`, filled.
 
         Materialize it to look and ask now, with `whole_history` in the config after a look over every series from its
         beginning. What a backfill has before it, and the pairs whose trades the collector is fetching, are left to
-        them. List the gaps: `cryptoviz gaps list`.
+        them. Candles that fail the gate go to quarantine and stay missing. List the gaps: `cryptoviz gaps list`.
         """
         began, at = time.monotonic(), now()
         with database.writer() as connection, exchange_rest.history(database) as history:
@@ -111,10 +115,16 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
             treated = _worked_off(
                 context,
                 exchanges,
-                lambda exchange: heal_candles(connection, history, [exchange], until=at + _PATIENCE),
+                lambda exchange: heal_candles(
+                    connection, history, [exchange], context.run.run_id, until=at + _PATIENCE
+                ),
             )
+        yield outcome_of_all([report for one in treated for report in one.reports], CANDLE_GAPS)
+        held_back = sum(one.held_back for one in treated)
         told = _told(found, treated, "candles", time.monotonic() - began)
-        return dg.MaterializeResult(metadata={"series looked at": looked_at, **told})
+        yield dg.MaterializeResult(
+            asset_key=CANDLE_GAPS, metadata={"series looked at": looked_at, "candles held back": held_back, **told}
+        )
 
     @dg.asset(
         key=COMPLETENESS,
@@ -163,10 +173,17 @@ def _worked_off(
     context: dg.AssetExecutionContext, exchanges: Iterable[str], heal: Callable[[str], Iterator[Treated]]
 ) -> list[Treated]:
     treated = []
-    for exchange in exchanges:
-        for one in until_silent(heal(exchange)):
-            treated.append(one)
-            context.log.info("%s: %s", one.subject, one.reason or _words(one.counted) or "found again")
+    try:
+        for exchange in exchanges:
+            for one in until_silent(heal(exchange)):
+                treated.append(one)
+                context.log.info("%s: %s", one.subject, one.reason or _words(one.counted) or "found again")
+    except GateError as error:
+        raise dg.Failure(
+            f"The gate itself failed, not the data: {error}. What it had to judge then was neither stored nor held "
+            "back: it is asked for again.",
+            allow_retries=False,
+        ) from error
     return treated
 
 
@@ -174,7 +191,7 @@ def _told(found: Counter[Outcome], treated: Sequence[Treated], what: str, second
     became: Counter[Outcome] = Counter()
     for one in treated:
         became.update(one.counted)
-    shown = "\n".join(f"| {one.subject} | {_words(one.counted)} | {one.reason} |" for one in treated[:_SHOWN])
+    shown = "\n".join(f"| {one.subject} | {_words(one.counted)} | {_why(one)} |" for one in treated[:_SHOWN])
     table = f"| asked about | became | why not more |\n| --- | --- | --- |\n{shown}"
     return {
         f"{what} found missing": sum(count for (status, _label), count in found.items() if status == GapStatus.OPEN),
@@ -185,6 +202,11 @@ def _told(found: Counter[Outcome], treated: Sequence[Treated], what: str, second
         **({"gaps": dg.MetadataValue.md(table)} if treated else {}),
         "seconds": round(seconds, 2),
     }
+
+
+def _why(one: Treated) -> str:
+    held_back = f"{one.held_back} in quarantine" if one.held_back else ""
+    return "; ".join(filter(None, (held_back, one.reason)))
 
 
 def _words(counted: Mapping[Outcome, int]) -> str:

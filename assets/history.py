@@ -6,7 +6,6 @@ A run that is killed leaves its position; the next goes on there. What is fetche
 """
 
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.audits import GATE, figures, gate_check, severity, words
+from assets.audits import gate_check, outcome_of_all
 from assets.streams import MARKET_OWNERS, code
 from assets.tables import CANDLES
 from cryptoviz.history.gaps import Series
@@ -27,7 +26,6 @@ from dagster_project.partitions import history_partitions, month_bounds
 from dagster_project.resources import Database, ExchangeRest
 
 if TYPE_CHECKING:
-    from cryptoviz.gate.report import Report
     from cryptoviz.history.backfill import Fetched, Worker
 
 
@@ -104,7 +102,7 @@ def _asset(timeframe: Timeframe, key: dg.AssetKey) -> dg.AssetsDefinition:
             (one, _fetch(context, database, exchange_rest, one))
             for one in stretches(timeframe, context.partition_keys, since, until)
         ]
-        yield _gate([report for _, done in found for report in done.reports], key)
+        yield outcome_of_all([report for _, done in found for report in done.reports], key)
         if behind := [f"{one}: {done.reason}" for one, done in found if not done.complete]:
             raise dg.Failure(
                 "Not all of it could be fetched; what was is stored, and what the settings ask for is tried again by "
@@ -161,24 +159,6 @@ def _configured(worker: "Worker", stretch: Stretch) -> "Fetched":
     complete = known.status is Status.COMPLETED
     reason = "" if complete else f"it failed a while ago and is tried again at {known.due_at}"
     return Fetched(stretch.series, stretch.since, stretch.since, complete=complete, reason=reason)
-
-
-def _gate(reports: "Sequence[Report]", key: dg.AssetKey) -> dg.AssetCheckResult:
-    """What the gate said of all that was judged: the worst report, with the figures of all."""
-    if not reports:
-        return dg.AssetCheckResult(passed=True, check_name=GATE, asset_key=key, description="nothing new to judge")
-    worst = max(reports, key=lambda report: (report.blocked, not report.passed))
-    counts = Counter[str]()
-    for report in reports:
-        counts.update(staged=report.counts.staged, passed=report.counts.passed, quarantined=report.counts.quarantined)
-    return dg.AssetCheckResult(
-        passed=worst.passed,
-        check_name=GATE,
-        asset_key=key,
-        severity=severity(worst),
-        description=words(worst),
-        metadata={**figures(worst), **counts, "judged": len(reports)},
-    )
 
 
 def _metadata(found: "Sequence[tuple[Stretch, Fetched]]") -> dict[str, Any]:

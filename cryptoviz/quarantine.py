@@ -16,7 +16,7 @@ from cryptoviz.gate.frames import Row
 from cryptoviz.gate.gate import refused
 from cryptoviz.gate.staging import as_json
 from cryptoviz.gate.subjects import SUBJECTS
-from cryptoviz.history import publish
+from cryptoviz.history import judged, publish
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ DISCARD: Final = "discard_quarantined"
 
 _RESTORED: Final[Mapping[str, Callable[[Any, Mapping[str, Any]], None]]] = {
     instruments.SUBJECT: instruments.restore,
-    publish.SUBJECT: publish.restore,
+    judged.SUBJECT: publish.restore,
 }
 """What is stored by us: every other subject goes through a topic."""
 

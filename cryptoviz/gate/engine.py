@@ -53,11 +53,12 @@ class Judged:
     written: Mapping[str, Any]
 
 
-def evaluate(suite: Suite, rows: Sequence[Mapping[str, Any]]) -> list[Judged]:
+def evaluate(suite: Suite, rows: Sequence[Mapping[str, Any]], *, briefly: bool = False) -> list[Judged]:
     """Judge rows (a mapping of column to value each, None for nothing) by a suite; in the order of the suite.
 
     An expectation on a column that no row has fails for every row. Without rows only expectations about the table as
-    a whole are evaluated: any other would hold for nothing at all.
+    a whole are evaluated: any other would hold for nothing at all. `briefly` takes half the time, and says of what is
+    met no more than that.
 
     Raises:
         SuiteError: an expectation of the suite does not exist, or has arguments that make no sense.
@@ -67,15 +68,20 @@ def evaluate(suite: Suite, rows: Sequence[Mapping[str, Any]]) -> list[Judged]:
     lacking = {one.name: [name for name in one.columns if name not in known] for one in suite.expectations}
     with _explained(suite):
         built = {one.name: _built(suite, one) for one in suite.expectations}
-        found = {
-            _name(result): result
-            for result in _validated(suite, [built[name] for name in built if not lacking[name]], rows)
-        }
-    return [
-        _judged(one, found[one.name]) if one.name in found else _column_missing(one, lacking[one.name], len(rows))
-        for one in suite.expectations
-        if one.name in found or rows
-    ]
+        asked = [built[name] for name in built if not lacking[name]]
+        found = {_name(one): one for one in _validated(suite, asked, rows, _VERDICTS if briefly else _FORMAT)}
+        if briefly:
+            failed = [built[name] for name, one in found.items() if not one["success"]]
+            found |= {_name(one): one for one in _validated(suite, failed, rows, _FORMAT)}
+
+    def judged(one: Expectation) -> Judged:
+        if one.name not in found:
+            return _column_missing(one, lacking[one.name], len(rows))
+        if briefly and found[one.name]["success"]:
+            return added(one, Outcome(True, None, 0), len(rows))
+        return _judged(one, found[one.name])
+
+    return [judged(one) for one in suite.expectations if one.name in found or rows]
 
 
 class Table:
@@ -175,13 +181,15 @@ def check(suite: Suite) -> None:
         _built(suite, one)
 
 
-def _validated(suite: Suite, built: Sequence[Any], rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _validated(
+    suite: Suite, built: Sequence[Any], rows: Sequence[Mapping[str, Any]], how: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
     from great_expectations.core.expectation_suite import ExpectationSuite  # noqa: PLC0415 - takes seconds
 
     if not built:
         return
     batch = _batches().get_batch({"dataframe": _frame(suite, rows)})
-    validation = batch.validate(ExpectationSuite(name=suite.name, expectations=list(built)), result_format=_FORMAT)
+    validation = batch.validate(ExpectationSuite(name=suite.name, expectations=list(built)), result_format=dict(how))
     for result in validation.results:
         yield _plain(suite, result)
 

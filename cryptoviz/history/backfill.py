@@ -21,6 +21,7 @@ from cryptoviz.gate.report import GateError, Report
 from cryptoviz.history.due import Plan, State, Status, due
 from cryptoviz.history.gaps import REFUSED_AGAIN, Gap, Ruling, Series, again, unanswered
 from cryptoviz.history.heal import Clock, now, rule
+from cryptoviz.history.judged import asset_of
 from cryptoviz.history.publish import Batch, Published, forget, publish, stage
 from cryptoviz.history.scan import configured
 from cryptoviz.history.source import Page, PagedHistory, Row, Span
@@ -192,11 +193,6 @@ def fetch(worker: Worker, series: Series, since: datetime, until: datetime) -> F
         done.seconds = time.monotonic() - began
         done.complete = not done.reason
         return done
-
-
-def asset_of(series: Series) -> str:
-    """What the results of a series' checks are kept under."""
-    return f"history/candles_{series.timeframe}/{series.exchange}/{series.pair.replace('/', '-')}"
 
 
 class _Backfill:

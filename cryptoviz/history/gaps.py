@@ -4,7 +4,7 @@
           -> has it, without trades             no_trades       stored, healed
           -> has none, says: no trades          no_trades       explained
           -> has none                           source_missing  asked again at growing distance, then explained
-          -> has what no candle can be          (as before)     asked again at growing distance
+          -> has what no candle can be          (as before)     held back, asked again at growing distance
           -> gave no answer, or half of one     (as before)     asked again at growing distance
 
 The set work is SQL's (``sql/functions/gaps.sql``): what is missing, and rows that are split, grown, healed.
@@ -93,7 +93,7 @@ class Finding(StrEnum):
     SILENT = "silent"
     """It does not list the window, and says that there were no trades."""
     IMPOSSIBLE = "impossible"
-    """What it gives for the window cannot be a candle."""
+    """What it gives for the window cannot be a candle, or fails the gate."""
     LACKING = "lacking"
     UNANSWERED = "unanswered"
 

@@ -1,9 +1,10 @@
 """Heals gaps: asks the exchange for what is missing, stores it, looks again, and writes down what became of the gap.
 
-    due gaps --claim--> page by page: ask -> one transaction: store (rest), record what is still missing, rule on it
+    due gaps --claim--> page by page: ask -> one transaction: judge, store (rest), record what still lacks, rule on it
 
 A page that is committed stays; whoever dies leaves a claim that another takes over after a while. Streamed candles
-beside a gap are fetched, too: an outage seldom begins on the minute, and half a candle is worse than none.
+beside a gap are fetched, too: an outage seldom begins on the minute, and half a candle is worse than none. What fails
+the gate goes to quarantine, and its window stays missing with the reason.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.gaps import GapLabel, GapStatus
+from cryptoviz.gate.report import GateError
 from cryptoviz.history.gaps import (
     PAGE,
     Gap,
@@ -31,13 +33,17 @@ from cryptoviz.history.gaps import (
     unanswered,
     unanswered_trades,
 )
+from cryptoviz.history.judged import audited
 from cryptoviz.history.source import Answer, CandleHistory, TradeHistory, TradesAnswer
 from cryptoviz.instruments import ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.pairs import floor
 from cryptoviz.records import Candle, Trade
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
     from psycopg import Connection
+
+    from cryptoviz.gate.report import Report
 
 SILENT: Final = timedelta(minutes=15)
 """A claim whose holder has not been heard of for so long is taken over."""
@@ -45,6 +51,7 @@ SILENT: Final = timedelta(minutes=15)
 SLICE: Final = 20_000
 """So many trade ids are asked for at once: some megabytes, and a minute at the pace that exchanges allow."""
 
+_ORIGIN: Final = "heal"
 _SILENT_FOR: Final = 3
 _SMALLEST: Final = timedelta(microseconds=1)
 _COLUMNS: Final = ("open", "high", "low", "close", "volume", "trade_count")
@@ -56,16 +63,25 @@ Outcome = tuple[str, str | None]
 
 @dataclass(frozen=True)
 class Treated:
-    """What became of a gap: how many windows (or trades) by status and label, and why it was not more."""
+    """What became of a gap: how many windows (or trades) by status and label, and why it was not more.
+
+    `reports`: what the gate found in the answers.
+    """
 
     subject: str
     counted: Mapping[Outcome, int] = field(default_factory=dict)
     reason: str = ""
+    reports: Sequence[Report] = ()
 
     @property
     def healed(self) -> int:
         """How many are stored now."""
         return sum(count for (status, _label), count in self.counted.items() if status == GapStatus.HEALED)
+
+    @property
+    def held_back(self) -> int:
+        """How many went to quarantine."""
+        return sum(report.counts.quarantined for report in self.reports)
 
 
 def now() -> datetime:
@@ -90,6 +106,7 @@ def heal_candles(
     connection: Connection[Any],
     history: CandleHistory,
     exchanges: Sequence[str],
+    run: str = "by hand",
     *,
     until: datetime | None = None,
     clock: Clock = now,
@@ -97,13 +114,17 @@ def heal_candles(
     """Work off the gaps in the candles that are due, the newest first, until none is left or it is `until`.
 
     Gaps of one series that one request reaches are asked for together. The connection must be in autocommit mode: each
-    page is a transaction of its own.
+    page is a transaction of its own. `run` is who judges and holds back.
+
+    Raises:
+        GateError: the gate itself failed; nothing of that page was stored, and it is asked for again.
     """
     while until is None or clock() < until:
         rows = _claimed(connection, "candle_gaps_claim", exchanges, clock(), page=PAGE)
         if not rows:
             return
-        yield _heal(connection, history, sorted(map(_gap, rows), key=lambda gap: gap.start), until, clock)
+        gaps = sorted(map(_gap, rows), key=lambda gap: gap.start)
+        yield _heal(connection, history, gaps, run, until=until, clock=clock)
 
 
 def _gap(row: tuple[Any, ...]) -> Gap:
@@ -114,46 +135,61 @@ def _gap(row: tuple[Any, ...]) -> Gap:
 
 
 def _heal(
-    connection: Connection[Any], history: CandleHistory, gaps: Sequence[Gap], until: datetime | None, clock: Clock
+    connection: Connection[Any],
+    history: CandleHistory,
+    gaps: Sequence[Gap],
+    run: str,
+    *,
+    until: datetime | None,
+    clock: Clock,
 ) -> Treated:
     series, start, end = gaps[0].series, gaps[0].start, gaps[-1].end
     counted: Counter[Outcome] = Counter()
+    reports: list[Report] = []
     reason, verdict = "", unanswered
+    broken: GateError | None = None
     for since, stop in pages(start, end, series.timeframe):
         try:
             if until is not None and clock() >= until:
                 raise ExchangeUnavailableError("out of time")
             parts = [part for gap in gaps for part in gap.within(since, stop)]
-            counted += _heal_page(connection, history, parts, clock)
+            if parts:
+                became, report = _heal_page(connection, history, parts, run, clock)
+                counted += became
+                reports += [report] if report else []
         except ExchangeUnavailableError as error:
             reason = str(error)
         except ExchangeRefusedError as error:
             reason, verdict = str(error), refused
+        except GateError as error:
+            reason, broken = f"the gate itself failed: {error}", error
         if reason:
             left = [part for gap in gaps for part in gap.within(since, end)]
             counted += rule(connection, series, [verdict(part, clock(), reason) for part in left])
+            if broken is not None:
+                raise broken
             break
-    return Treated(f"{series} {start:%Y-%m-%d %H:%M}", counted, reason)
+    return Treated(f"{series} {start:%Y-%m-%d %H:%M}", counted, reason, reports)
 
 
 def _heal_page(
-    connection: Connection[Any], history: CandleHistory, gaps: Sequence[Gap], clock: Clock
-) -> Counter[Outcome]:
-    if not gaps:
-        return Counter()
+    connection: Connection[Any], history: CandleHistory, gaps: Sequence[Gap], run: str, clock: Clock
+) -> tuple[Counter[Outcome], Report | None]:
     series, start, end = gaps[0].series, gaps[0].start, gaps[-1].end
     span = {**_names(series), "since": start, "until": end}
-    answer = Answer((), complete=False)
+    answer, report = Answer((), complete=False), None
     if connection.execute(query("candle_gaps_find"), span).fetchone():
         answer = _ask(connection, history, gaps, clock())
     with connection.transaction():
+        if answer.rows or answer.impossible:
+            answer, report = audited(connection, series, answer, origin=_ORIGIN, run=run, at=clock())
         if answer.rows:
             store(connection, series, answer.rows)
         recorded = record(connection, series, start, end)
         counted = Counter({outcome: n for outcome, n in recorded.items() if outcome[0] == GapStatus.HEALED})
         counted += rule(connection, series, [ruling for gap in gaps for ruling in rulings(gap, answer, clock())])
         connection.execute(query("candle_gaps_asking"), {**_names(series), "now": clock()})
-    return counted
+    return counted, report
 
 
 def _ask(connection: Connection[Any], history: CandleHistory, gaps: Sequence[Gap], at: datetime) -> Answer:
@@ -165,8 +201,15 @@ def _ask(connection: Connection[Any], history: CandleHistory, gaps: Sequence[Gap
     first = min((gaps[0].start, *streamed))
     last = max((gaps[-1].end, *(instant + length for instant in streamed)))
     answer = history.closed_candles(series.exchange, series.pair, series.timeframe, first, last)
-    wanted = [row for row in answer.rows if row.window_start in streamed or _in_one(gaps, row.window_start)]
-    return replace(answer, rows=wanted)
+
+    def wanted(start: datetime) -> bool:
+        return start in streamed or _in_one(gaps, start)
+
+    return replace(
+        answer,
+        rows=[row for row in answer.rows if wanted(row.window_start)],
+        impossible=[row for row in answer.impossible if wanted(floor(row.window_start, series.timeframe))],
+    )
 
 
 def _in_one(gaps: Sequence[Gap], instant: datetime) -> bool:

@@ -23,6 +23,7 @@ from cryptoviz.gate.report import Report, Scope, Severity
 from cryptoviz.gate.suites import Suite
 from cryptoviz.history.gaps import Series
 from cryptoviz.history.heal import record, store
+from cryptoviz.history.judged import SUBJECT, row_of
 from cryptoviz.history.source import Row as Given
 from cryptoviz.history.source import Span
 from cryptoviz.pairs import Timeframe, ceiling, floor
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 
-SUBJECT: Final = "candles_rest"
 _JUDGED: Final = "judged_candles"
 _SHOWN: Final = 20
 _COLUMNS: Final = ("window_start", "window_end", "open", "high", "low", "close", "volume", "trade_count")
@@ -208,13 +208,7 @@ def _rows(connection: Connection[Any], named: Mapping[str, Any], numbers: list[i
         return []
     cursor = connection.cursor(row_factory=dict_row)
     found = cursor.execute(query("staged_candles_rows"), {**named, "numbers": numbers}).fetchall()
-    return [_row(row.pop("number"), row, str(named["origin"]), run) for row in found]
-
-
-def _row(number: int, payload: Mapping[str, Any], origin: str, run: str) -> Row:
-    named = (payload[name] for name in ("exchange", "symbol", "timeframe", "window_start"))
-    key = "|".join(part.isoformat() if isinstance(part, datetime) else str(part) for part in named)
-    return Row(key, payload, {"source": payload["exchange"], "origin": origin}, key, run, number)
+    return [row_of(row, str(named["origin"]), run, row.pop("number")) for row in found]
 
 
 def restore(connection: Connection[Any], payload: Mapping[str, Any]) -> None:

@@ -39,7 +39,7 @@ class Answer:
 
     `complete`: it answered for the whole range, so that it has no other candles there. `silent`: where it gives no
     candle but says that there were no trades, such as an exchange that leaves empty minutes out. `impossible`: what it
-    gave instead of candles.
+    gave instead of candles, or what must not be stored.
     """
 
     rows: Sequence[Candle]

@@ -31,6 +31,7 @@ from cryptoviz.storage.queries import query
 from cryptoviz.topics import INGESTED, TOPICS
 from dagster_project.definitions import build
 from dagster_project.jobs.checks import CHECKED
+from dagster_project.jobs.gaps import CANDLE_GAPS
 from dagster_project.jobs.history import CANDLES_OF
 from dagster_project.partitions import days_with_trades
 
@@ -136,7 +137,7 @@ def test_every_check_names_a_table_of_the_graph_and_a_statement(repository: dg.R
     keys = {gate.key for gate in declared} | {dg.AssetCheckKey(dg.AssetKey("candles_daily_rebuild"), UNCHANGED)}
     keys |= {dg.AssetCheckKey(INSTRUMENTS, GATE)} | {window.key for window in WINDOWS}
     keys |= {dg.AssetCheckKey(subject.key, name) for subject in SUBJECTS for name in (GATE, ANSWERED)}
-    keys |= {dg.AssetCheckKey(key, GATE) for key in CANDLES_OF.values()}
+    keys |= {dg.AssetCheckKey(key, GATE) for key in (*CANDLES_OF.values(), CANDLE_GAPS)}
     assert repository.asset_graph.asset_check_keys == keys
 
 

@@ -48,8 +48,7 @@ def test_the_database_and_memory_agree(database: Settings) -> None:
             columns = frames.columns("candles_rest", [Row(str(n), row) for n, row in enumerate(payloads)], Known())
             there = judge(connection, suite, BATCH, len(payloads))
             found = {one.expectation.name: sorted(number - 1 for number in one.outcome.rows) for one in there}
-            here = {one.expectation.name: sorted(one.outcome.rows) for one in engine.evaluate(suite, columns)}
-            assert found == here, payloads
-            assert [one.outcome.success for one in there] == [
-                one.outcome.success for one in engine.evaluate(suite, columns)
-            ]
+            for briefly in (False, True):
+                judged = engine.evaluate(suite, columns, briefly=briefly)
+                assert found == {one.expectation.name: sorted(one.outcome.rows) for one in judged}, payloads
+                assert [one.outcome.success for one in there] == [one.outcome.success for one in judged]

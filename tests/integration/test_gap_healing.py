@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import dagster as dg
+import msgspec
 import psycopg
 import pytest
 from typer.testing import CliRunner
 
 import sensors.gaps
+from assets.audits import GATE
 from assets.gaps import gap_assets
 from cryptoviz.cli import app
+from cryptoviz.gate import engine
+from cryptoviz.gate.report import GateError
+from cryptoviz.history.bars import candle, page_of
 from cryptoviz.history.gaps import CONFIRMED, Series
 from cryptoviz.history.scan import GRACE, collected, configured, look_everywhere
+from cryptoviz.history.source import Answer, Row
 from cryptoviz.instruments import ExchangeUnavailableError
 from cryptoviz.pairs import Timeframe
+from cryptoviz.quarantine import release
 from cryptoviz.settings import PREFIX, Role, Settings, settings
 from cryptoviz.storage.database import connect
 from dagster_project.jobs.gaps import COMPLETENESS, HEAL_HISTORY
@@ -41,6 +50,7 @@ class Platform:
         self.instance = instance
         self.history = HISTORY[-1]
         self.cursor: str | None = None
+        self.gate: dg.AssetCheckEvaluation | None = None
         self.resources = {"database": OneDatabase(), "exchange_rest": SimulatedRest()}
         self.job = dg.Definitions(
             assets=gap_assets([KRAKEN]), jobs=[HEAL_HISTORY], sensors=[gaps_due], resources=self.resources
@@ -63,6 +73,7 @@ class Platform:
         """Do what the sensor asked for; asset -> its numbers."""
         done = self.job.execute_in_process(instance=self.instance, run_config=request.run_config)
         assert done.success
+        (self.gate,) = (one for one in done.get_asset_check_evaluations() if one.check_name == GATE)
         return {
             event.asset_key.to_user_string(): {
                 name: value.value for name, value in event.materialization.metadata.items()
@@ -308,3 +319,138 @@ def test_a_database_that_is_away_or_slow_is_no_failure(platform: Platform, monke
     assert "a look took too long and was given up" in given_up.skip_message
     assert "statement timeout" in given_up.skip_message
     assert "looked in" in platform.tick().skip_message
+
+
+class Mistaken(SimulatedHistory):
+    """An exchange that gives something else for some candles than it should."""
+
+    def __init__(self, says: Mapping[tuple[str, datetime], Row]) -> None:
+        super().__init__(KRAKEN, PAIRS, rate=4)
+        self.says = says
+
+    def closed_candles(
+        self, exchange: str, pair: str, timeframe: Timeframe, since: datetime, until: datetime
+    ) -> Answer:
+        answer = super().closed_candles(exchange, pair, timeframe, since, until)
+        page = page_of([self.says.get((pair, row.window_start), row) for row in answer.rows], until)
+        return replace(answer, rows=page.rows, impossible=page.impossible)
+
+
+def due(platform: Platform) -> dg.RunRequest:
+    """What the sensor asks for when everything that is missing is due."""
+    platform.connection.execute("update candle_gaps set due_at = now() - interval '1 hour' where status = 'open'")
+    platform.rest()
+    (request,) = platform.tick().run_requests
+    return request
+
+
+def test_what_fails_the_gate_is_held_back_the_rest_healed_and_a_release_heals_its_gap(platform: Platform) -> None:
+    source = complete(platform)
+    start = minute_ago(90)
+    remove(platform, BTC, start, start + 8 * MINUTE)
+    remove(platform, ETH, start, start + 3 * MINUTE)
+    odd, spoilt, *_ = (row for row in source[BTC] if row.window_start >= start + 2 * MINUTE)
+    of_another_market = [row for row in source[ETH] if start <= row.window_start < start + 3 * MINUTE]
+    HISTORY.append(
+        Mistaken(
+            {
+                (BTC.pair, odd.window_start): msgspec.structs.replace(odd, volume=Decimal(0), trade_count=7),
+                (BTC.pair, spoilt.window_start): candle(
+                    BTC, spoilt.window_start, (spoilt.open, spoilt.high, spoilt.high + 1, spoilt.close, Decimal(1), 1),
+                    spoilt.received_at,
+                ),
+                **{(ETH.pair, row.window_start): msgspec.structs.replace(row, high=20 * row.low)
+                   for row in of_another_market},
+            }
+        )
+    )  # fmt: skip
+    platform.tick()
+    for _ in range(2):
+        numbers = platform.heal(due(platform))["candle_gaps"]
+        # Whatever is held back, what depends on the gaps is told.
+        assert platform.gate is not None
+        assert (platform.gate.passed, platform.gate.severity) == (False, dg.AssetCheckSeverity.ERROR)
+        assert "one_market" in (platform.gate.description or "")
+        assert "3 in quarantine |" in numbers["gaps"]
+        assert numbers["candles held back"] == platform.gate.metadata["quarantined"].value == 5
+        # Asked again: the exchange is not believed to have nothing there.
+        assert platform.gaps(BTC) == [
+            (2, "lost_by_us", "healed"),
+            (1, None, "open"),
+            (1, None, "open"),
+            (4, "lost_by_us", "healed"),
+        ]
+        assert platform.gaps(ETH) == [(3, None, "open")]
+    said = dict(
+        platform.connection.execute("select gap_start, detail ->> 'reason' from candle_gaps where status = 'open'")
+    )
+    assert said[odd.window_start].startswith("in quarantine, volume_where_trades: Where the exchange counts trades")
+    assert said[spoilt.window_start] == "open and close do not lie between low and high"
+    assert said[start].startswith("in quarantine, one_market: In 99 of 100 candles")
+    held = platform.connection.execute(
+        "select key, expectation, occurrences, origin ->> 'origin', id from quarantine order by key"
+    ).fetchall()
+    at = {
+        (f"kraken|{series.pair}|1m|{row.window_start.isoformat()}", expectation, 2, "heal")
+        for series, row, expectation in [
+            (BTC, odd, "volume_where_trades"),
+            (BTC, spoilt, "low_is_lowest"),
+            *((ETH, row, "one_market") for row in of_another_market),
+        ]
+    }
+    assert {row[:-1] for row in held} == at
+    assert platform.connection.execute(
+        "select asset, expectation, unexpected_count from quality_results where not success and severity = 'critical'"
+        " group by 1, 2, 3 order by 1, 2"
+    ).fetchall() == [
+        ("history/candles_1m/kraken/BTC-USD", "low_is_lowest", 1),
+        ("history/candles_1m/kraken/BTC-USD", "volume_where_trades", 1),
+        ("history/candles_1m/kraken/ETH-USD", "one_market", 3),
+    ]
+
+    (number,) = (row[-1] for row in held if row[1] == "volume_where_trades")
+    [refused] = release(platform.connection, [number], "somebody")
+    assert not refused.done
+    right = json.dumps({"volume": str(odd.volume), "trade_count": odd.trade_count})
+    platform.connection.execute("update quarantine set payload = payload || %s where id = %s", [right, number])
+    [released] = release(platform.connection, [number], "somebody")
+    assert released.done
+    assert platform.gaps(BTC)[1] == (1, "lost_by_us", "healed")
+    assert stored(platform.connection, BTC) == [values(row) for row in source[BTC] if row is not spoilt]
+
+    HISTORY.append(platform.history)
+    platform.heal(due(platform))
+    assert platform.gate.passed
+    for series in (BTC, ETH):
+        assert stored(platform.connection, series) == [values(row) for row in source[series]]
+
+
+def test_without_rows_nothing_is_judged_and_a_broken_gate_lets_nothing_through(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete(platform)
+    start = minute_ago(90)
+    remove(platform, BTC, start, start + 5 * MINUTE)
+    platform.history.lacks = {(BTC, start + number * MINUTE) for number in range(5)}
+
+    def broken(*_asked: object, **_how: object) -> None:
+        raise GateError("out of order")
+
+    monkeypatch.setattr(engine, "evaluate", broken)
+    platform.heal(platform.tick().run_requests[0])
+    assert platform.gaps(BTC) == [(5, "source_missing", "open")]
+    assert platform.gate is not None
+    assert (platform.gate.passed, platform.gate.description) == (True, "nothing new to judge")
+
+    platform.history.lacks = set()
+    failed = platform.job.execute_in_process(
+        instance=platform.instance, run_config=due(platform).run_config, raise_on_error=False
+    )
+    assert not failed.success
+    (failure,) = (one for one in failed.get_step_failure_events() if one.step_key == "candle_gaps")
+    assert "The gate itself failed, not the data: out of order" in str(failure.step_failure_data.user_failure_data)
+    assert platform.gaps(BTC) == [(5, "source_missing", "open")]
+    assert platform.connection.execute("select detail ->> 'reason' from candle_gaps").fetchall() == [
+        ("the gate itself failed: out of order",)
+    ]
+    assert platform.connection.execute("select count(*) from quarantine").fetchall() == [(0,)]
