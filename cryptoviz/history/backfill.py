@@ -3,7 +3,8 @@ r"""Fetches the configured history, page by page, and goes on where whoever was 
     due -> one transaction a page: rows staged, position -> judged and published, a month of minutes at a time
                                                               \-> progress, gaps, completeness in the same transaction
 
-One worker on a series at a time. `fetch` brings any other range once more and leaves the progress alone.
+One worker on a series at a time. `fetch` brings any other range once more and leaves the progress alone: where it was
+killed is known from what it staged.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from cryptoviz.history.due import Plan, State, Status, due
 from cryptoviz.history.gaps import REFUSED_AGAIN, Gap, Ruling, Series, again, unanswered
 from cryptoviz.history.heal import Clock, now, rule
 from cryptoviz.history.judged import asset_of
-from cryptoviz.history.publish import Batch, Published, forget, publish, stage
+from cryptoviz.history.publish import Batch, Published, publish, stage
 from cryptoviz.history.scan import configured
 from cryptoviz.history.source import Page, PagedHistory, Row, Span
 from cryptoviz.instruments import ExchangeRefusedError, ExchangeUnavailableError
@@ -50,7 +51,10 @@ LET_GO: Final = timedelta(seconds=20)
 """Whoever was killed holds the series until the database has ended his last statement."""
 
 _ORIGIN: Final = "backfill"
-_RANGE: Final = "range"
+_RANGE: Final = "range from "
+_STALE: Final = timedelta(days=1)
+"""What a killed run staged so long ago is fetched anew."""
+
 _FOLLOWING: Final = {Timeframe.M1: (Timeframe.M5, Timeframe.M15)}
 _FOR_EVER: Final = timedelta(days=365_000)
 _MOST: Final = timedelta(days=36_500)
@@ -177,6 +181,8 @@ def backfill(worker: Worker, series: Series) -> Fetched | None:
 def fetch(worker: Worker, series: Series, since: datetime, until: datetime) -> Fetched:
     """Fetch a range once more, whatever is stored of it; the progress of the configured history stays as it is.
 
+    A run that was killed is gone on with by the next of a range with the same beginning, within a day.
+
     Raises:
         SeriesBusyError: somebody else is at work on the series.
         ExchangeUnavailableError: no answer now; what came before is published.
@@ -184,15 +190,22 @@ def fetch(worker: Worker, series: Series, since: datetime, until: datetime) -> F
         GateError: the gate itself failed.
     """
     with claimed(worker.connection, series):
-        batch, done = Batch(_RANGE, series), Fetched(series, since, since)
-        # Left by a run that was killed: this one fetches its range by itself.
-        forget(worker.connection, batch)
+        batch, done = Batch(f"{_RANGE}{since:%Y-%m-%dT%H:%M:%SZ}", series), Fetched(series, since, since)
         last = floor(worker.clock() - SETTLED, series.timeframe)
         began = time.monotonic()
-        _Pages(worker, batch, done).run(since, min(until, last))
+        _Pages(worker, batch, done, published=since).run(_reached(worker, batch, since), min(until, last))
         done.seconds = time.monotonic() - began
         done.complete = not done.reason
         return done
+
+
+def _reached(worker: Worker, batch: Batch, since: datetime) -> datetime:
+    """Where a run of the same range had got to when it was killed; what others left behind is let go of."""
+    asked = {**batch.names, "origins": f"{_RANGE}%", "since": worker.clock() - _STALE}
+    [newest] = worker.connection.execute(query("staged_candles_resume"), asked).fetchone() or [None]
+    if newest is None:
+        return since
+    return floor(newest, batch.series.timeframe) + batch.series.timeframe.length
 
 
 class _Backfill:
