@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import statistics
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -45,7 +47,8 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def stage(*, kafka: bool = True) -> Iterator[Stage]:
-    """Start the services, make tables and topics; stop and remove all of it afterwards."""
+    """Start the services, make tables and topics; stop and remove all of it afterwards, SIGTERM or not."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     install_jars(load(), JarSet.SPARK, JarSet.BENCH, *([JarSet.KAFKA] if kafka else []))
     folder = Path(tempfile.mkdtemp(prefix="cryptoviz-bench-"))
     folder.chmod(0o755)
