@@ -23,7 +23,7 @@ from dagster_project.jobs.reports import BUILD_REPORTS
 from dagster_project.resources import Database
 
 INTERVAL_S: Final = 60
-PAUSE_S: Final = 120
+PAUSE_S: Final = 300
 """Between two requests: what changes at once is told at once."""
 
 MOST_AN_HOUR: Final = 6

@@ -628,8 +628,12 @@ CREATE FUNCTION public.gap_is_left(gap public.candle_gaps) RETURNS boolean
         or exists (
             select from backfill_progress backfill
             where backfill.exchange = gap.exchange and backfill.symbol = gap.symbol
-              -- 5m and 15m are made of the minutes that are fetched.
-              and backfill.timeframe = case when gap.timeframe in ('5m', '15m') then '1m' else gap.timeframe end
+              -- 5m and 15m are made of the minutes that are fetched, and so is what is longer before its own turn.
+              and (backfill.timeframe = gap.timeframe
+                   or backfill.timeframe = '1m' and not exists (
+                       select from backfill_progress own
+                       where own.exchange = gap.exchange and own.symbol = gap.symbol
+                         and own.timeframe = gap.timeframe and own.status = 'completed'))
               and backfill.status <> 'completed'
               and gap.gap_start < coalesce(backfill.covered_from, backfill.end_ts)
               and gap.gap_end > coalesce(backfill.published_ts, backfill.start_ts))
@@ -1811,7 +1815,7 @@ COMMENT ON FUNCTION public.refresh_wholes(exchanges text[], pairs text[], instan
 
 CREATE FUNCTION public.relative_strength(gain double precision, loss double precision) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN ((gain + loss) = (0)::double precision) THEN (0)::double precision ELSE ((100)::double precision * (gain / (gain + loss))) END;
+    RETURN CASE WHEN (gain < '1e-290'::double precision) THEN (0)::double precision ELSE ((100)::double precision * (gain / (gain + loss))) END;
 
 CREATE FUNCTION public.remove_archived(relation regclass, time_column name, since timestamp with time zone, until timestamp with time zone, series jsonb, expected_rows bigint, expected_digest numeric) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1968,7 +1972,7 @@ COMMENT ON FUNCTION public.rule_candle_gaps(exchange text, symbol text, timefram
 
 CREATE FUNCTION public.signal_step(signal double precision, macd double precision) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN (abs((macd - signal)) < '1e-290'::double precision) THEN macd ELSE (((macd - signal) * (0.2)::double precision) + signal) END;
+    RETURN CASE WHEN (abs(signal) < '1e-290'::double precision) THEN (macd * (0.2)::double precision) ELSE (((macd - signal) * (0.2)::double precision) + signal) END;
 
 CREATE FUNCTION public.squares_of(closes double precision[]) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -2271,7 +2275,7 @@ COMMENT ON FUNCTION public.whole_windows(length interval, since timestamp with t
 
 CREATE FUNCTION public.wilder_step(average double precision, amount double precision) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN (average < '1e-290'::double precision) THEN (amount / (14)::double precision) ELSE (((average * (13)::double precision) + amount) / (14)::double precision) END;
+    RETURN (((average * (13)::double precision) + amount) / (14)::double precision);
 
 CREATE AGGREGATE public.first(value double precision, at timestamp with time zone) (
     SFUNC = public.first_step,

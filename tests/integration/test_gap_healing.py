@@ -211,9 +211,18 @@ def test_what_is_young_gathers_and_what_others_are_at_work_on_is_left_to_them(pl
         [KRAKEN, ETH.pair, minute_ago(240), minute_ago(30)],
     )
     assert platform.tick().run_requests == []
-    for timeframe in ("5m", "1m"):
+    left = "select gap_is_left(candle_gaps) from candle_gaps"
+    for timeframe in ("5m", "1h", "1m"):
         platform.connection.execute("update candle_gaps set timeframe = %s", [timeframe])
-        assert platform.connection.execute("select gap_is_left(candle_gaps) from candle_gaps").fetchall() == [(True,)]
+        assert platform.connection.execute(left).fetchall() == [(True,)]
+    with platform.connection.transaction(force_rollback=True):
+        platform.connection.execute("update candle_gaps set timeframe = '1h'")
+        platform.connection.execute(
+            "insert into backfill_progress (exchange, symbol, timeframe, status, start_ts, end_ts)"
+            " values (%s, %s, '1h', 'completed', %s, %s)",
+            [KRAKEN, ETH.pair, minute_ago(240), minute_ago(30)],
+        )
+        assert platform.connection.execute(left).fetchall() == [(False,)], "the hours have had their turn"
     platform.connection.execute("update backfill_progress set published_ts = %s", [minute_ago(40)])
     platform.connection.execute(
         "insert into trade_gaps (exchange, pair, first_missing_id, last_missing_id, status)"
