@@ -238,11 +238,17 @@ def _batches() -> Any:
     )
 
 
+def load() -> None:
+    """Load Great Expectations, so that whoever judges next in this process need not wait for it."""
+    # The variable as well as the setting: what sends usage statistics differs between versions.
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    import great_expectations  # noqa: F401, PLC0415 - takes seconds
+
+
 @cache
 def _context() -> Any:
     """One context in memory for the whole process, that tells nobody."""
-    # The variable as well as the setting: what sends usage statistics differs between versions.
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    load()
     import great_expectations as gx  # noqa: PLC0415 - takes seconds
     from great_expectations.data_context.types.base import (  # noqa: PLC0415
         DataContextConfig,

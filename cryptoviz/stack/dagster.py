@@ -60,7 +60,7 @@ def commands(settings: Settings) -> dict[str, list[str]]:
     code = ["--module-name", "dagster_project.definitions", "--attribute", "definitions"]
     return {
         "dagster-code": [
-            *python, "dagster", "api", "grpc", "--host", HOST, "--port", str(settings.dagster_code_port),
+            *python, "dagster_project.server", "--host", HOST, "--port", str(settings.dagster_code_port),
             *code, "--location-name", "cryptoviz", "--use-python-environment-entry-point", "--max-workers", "4",
             "--inject-env-vars-from-instance", "--log-level", "warning",
         ],

@@ -178,3 +178,13 @@ def test_the_processes_serve_the_graph_and_fill_the_instruments(
 
     assert wait_for(finished, "end of the run") == "SUCCESS"
     assert instruments(settings) == filled
+    [copied] = children_of(f"dagster_project.server --host 127.0.0.1 --port {settings.dagster_code_port}", "forkserver")
+    assert "/scipy/" in Path(f"/proc/{copied}/maps").read_text(), "runs begin with Great Expectations loaded"
+
+
+def children_of(command: str, child: str) -> list[int]:
+    """The children with a command line like `child` of the process with one like `command`."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(maxsplit=2) for line in listed.splitlines()]
+    [parent] = [pid for pid, _parent, words in rows if command in words]
+    return [int(pid) for pid, of, words in rows if of == parent and child in words]
