@@ -705,7 +705,7 @@ CREATE FUNCTION public.holes_between(stored timestamp with time zone[], within t
            (extract(epoch from window_start - following) / extract(epoch from length))::bigint
     from (
         select window_start, lag(window_start + length, 1, lower(within)) over (order by window_start) as following
-        from (select unnest(stored) as window_start union select upper(within)) ends
+        from (select unnest(stored) as window_start union all select upper(within)) ends
     ) steps
     where window_start > following
 $$;
