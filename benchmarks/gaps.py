@@ -1,7 +1,7 @@
 """Gap detection beside a window function: a year of 20 pairs, and the last two hours of ten series.
 
     window function : lag(window_start) over every candle of a series, hot and cold
-    find_candle_gaps: steps along the index, four days at a time; only incomplete days window by window
+    find_candle_gaps: steps along the index, four days at a time; only incomplete half days window by window
 
 The candles lie as tiering leaves them (a week hot, the rest cold), with a hole a month in every pair. Both kinds get as
 many connections as there are cores to count on, and must find the same gaps. The last two hours are one statement on

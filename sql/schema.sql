@@ -390,7 +390,7 @@ begin
     order by window_start limit 1;
     suspects := tstzmultirange(range);
     -- 1440 windows are a day of minutes, and of other timeframes as much work.
-    foreach step in array array[length * 1440 * 4, length * 1440] loop
+    foreach step in array array[length * 1440 * 4, length * 720] loop
         continue when step > length * 1440 and until - since <= step;
         select range_agg(tstzrange(part.start, part.stop)) into suspects
         from (

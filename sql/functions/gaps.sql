@@ -1,9 +1,9 @@
 -- Gaps: what of the candles and trades is not there, found over any range at the price of counting.
 --
---   four days at a time, by index --incomplete--> day by day --incomplete--> window by window -> gaps
+--   four days at a time, by index --incomplete--> half a day at a time --incomplete--> window by window -> gaps
 --
 -- The n candles before an instant are complete exactly if the n-th before it is n windows away: one step along an index
--- for each. Only incomplete days are looked at window by window, neighbouring ones in one piece, so that a gap over
+-- for each. Only incomplete half days are looked at window by window, neighbouring ones in one piece, so that a gap over
 -- midnight is one gap. Both ends of the range are taken for candles, so that a gap at an edge is a gap like any other.
 --
 -- The rows of candle_gaps of a series never overlap: together they are every window that was ever missing. A gap that
@@ -75,7 +75,7 @@ begin
     order by window_start limit 1;
     suspects := tstzmultirange(range);
     -- 1440 windows are a day of minutes, and of other timeframes as much work.
-    foreach step in array array[length * 1440 * 4, length * 1440] loop
+    foreach step in array array[length * 1440 * 4, length * 720] loop
         continue when step > length * 1440 and until - since <= step;
         select range_agg(tstzrange(part.start, part.stop)) into suspects
         from (
