@@ -50,15 +50,20 @@ def judged(report: Report, asset: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
         )
 
 
-def outcome(report: Report, asset: dg.AssetKey, name: str = GATE) -> dg.AssetCheckResult:
-    """A report as the result of a check: an error where everything was held back, else a warning."""
+def outcome(
+    report: Report, asset: dg.AssetKey, name: str = GATE, *, more: Mapping[str, int] | None = None
+) -> dg.AssetCheckResult:
+    """A report as the result of a check: an error where everything was held back, else a warning.
+
+    `more`: figures beside the report's own, or instead of them.
+    """
     return dg.AssetCheckResult(
         passed=report.passed,
         check_name=name,
         asset_key=asset,
         severity=severity(report),
         description=words(report),
-        metadata=figures(report),
+        metadata={**figures(report), **(more or {})},
     )
 
 
@@ -70,14 +75,7 @@ def outcome_of_all(reports: Sequence[Report], asset: dg.AssetKey) -> dg.AssetChe
     counts = Counter[str]()
     for report in reports:
         counts.update(staged=report.counts.staged, passed=report.counts.passed, quarantined=report.counts.quarantined)
-    return dg.AssetCheckResult(
-        passed=worst.passed,
-        check_name=GATE,
-        asset_key=asset,
-        severity=severity(worst),
-        description=words(worst),
-        metadata={**figures(worst), **counts, "judged": len(reports)},
-    )
+    return outcome(worst, asset, more={**counts, "judged": len(reports)})
 
 
 @contextmanager
