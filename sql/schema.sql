@@ -629,8 +629,8 @@ CREATE FUNCTION public.gap_is_left(gap public.candle_gaps) RETURNS boolean
             select from backfill_progress backfill
             where backfill.exchange = gap.exchange and backfill.symbol = gap.symbol
               -- 5m and 15m are made of the minutes that are fetched, and so is what is longer before its own turn.
-              and (backfill.timeframe = gap.timeframe
-                   or backfill.timeframe = '1m' and not exists (
+              and (backfill.timeframe = case when gap.timeframe in ('5m', '15m') then '1m' else gap.timeframe end
+                   or backfill.timeframe = '1m' and backfill.status = 'in_progress' and not exists (
                        select from backfill_progress own
                        where own.exchange = gap.exchange and own.symbol = gap.symbol
                          and own.timeframe = gap.timeframe and own.status = 'completed'))
@@ -4061,7 +4061,7 @@ COMMENT ON COLUMN public.staged_candles.symbol IS 'The pair, such as BTC/USD.';
 
 COMMENT ON COLUMN public.staged_candles.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
 
-COMMENT ON COLUMN public.staged_candles.origin IS 'Who staged it: backfill (the configured history), range (asked for by hand), an import.';
+COMMENT ON COLUMN public.staged_candles.origin IS 'Who staged it: backfill (the configured history), range from an instant (asked for by hand), an import.';
 
 COMMENT ON COLUMN public.staged_candles.number IS 'The order in which the rows came.';
 

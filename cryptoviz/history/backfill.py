@@ -51,7 +51,7 @@ LET_GO: Final = timedelta(seconds=20)
 """Whoever was killed holds the series until the database has ended his last statement."""
 
 _ORIGIN: Final = "backfill"
-_RANGE: Final = "range from "
+_RANGE: Final = "range"
 _STALE: Final = timedelta(days=1)
 """What a killed run staged so long ago is fetched anew."""
 
@@ -181,7 +181,8 @@ def backfill(worker: Worker, series: Series) -> Fetched | None:
 def fetch(worker: Worker, series: Series, since: datetime, until: datetime) -> Fetched:
     """Fetch a range once more, whatever is stored of it; the progress of the configured history stays as it is.
 
-    A run that was killed is gone on with by the next of a range with the same beginning, within a day.
+    What a run that was killed had staged is not fetched again by the next of a range with the same beginning, within a
+    day.
 
     Raises:
         SeriesBusyError: somebody else is at work on the series.
@@ -190,7 +191,7 @@ def fetch(worker: Worker, series: Series, since: datetime, until: datetime) -> F
         GateError: the gate itself failed.
     """
     with claimed(worker.connection, series):
-        batch, done = Batch(f"{_RANGE}{since:%Y-%m-%dT%H:%M:%SZ}", series), Fetched(series, since, since)
+        batch, done = Batch(f"{_RANGE} from {since:%Y-%m-%dT%H:%M:%SZ}", series), Fetched(series, since, since)
         last = floor(worker.clock() - SETTLED, series.timeframe)
         began = time.monotonic()
         _Pages(worker, batch, done, published=since).run(_reached(worker, batch, since), min(until, last))
@@ -200,7 +201,7 @@ def fetch(worker: Worker, series: Series, since: datetime, until: datetime) -> F
 
 
 def _reached(worker: Worker, batch: Batch, since: datetime) -> datetime:
-    """Where a run of the same range had got to when it was killed; what others left behind is let go of."""
+    """Where a run of the same range had got to since it last published, when it was killed."""
     asked = {**batch.names, "origins": f"{_RANGE}%", "since": worker.clock() - _STALE}
     [newest] = worker.connection.execute(query("staged_candles_resume"), asked).fetchone() or [None]
     if newest is None:

@@ -15,16 +15,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.gate import engine, frames, gate, suites
 from cryptoviz.gate.frames import Known, Row
+from cryptoviz.gate.report import Scope
 from cryptoviz.history.source import Answer, Impossible
 from cryptoviz.history.source import Row as Given
+from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
+    from cryptoviz.gate.gate import Fault
     from cryptoviz.gate.report import Report
+    from cryptoviz.gate.suites import Suite
     from cryptoviz.history.gaps import Series
 
 SUBJECT: Final = "candles_rest"
+_ENOUGH: Final = 100
+"""Of fewer rows nothing can be said by the hundredth: each is judged for itself."""
+
 _PRICES_AND_VOLUME: Final = ("open", "high", "low", "close", "volume")
 
 
@@ -45,28 +52,46 @@ def audited(
 ) -> tuple[Answer, Report]:
     """Judge all that an exchange gave in an answer at this time, within the caller's transaction if there is one.
 
-    Results and quarantine are written. Of the answer that is returned the rows may be stored; those that were held back
-    are among what is impossible, with the expectation that they failed.
+    Results and quarantine are written; what waits there of candles that pass now is resolved. Of the answer that is
+    returned the rows may be stored. Those that were held back are what is impossible, with the expectation that they
+    failed; where somebody has discarded such a candle before, the answer has none.
 
     Raises:
         SuiteError: the suite cannot be read or makes no sense.
         GateError: the gate itself failed.
     """
-    began, suite = time.monotonic(), suites.read(SUBJECT)
+    began = time.monotonic()
     given: list[Given] = [*answer.rows, *answer.impossible]
+    suite = _fitting(suites.read(SUBJECT), len(given))
     rows = [row_of(_payload(series, one, at), origin, run, number) for number, one in enumerate(given)]
     judged = engine.evaluate(suite, frames.columns(SUBJECT, rows, Known()), briefly=True)
     found = gate.concluded(suite, judged, rows, count=len(rows), run=run, asset=asset_of(series), began=began)
+    suspect = {*found.faults, *range(len(answer.rows), len(given))}
+    keys = {"subject": SUBJECT, "keys": [rows[position].key for position in suspect]}
+    discarded = {key for (key,) in connection.execute(query("quarantine_discarded"), keys)}
+    waiting = sorted(position for position in suspect if rows[position].key not in discarded)
+    held = {position: found.faults[position] for position in waiting if position in found.faults}
+    passed = found.passed(answer.rows)
+    keys = {"subject": SUBJECT, "keys": [row.key for row in found.passed(rows[: len(answer.rows)])]}
     with connection.transaction():
         gate.write(connection, found.report, engine.document(suite, judged))
-        gate.hold_back(connection, SUBJECT, rows, found)
+        gate.hold_back(connection, SUBJECT, rows, replace(found, faults=held))
+        connection.execute(query("quarantine_overtaken"), {**keys, "actor": run})
     why = {result.name: result.why for result in found.report.results}
-    held = [
-        _impossible(one, f"in quarantine, {fault.expectation}: {why[fault.expectation]}")
-        for position, one in enumerate(answer.rows)
-        if (fault := found.faults.get(position)) is not None
+    impossible = [
+        _impossible(answer.rows[position], held[position], why)
+        if position < len(answer.rows)
+        else answer.impossible[position - len(answer.rows)]
+        for position in waiting
     ]
-    return replace(answer, rows=found.passed(answer.rows), impossible=[*answer.impossible, *held]), found.report
+    return replace(answer, rows=passed, impossible=impossible), found.report
+
+
+def _fitting(suite: Suite, count: int) -> Suite:
+    if count >= _ENOUGH:
+        return suite
+    each = (replace(one, scope=Scope.ROW) if "mostly" in one.kwargs else one for one in suite.expectations)
+    return replace(suite, expectations=tuple(each))
 
 
 def _payload(series: Series, given: Given, at: datetime) -> dict[str, Any]:
@@ -86,6 +111,7 @@ def _text(number: Decimal | None) -> str | None:
     return None if number is None else f"{number:f}"
 
 
-def _impossible(given: Given, reason: str) -> Impossible:
+def _impossible(given: Given, fault: Fault, why: Mapping[str, str]) -> Impossible:
     numbers = {name: getattr(given, name) for name in _PRICES_AND_VOLUME}
+    reason = f"in quarantine, {fault.expectation}: {why[fault.expectation]}"
     return Impossible(given.window_start, given.window_end, **numbers, trade_count=given.trade_count, reason=reason)

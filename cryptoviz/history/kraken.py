@@ -55,7 +55,8 @@ class Kraken:
         if not recent <= at < until:
             return
         rows, open_from = self._listed(series, at)
-        first = floor(telling(rows)[0].window_start, series.timeframe) if len(rows) >= _LISTED else at
+        # The candle that is still open may be one of the 720.
+        first = floor(telling(rows)[0].window_start, series.timeframe) if len(rows) >= _LISTED - 1 else at
         if first > at:
             for page in self._built(series, at, min(until, first)):
                 yield page

@@ -344,7 +344,7 @@ begin
             ('backfill_progress', 'from_first', 'It begins with the first candle that the exchange has.'),
             ('backfill_progress', 'attempts', 'Failures in a row without a page in between.'),
             ('backfill_progress', 'due_at', 'When it is tried again after a failure (UTC).'),
-            ('staged_candles', 'origin', 'Who staged it: backfill (the configured history), range (asked for by hand), an import.'),
+            ('staged_candles', 'origin', 'Who staged it: backfill (the configured history), range from an instant (asked for by hand), an import.'),
             ('staged_candles', 'number', 'The order in which the rows came.'),
             ('stream_status', 'state', 'starting, running, stopping, stopped, restarting (waits for its delay) or failed.'),
             ('stream_status', 'name', 'Name of the stream, such as ingestion.'),

@@ -518,8 +518,8 @@ as $$
             select from backfill_progress backfill
             where backfill.exchange = gap.exchange and backfill.symbol = gap.symbol
               -- 5m and 15m are made of the minutes that are fetched, and so is what is longer before its own turn.
-              and (backfill.timeframe = gap.timeframe
-                   or backfill.timeframe = '1m' and not exists (
+              and (backfill.timeframe = case when gap.timeframe in ('5m', '15m') then '1m' else gap.timeframe end
+                   or backfill.timeframe = '1m' and backfill.status = 'in_progress' and not exists (
                        select from backfill_progress own
                        where own.exchange = gap.exchange and own.symbol = gap.symbol
                          and own.timeframe = gap.timeframe and own.status = 'completed'))

@@ -1,12 +1,18 @@
--- The newest candle that a run of the same range left behind when it was killed; what runs of other ranges left goes, and
--- what is so old that it may have been corrected since. Parameters: exchange, symbol, timeframe, origin, origins (a
--- pattern of all ranges), since (staged before that is old).
-WITH gone AS (
-    DELETE FROM staged_candles
+-- The newest candle that a run of the same range left behind when it was killed. What any run left so long ago that it may
+-- have been corrected since goes. Parameters: exchange, symbol, timeframe, origin, origins (a pattern of all ranges), since
+-- (what was staged before that is old).
+WITH old AS (
+    SELECT origin
+    FROM staged_candles
     WHERE exchange = %(exchange)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s AND origin LIKE %(origins)s
-      AND (origin <> %(origin)s OR staged_at < %(since)s)
+    GROUP BY origin
+    HAVING min(staged_at) < %(since)s
+), gone AS (
+    DELETE FROM staged_candles
+    WHERE exchange = %(exchange)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s
+      AND origin IN (SELECT origin FROM old)
 )
 SELECT max(window_start)
 FROM staged_candles
 WHERE exchange = %(exchange)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s AND origin = %(origin)s
-  AND staged_at >= %(since)s
+  AND origin NOT IN (SELECT origin FROM old)

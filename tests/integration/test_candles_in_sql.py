@@ -276,7 +276,7 @@ def test_a_trade_of_the_minutes_around_the_hot_age_keeps_the_longer_candle_whole
 
 
 def test_candles_that_cold_storage_has_better_do_not_end_tiering(each_database: Settings) -> None:
-    day = START - timedelta(days=12)
+    day = START - timedelta(days=11)
     trades = [T(day + timedelta(minutes=n), n, Decimal(100 + n), Decimal(1)) for n in range(30)]
     with connect(Role.WRITER, each_database, autocommit=True) as connection:
         insert(connection, trades)
@@ -293,7 +293,7 @@ def test_candles_that_cold_storage_has_better_do_not_end_tiering(each_database: 
 
 
 def test_a_trade_older_than_the_hot_age_corrects_candles_in_cold_storage(each_database: Settings) -> None:
-    day = START - timedelta(days=12)
+    day = START - timedelta(days=11)
     trades = [T(day + timedelta(minutes=n), n, Decimal(100 + n), Decimal(1)) for n in range(30)]
     late = T(day + timedelta(minutes=3, seconds=5), 99, Decimal(500), Decimal(2))
     with connect(Role.WRITER, each_database) as connection:

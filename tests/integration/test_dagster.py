@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -180,6 +181,8 @@ def test_the_processes_serve_the_graph_and_fill_the_instruments(
     assert instruments(settings) == filled
     [copied] = children_of(f"dagster_project.server --host 127.0.0.1 --port {settings.dagster_code_port}", "forkserver")
     assert "/scipy/" in Path(f"/proc/{copied}/maps").read_text(), "runs begin with Great Expectations loaded"
+    [ignored] = re.findall(r"SigIgn:\s*(\w+)", Path(f"/proc/{copied}/status").read_text())
+    assert int(ignored, 16) >> (signal.SIGTERM - 1) & 1, "it ends with the code server, after the runs"
 
 
 def children_of(command: str, child: str) -> list[int]:

@@ -115,7 +115,7 @@ def test_of_the_recorded_candles_all_but_the_open_one_come_and_216_are_empty(kra
     (page,) = kraken.pages(BTC_USDT, since, until)
     assert page.until == datetime(2025, 11, 11, 0, 17, tzinfo=UTC)
     assert [row.window_start for row in page.rows] == [since + n * MINUTE for n in range(700)]
-    rows, open_from = kraken._listed(BTC_USDT)
+    rows, open_from = kraken._listed(BTC_USDT, since)
     assert open_from == page.until
     assert len(rows) == 720
     assert sum(row.trade_count == 0 for row in rows) == 216 - 1  # the open one is the 216th
@@ -129,7 +129,7 @@ def test_candles_made_of_the_recorded_trades_are_the_recorded_candles(kraken_fol
     kraken = Kraken(Rest("kraken", market, Free()), at(later))
     since, until = datetime(2025, 11, 10, 17, 24, tzinfo=UTC), datetime(2025, 11, 11, 0, 13, tzinfo=UTC)
     made = all_pages(list(kraken.pages(BTC_USDT, since, until)), since, until)
-    listed, _open = kraken._listed(BTC_USDT)
+    listed, _open = kraken._listed(BTC_USDT, since)
     expected = [figures(row) for row in listed if since <= row.window_start < until]
     assert [figures(row) for row in made] == expected
     assert sum(row.trade_count > 0 for row in made) == 272
