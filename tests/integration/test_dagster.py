@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,7 +21,7 @@ from cryptoviz.settings import PREFIX, PROJECT_ROOT, Mode, Role, Settings
 from cryptoviz.stack import dagster
 from cryptoviz.storage.database import connect
 from dagster_project.definitions import build
-from tests.conftest import free_ports
+from tests.conftest import Cluster, free_ports
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
@@ -191,3 +192,37 @@ def children_of(command: str, child: str) -> list[int]:
     rows = [line.split(maxsplit=2) for line in listed.splitlines()]
     [parent] = [pid for pid, _parent, words in rows if command in words]
     return [int(pid) for pid, of, words in rows if of == parent and child in words]
+
+
+_BEGIN = """
+import sys
+from dagster_project.instance import PooledStorage
+
+print("loaded", flush=True)
+url = sys.stdin.readline().strip()
+PooledStorage(url)
+"""
+
+
+def test_processes_that_begin_together_make_the_tables_once(postgres_cluster: Cluster) -> None:
+    own = postgres_cluster.empty_database(postgres_cluster.editions[-1])
+    with ExitStack() as stack:
+        begun = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", _BEGIN],
+                    cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                )
+            )
+            for _ in range(4)
+        ]  # fmt: skip
+        for one in begun:
+            assert one.stdout is not None
+            assert one.stdout.readline() == "loaded\n"
+        for one in begun:
+            assert one.stdin is not None
+            one.stdin.write(f"{own.database(Role.OWNER)}\n")
+            one.stdin.flush()
+        told = [one.communicate(timeout=120)[1] for one in begun]
+    postgres_cluster.drop(own)
+    assert not any(told), told
