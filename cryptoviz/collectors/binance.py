@@ -32,6 +32,7 @@ from cryptoviz.collectors.exchange import (
 from cryptoviz.collectors.rest import RestClient, RestError, TemporaryError
 from cryptoviz.pairs import Timeframe
 from cryptoviz.records import Candle, CandleSource, Record, Side, Ticker, Trade
+from cryptoviz.spellings import spelling
 
 CHANNELS: Final = ("trade", "ticker", "kline_1m")
 _PAGE: Final = 1000
@@ -420,7 +421,7 @@ _BUILDERS: Final[dict[type, _Builder]] = {
 
 def symbol(pair: str) -> str:
     """A pair as Binance writes it: BTCUSDT."""
-    return pair.replace("/", "")
+    return spelling("binance", pair).rest
 
 
 def instant(value: int) -> datetime:

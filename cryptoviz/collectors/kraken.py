@@ -1,6 +1,6 @@
 """Kraken: WebSocket v2 (https://docs.kraken.com/api/docs/websocket-v2) and the public REST interface.
 
-v2 writes pairs as we do (BTC/USD, DOGE/USD); REST and the old v1 write XBT and XDG. Prices are JSON numbers in v2 and
+How pairs are spelled, which differs between v2 and REST, says `cryptoviz.spellings`. Prices are JSON numbers in v2 and
 are decoded as exact decimals, trailing zeros included. `trade_id` is consecutive per book.
 """
 
@@ -31,8 +31,8 @@ from cryptoviz.collectors.exchange import (
 )
 from cryptoviz.collectors.rest import RestClient, RestError, TemporaryError
 from cryptoviz.records import Instant, Record, Side, Ticker, Trade
+from cryptoviz.spellings import pair_of, spelling
 
-REST_COINS: Final = {"BTC": "XBT", "DOGE": "XDG"}
 CHANNELS: Final = ("trade", "ticker")
 _PAGE: Final = 1000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -110,12 +110,17 @@ _SIDES: Final[dict[str, Side]] = {"b": Side.BUY, "s": Side.SELL}
 
 
 class Kraken:
-    """Kraken as a source."""
+    """Kraken as a source.
+
+    Raises:
+        UnspelledPairError: one of the pairs has a name that means another coin there.
+    """
 
     name = "kraken"
 
     def __init__(self, pairs: Sequence[str]) -> None:
         self.pairs = list(pairs)
+        self._symbols = {pair: spelling(self.name, pair).stream for pair in pairs}
         self.traits = Traits(
             heartbeats=True,
             requests_per_s=10,
@@ -150,7 +155,7 @@ class Kraken:
         return [self._request("unsubscribe", channel, pairs) for channel in CHANNELS]
 
     def _request(self, method: str, channel: str, pairs: Sequence[str]) -> Request:
-        params: dict[str, Any] = {"channel": channel, "symbol": list(pairs)}
+        params: dict[str, Any] = {"channel": channel, "symbol": [self._symbols[pair] for pair in pairs]}
         if method == "subscribe":
             params["snapshot"] = True
         return self._message(method, params, tuple((channel, pair) for pair in pairs))
@@ -198,9 +203,8 @@ class Kraken:
             return _salvage(data, lambda raw: _ticker(_one_ticker.decode(raw), received_at))
 
     def _parse_instruments(self, data: msgspec.Raw, _received_at: datetime) -> Event:
-        wanted = set(self.pairs)
-        pairs = _instruments.decode(data).pairs
-        return InstrumentStatus({pair.symbol: pair.status for pair in pairs if pair.symbol in wanted})
+        listed = {pair.symbol: pair.status for pair in _instruments.decode(data).pairs}
+        return InstrumentStatus({pair: listed[name] for pair, name in self._symbols.items() if name in listed})
 
     async def newest(self, rest: RestClient, pair: str) -> Trade | None:
         """The newest trade according to REST."""
@@ -234,7 +238,7 @@ class Kraken:
         return rows, cursor
 
     async def _page(self, rest: RestClient, pair: str, since: str | None) -> tuple[list[Trade], str]:
-        params: dict[str, str | int] = {"pair": rest_name(pair), "count": _PAGE}
+        params: dict[str, str | int] = {"pair": spelling(self.name, pair).rest, "count": _PAGE}
         if since is not None:
             params["since"] = since
         return rest_trades(pair, await rest.get("/0/public/Trades", params, rest_result))
@@ -255,17 +259,12 @@ def rest_trades(pair: str, result: dict[str, msgspec.Raw]) -> tuple[list[Trade],
         raise RestError(f"Trades of {pair}: {error}") from None
 
 
-def rest_name(pair: str) -> str:
-    """A pair as REST wants it: XBTUSD for BTC/USD."""
-    return "".join(REST_COINS.get(coin, coin) for coin in pair.split("/"))
-
-
 def _trade(wire: _WireTrade, received_at: datetime) -> Trade:
     return Trade(
         received_at=received_at,
         timestamp=wire.timestamp,
         exchange="kraken",
-        pair=wire.symbol,
+        pair=pair_of("kraken", wire.symbol),
         price=wire.price,
         volume=wire.qty,
         side=wire.side,
@@ -278,7 +277,7 @@ def _ticker(wire: _WireTicker, received_at: datetime) -> Ticker:
         received_at=received_at,
         timestamp=wire.timestamp or received_at,
         exchange="kraken",
-        pair=wire.symbol,
+        pair=pair_of("kraken", wire.symbol),
         last=wire.last,
         bid=wire.bid,
         ask=wire.ask,
@@ -332,15 +331,19 @@ def _parse_answer(envelope: _Frame) -> Event:
         raise FrameError("unknown_frame", f"neither channel nor known method: {method!r}")
     if method == "unsubscribe":
         return Ignored("unsubscribed")
-    channel, pair = str(result.get("channel", "")), str(result.get("symbol", ""))
+    channel, pair = str(result.get("channel", "")), _pair_named(str(result.get("symbol", "")))
     if envelope.success:
         warnings = tuple(str(warning) for warning in result.get("warnings") or ())
         return Subscribed(channel, pair, envelope.req_id, warnings)
     # A refusal names the symbol in its own field or at the end of its text, never the channel.
-    pair = pair or envelope.symbol or error.rpartition(" ")[2]
+    pair = pair or _pair_named(envelope.symbol or error.rpartition(" ")[2])
     if "already subscribed" in error.lower():
-        return Subscribed(channel, pair if "/" in pair else "", envelope.req_id)
-    return Refused(error, channel, pair if "/" in pair else "", envelope.req_id)
+        return Subscribed(channel, pair, envelope.req_id)
+    return Refused(error, channel, pair, envelope.req_id)
+
+
+def _pair_named(symbol: str) -> str:
+    return pair_of("kraken", symbol) if "/" in symbol else ""
 
 
 def rest_result(status: int, body: bytes) -> dict[str, msgspec.Raw]:

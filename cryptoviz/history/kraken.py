@@ -25,6 +25,7 @@ from cryptoviz.history.rest import Rest
 from cryptoviz.history.source import Page, Row
 from cryptoviz.pairs import EPOCH, floor
 from cryptoviz.records import Trade
+from cryptoviz.spellings import spelling
 
 _PAGE: Final = 1000
 _LISTED: Final = 720
@@ -68,7 +69,7 @@ class Kraken:
         minutes = series.timeframe.seconds // 60
         # Listed is what starts after `since`.
         after = _nanos(since) // 1_000_000_000 - 1
-        params = {"pair": kraken.rest_name(series.pair), "interval": minutes, "since": after}
+        params = {"pair": spelling("kraken", series.pair).rest, "interval": minutes, "since": after}
         found = self._rest.ask(lambda: self._rest.market.public_get_ohlc(params), _read_rows)
         received_at = datetime.now(UTC)
         rows = [_candle(series, row, received_at) for row in found[:-1]]
@@ -139,7 +140,7 @@ class Kraken:
                 return
 
     def _trades(self, pair: str, since: str, count: int = _PAGE) -> tuple[list[Trade], str]:
-        params = {"pair": kraken.rest_name(pair), "since": since, "count": count}
+        params = {"pair": spelling("kraken", pair).rest, "since": since, "count": count}
         return self._rest.ask(
             lambda: self._rest.market.public_get_trades(params),
             lambda body: kraken.rest_trades(pair, kraken.rest_result(_OK, body)),

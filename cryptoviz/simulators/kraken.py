@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -32,7 +33,8 @@ from cryptoviz.simulators.market import DAY, HOUR, MINUTE, SECOND, Bar, Spec, de
 _PRICE_DECIMALS: Final = {"BTC": 1, "ETH": 2, "SOL": 2, "XRP": 5, "DOGE": 7, "ADA": 6, "LTC": 2, "DOT": 4}
 _LEGACY: Final = {"BTC": "XXBT", "ETH": "XETH", "XRP": "XXRP", "LTC": "XLTC", "DOGE": "XXDG"}
 _LEGACY_QUOTES: Final = {"USD": "ZUSD", "EUR": "ZEUR", "GBP": "ZGBP"}
-_ALTNAMES: Final = {"BTC": "XBT", "DOGE": "XDG"}
+_ALTNAMES: Final = {"BTC": "XBT", "DOGE": "XDG", "LUNC": "LUNA", "LUNA": "LUNA2", "USTC": "UST"}
+_STREAM_NAMES: Final = {"LUNC": "LUNA", "LUNA": "LUNA2", "USTC": "UST"}
 _PAIR_ALTNAMES: Final = {"DOGE"}
 _CHANNELS: Final = ("ticker", "trade", "ohlc")
 _TIMEFRAMES: Final = {"1m": MINUTE, "5m": 5 * MINUTE, "15m": 15 * MINUTE, "1h": HOUR, "1d": DAY}
@@ -89,6 +91,7 @@ class Kraken(Exchange):
     def __init__(self, pairs: list[str], *, seed: int, rate: float) -> None:
         super().__init__(pairs, seed=seed, rate=rate)
         self._rest_names = {spelling: pair for pair in pairs for spelling in _spellings(pair)}
+        self._symbols = {_symbol(pair): pair for pair in pairs}
         self._requests: dict[str, tuple[float, float]] = {}
 
     def spec(self, pair: str) -> Spec:
@@ -177,7 +180,8 @@ class Kraken(Exchange):
     def _requested_symbol(
         self, session: Session, method: str, channel: str, symbol: str, params: dict[str, Any]
     ) -> dict[str, Any]:
-        if symbol not in self.feeds:
+        pair = self._symbols.get(symbol)
+        if pair is None:
             return {"error": f"Currency pair not supported {symbol}", "success": False, "symbol": symbol}
         result: dict[str, Any] = {"channel": channel, "symbol": symbol}
         if channel == "ohlc":
@@ -185,16 +189,16 @@ class Kraken(Exchange):
                 return {"error": "Interval not supported by the simulator", "success": False, "symbol": symbol}
             result["interval"] = 1
         if method == "unsubscribe":
-            if not self.unsubscribe(session, channel, symbol):
+            if not self.unsubscribe(session, channel, pair):
                 return {"error": "Subscription Not Found", "success": False, "symbol": symbol}
             return {"result": result, "success": True}
-        if session in self.listeners(channel, symbol):
+        if session in self.listeners(channel, pair):
             return {"error": "Already subscribed", "success": False, "symbol": symbol}
         if channel == "ticker":
             result["event_trigger"] = params.get("event_trigger", "trades")
         result["snapshot"] = bool(params.get("snapshot", channel != "trade"))
         self.flow()
-        self.subscribe(session, channel, symbol)
+        self.subscribe(session, channel, pair)
         return {"result": result, "success": True}
 
     def _snapshot(self, session: Session, result: dict[str, Any]) -> None:
@@ -206,7 +210,7 @@ class Kraken(Exchange):
             return
         if result["channel"] not in _CHANNELS:
             return
-        feed = self.feeds[result["symbol"]]
+        feed = self.feeds[self._symbols[result["symbol"]]]
         if result["channel"] == "trade":
             self._trade_snapshot(session, feed)
         elif result["channel"] == "ticker":
@@ -223,7 +227,7 @@ class Kraken(Exchange):
         session.send(_trade_message(feed.spec, rows, "snapshot"))
 
     def _instruments(self) -> dict[str, Any]:
-        coins = dict.fromkeys(coin for pair in self.feeds for coin in reversed(pair.split("/")))
+        coins = dict.fromkeys(coin for name in self._symbols for coin in reversed(name.split("/")))
         return {"assets": [_ws_asset(coin) for coin in coins], "pairs": [_ws_pair(f.spec) for f in self.feeds.values()]}
 
     def publish(self, feed: Feed, rows: list[Row]) -> None:
@@ -420,7 +424,7 @@ def _nanoseconds(since: str) -> int:
 
 def _trade_message(spec: Spec, rows: list[Row], kind: str) -> bytes:
     price_decimals = spec.price_decimals
-    head = f'{{"symbol":"{spec.pair}","side":"'
+    head = f'{{"symbol":"{_symbol(spec.pair)}","side":"'
     previous, price = -1, ""
     items = []
     for trade_id, instant, tick, lots, buy in rows:
@@ -442,7 +446,8 @@ def _ticker_message(spec: Spec, day: Statistics, kind: str) -> bytes:
     change = day.last - day.open
     sign = "-" if change < 0 else ""
     return (
-        f'{{"channel":"ticker","type":"{kind}","data":[{{"symbol":"{spec.pair}","bid":{price(max(day.last - 1, 1))},'
+        f'{{"channel":"ticker","type":"{kind}","data":[{{"symbol":"{_symbol(spec.pair)}",'
+        f'"bid":{price(max(day.last - 1, 1))},'
         f'"bid_qty":{volume(day.last_lots * 3)},"ask":{price(day.last + 1)},"ask_qty":{volume(day.last_lots * 2)},'
         f'"last":{price(day.last)},"volume":{volume(day.lots)},"vwap":{average},"low":{price(day.low)},'
         f'"high":{price(day.high)},"change":{sign}{price(abs(change))},"change_pct":{day.change_percent:.2f},'
@@ -453,7 +458,7 @@ def _ticker_message(spec: Spec, day: Statistics, kind: str) -> bytes:
 def _ohlc_message(spec: Spec, bar: Bar, kind: str) -> bytes:
     begin = datetime.fromtimestamp(bar.start, UTC).strftime(_ISO_MINUTE)
     data = {
-        "symbol": spec.pair,
+        "symbol": _symbol(spec.pair),
         "open": _number(spec.price(bar.open)),
         "high": _number(spec.price(bar.high)),
         "low": _number(spec.price(bar.low)),
@@ -474,7 +479,7 @@ def _average(spec: Spec, bar: Bar) -> str:
 
 
 def _asset_id(coin: str) -> str:
-    return _LEGACY.get(coin) or _LEGACY_QUOTES.get(coin) or coin
+    return _LEGACY.get(coin) or _LEGACY_QUOTES.get(coin) or _STREAM_NAMES.get(coin, coin)
 
 
 def _altname(pair: str) -> str:
@@ -495,7 +500,14 @@ def _ws_name_v1(pair: str) -> str:
 
 
 def _spellings(pair: str) -> set[str]:
-    return {_rest_id(pair), _altname(pair), _ws_name_v1(pair), pair, pair.replace("/", "")}
+    symbol = _symbol(pair)
+    return {_rest_id(pair), _altname(pair), _ws_name_v1(pair), symbol, symbol.replace("/", "")}
+
+
+@lru_cache(maxsize=1024)
+def _symbol(pair: str) -> str:
+    """A pair in WebSocket v2: BTC and DOGE as everybody writes them, the Terra coins under Kraken's old names."""
+    return "/".join(_STREAM_NAMES.get(coin, coin) for coin in pair.split("/"))
 
 
 def _ws_asset(coin: str) -> dict[str, Any]:
@@ -513,10 +525,12 @@ def _ws_asset(coin: str) -> dict[str, Any]:
 
 def _ws_pair(spec: Spec) -> dict[str, Any]:
     increment = _number(decimal(1, spec.price_decimals))
+    symbol = _symbol(spec.pair)
+    base, _, quote = symbol.partition("/")
     return {
-        "symbol": spec.pair,
-        "base": spec.base,
-        "quote": spec.quote,
+        "symbol": symbol,
+        "base": base,
+        "quote": quote,
         "status": "online",
         "qty_precision": spec.volume_decimals,
         "qty_increment": _number("0.00000001"),

@@ -25,9 +25,10 @@ from cryptoviz.collectors.exchange import (
     SystemStatus,
     UnknownPair,
 )
-from cryptoviz.collectors.kraken import Kraken, rest_name
+from cryptoviz.collectors.kraken import Kraken
 from cryptoviz.collectors.recorder import Recorder, Replay, captured
 from cryptoviz.records import Candle, Side, Ticker, Trade
+from cryptoviz.spellings import pair_of
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 MS = int(NOW.timestamp() * 1000)
@@ -96,8 +97,11 @@ def test_kraken_samples_keep_every_digit(shared_data: Path, kraken: Kraken) -> N
 def test_kraken_instruments_of_the_recorded_snapshot(shared_data: Path) -> None:
     path = shared_data / "kraken" / "ws_v2_instrument_snapshot.json"
     names = [pair["symbol"] for pair in json.loads(path.read_bytes())["data"]["pairs"]]
-    event = Kraken(names).parse(path.read_bytes(), NOW)
+    pairs = [pair_of("kraken", name) for name in names]
+    event = Kraken(pairs).parse(path.read_bytes(), NOW)
     assert isinstance(event, InstrumentStatus)
+    assert set(event.statuses) == set(pairs)
+    assert {"LUNC/USD", "LUNA/USD", "USTC/USD", "REPV1/USD", "REP/USD"} < set(pairs)
     assert Counter(event.statuses.values()) == {"online": 672, "reduce_only": 9, "cancel_only": 2}
 
 
@@ -226,9 +230,25 @@ def test_a_mutated_frame_never_breaks_a_parser(data: st.DataObject) -> None:
         assert all(error.reason for _frame, error in replay.refused)
 
 
-@pytest.mark.parametrize(("pair", "name"), [("BTC/USD", "XBTUSD"), ("DOGE/USD", "XDGUSD"), ("ETH/EUR", "ETHEUR")])
-def test_kraken_rest_spelling(pair: str, name: str) -> None:
-    assert rest_name(pair) == name
+@pytest.mark.parametrize(
+    ("symbol", "pair"), [("LUNA/USD", "LUNC/USD"), ("LUNA2/USD", "LUNA/USD"), ("UST/USD", "USTC/USD")]
+)
+def test_what_kraken_calls_luna_is_luna_classic(symbol: str, pair: str) -> None:
+    exchange = Kraken(["LUNC/USD", "LUNA/USD", "USTC/USD"])
+    (trade,) = exchange.parse(kraken_frame(kraken_trade(symbol=symbol)), NOW)  # type: ignore[misc]
+    assert trade.pair == pair
+    trades, tickers, _instruments = exchange.subscribe([pair])
+    assert [json.loads(request.message)["params"]["symbol"] for request in (trades, tickers)] == [[symbol], [symbol]]
+    assert trades.channels == (("trade", pair),)
+    accepted = {"method": "subscribe", "success": True, "result": {"channel": "trade", "symbol": symbol}}
+    assert exchange.parse(json.dumps(accepted).encode(), NOW) == Subscribed("trade", pair)
+    refused = {"method": "subscribe", "success": False, "error": f"Currency pair not supported {symbol}"}
+    assert exchange.parse(json.dumps(refused).encode(), NOW) == Refused(refused["error"], "", pair)  # type: ignore[arg-type]
+
+
+def test_a_pair_that_kraken_did_not_ask_for_keeps_its_own_name() -> None:
+    (trade,) = Kraken(["LUNA/USD"]).parse(kraken_frame(kraken_trade(symbol="LUNA/USD")), NOW)  # type: ignore[misc]
+    assert trade.pair == "LUNC/USD", "or another coin would be stored under the pair that is collected"
 
 
 def test_binance_times_in_milliseconds_and_microseconds() -> None:
