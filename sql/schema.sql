@@ -4545,6 +4545,9 @@ ALTER TABLE ONLY public.stream_events
     ADD CONSTRAINT stream_events_pkey PRIMARY KEY (name, at, event);
 
 ALTER TABLE ONLY public.stream_status
+    ADD CONSTRAINT stream_status_name_epoch_key UNIQUE (name, epoch);
+
+ALTER TABLE ONLY public.stream_status
     ADD CONSTRAINT stream_status_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY public.ticker_data

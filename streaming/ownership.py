@@ -25,8 +25,8 @@ from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
 
 _LOCK_SQL: Final = "SELECT pg_try_advisory_lock(hashtextextended('cryptoviz.stream.' || %(name)s, 0)) AS locked"
-# A worker that was stopped within its transaction holds the row: better to fail and come again than to wait for it.
-_PATIENCE_SQL: Final = "SET lock_timeout = '5s'"
+# A batch of the worker before holds the epoch until it has ended: better to beat in between than to wait for it.
+_PATIENCE_SQL: Final = "SET lock_timeout = '2s'"
 _COLUMNS: Final = ("lag", "rows_total", "batch_rows", "batch_ms", "last_error")
 _VITALS: Final = (
     "pid", "restarts", "next_start_s", "heartbeat_age", "ready_age", "progressed_age", "rows_age", "lag_zero_age"
@@ -86,7 +86,11 @@ class Ownership:
         return Before(**row, control=control)
 
     def claim(self, generation: int = 0) -> bool:
-        """Raise the epoch for a new worker; False while another process, or a dead connection, holds the lock."""
+        """Raise the epoch for a new worker; False while another process, or a dead connection, holds the lock.
+
+        Raises:
+            psycopg.errors.LockNotAvailable: a batch of the worker before is still being stored.
+        """
         if not self._lock():
             return False
         self.epoch = self._one("claim_stream", {**self._signature(), "generation": generation})["epoch"]

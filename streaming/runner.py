@@ -290,6 +290,9 @@ class Runner:
     async def _claim(self, generation: int) -> bool:
         try:
             claimed = await self._ask(lambda: self._ownership.claim(generation))
+        except psycopg.errors.LockNotAvailable:
+            _log.info("waiting_for_the_batch_before", stream=self.name, epoch=self._ownership.epoch)
+            return False
         except psycopg.Error as error:
             self._complain(error)
             return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -21,7 +21,7 @@ from cryptoviz.storage.database import connect
 from cryptoviz.topics import INGESTED, TOPICS
 from streaming.jobs import ingestion
 from streaming.jobs.ingestion import write_partitions
-from streaming.ownership import Ownership
+from streaming.ownership import Control, Ownership
 from streaming.rows import copy_line
 from streaming.sink import TABLES, Arriving, Fence, Sink, StaleEpochError, Touched, TruncatedError, UnstorableError
 
@@ -48,6 +48,19 @@ def sink(owner: Ownership) -> Iterator[Sink]:
 
 def fence(owner: Ownership, batch: int, **changes: Any) -> Fence:
     return replace(Fence("ingestion", owner.epoch, "query", -1, batch), **changes)
+
+
+class Interrupted:
+    """Lines of which the last comes only after something else has been done."""
+
+    def __init__(self, lines: list[bytes], meanwhile: Callable[[], None]) -> None:
+        self._lines = lines
+        self._meanwhile = meanwhile
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._lines[:-1]
+        self._meanwhile()
+        yield self._lines[-1]
 
 
 def trade(number: int, *, second: int = 0, price: str = "100", minute: datetime = MINUTE) -> Trade:
@@ -151,13 +164,23 @@ def test_a_stale_driver_cannot_write(owner: Ownership, sink: Sink) -> None:
     successor.close()
 
 
-def test_a_successor_waits_for_the_transaction_of_the_one_before(owner: Ownership, database: Settings) -> None:
-    with connect(Role.WRITER, database) as writer:
-        writer.execute("SELECT FROM stream_status WHERE name = 'ingestion' FOR SHARE")
-        with connect(Role.WRITER, database) as successor:
-            successor.execute("SET lock_timeout = '100ms'")
-            with pytest.raises(psycopg.errors.LockNotAvailable):
-                successor.execute("UPDATE stream_status SET epoch = epoch + 1 WHERE name = 'ingestion'")
+def test_a_long_batch_holds_up_its_successor_and_not_the_heartbeat(owner: Ownership, sink: Sink) -> None:
+    epoch, refused = owner.epoch, []
+
+    def meanwhile() -> None:
+        assert owner.beat("running") == Control()
+        try:
+            owner.claim()
+        except psycopg.errors.LockNotAvailable as error:
+            refused.append(error)
+        assert owner.beat("running") == Control()
+
+    lines = payload("rawtrade", trade(1), trade(2))["rawtrade"]
+    assert sink.store(fence(owner, 0), {"rawtrade": Interrupted(lines, meanwhile)}, touched).fresh
+    assert len(refused) == 1
+    assert (count(owner.settings, "trade_data"), owner.epoch) == (2, epoch)
+    assert owner.claim()
+    assert owner.epoch == epoch + 1
 
 
 def test_only_one_process_owns_a_stream(owner: Ownership) -> None:
