@@ -11,20 +11,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name that every Spark programme uses
 
 from benchmarks.latency import ingestion, wait_for_rows
 from benchmarks.sink import empty, jdbc_append, server_copy, trades
-from benchmarks.stage import Stage, children, median, peak_memory_mb, stage
+from benchmarks.stage import Stage, family, median, peak_memories, stage
 from cryptoviz.bus import Producer, offsets
 from cryptoviz.records import Trade
 from cryptoviz.stack.jars import bench_jars
@@ -67,19 +67,20 @@ def catch_up(one: Stage, rows: int, runs: int) -> tuple[list[float], list[float]
         load_topic(one, 1000, timedelta(days=5))
         wait_for_rows(one, 1000, 180)
         for run in range(runs + 1):
-            pids = [job.pid, *children(job.pid)]
-            for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
+            processes = family(job.pid)
+            for process in processes:
+                process.suspend()
             file = load_topic(one, rows, timedelta(hours=2 * run))
             empty(one)
             copy_seconds.append(server_copy(one, file))
             empty(one)
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
+            for process in processes:
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
             resumed = datetime.now(UTC)
             wait_for_rows(one, rows, 600)
             job_seconds.append((last_commit(one) - resumed).total_seconds())
-        memory = {f"{pid} {_name(pid)}": peak_memory_mb(pid) for pid in [job.pid, *children(job.pid)]}
+        memory = peak_memories(job.pid)
     return job_seconds[1:], copy_seconds[1:], memory
 
 
@@ -90,10 +91,6 @@ def last_commit(one: Stage) -> datetime:
             "SELECT max(pg_xact_commit_timestamp(id)) FROM (SELECT DISTINCT xmin AS id FROM trade_data) AS stored"
         )
         return connection.execute(statement).fetchone()[0]  # type: ignore[index, return-value]
-
-
-def _name(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def jdbc_job(one: Stage, spark: SparkSession, run: int, begin: dict[str, dict[str, int]]) -> float:

@@ -1,9 +1,12 @@
-"""Trade to committed row through Kafka and Spark, at a steady rate, the load generator on the same cores.
+"""Trade to committed row through Kafka and Spark, at a steady rate, beside the least that it could take.
 
-    generator (Producer, one process) -> Kafka -> python -m streaming run ingestion -> trade_data
+    generator (Producer, one process) -> Kafka -> python -m streaming run ingestion -> trade_data, candles
+    generator (Producer, one process) -> Kafka -> a bare consumer that COPYs ---------> trade_data
 
 The time of a row's commit is PostgreSQL's own (track_commit_timestamp), the start is the moment the trade was made by
-the generator, before it was sent. The budget is p50 <= 150 ms and p99 <= 400 ms at 5,000 messages a second.
+the generator, before it was sent; the generator runs on the same cores. The bare consumer decodes the same messages and
+copies them into the same tables, without candles, fence or epoch: its latency is the limit that the job is compared
+with, run by run, so that the speed of the machine does not matter.
 """
 
 from __future__ import annotations
@@ -17,14 +20,21 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from benchmarks.stage import Stage, children, cpu_seconds, peak_memory_mb, stage
-from cryptoviz.bus import Producer
+from confluent_kafka import Consumer, TopicPartition
+
+from benchmarks.stage import Stage, cpu_seconds, peak_memories, stage
+from cryptoviz.bus import Producer, offsets
+from cryptoviz.codec import decode
 from cryptoviz.records import Side, Ticker, Trade
-from cryptoviz.settings import PROJECT_ROOT, load
+from cryptoviz.settings import PROJECT_ROOT, Role, load
+from cryptoviz.storage.database import connect
+from cryptoviz.topics import TOPICS
+from streaming.rows import copy_line
 
 _COINS = ("BTC", "ETH", "SOL", "ADA", "DOT", "XRP", "LTC", "DOGE")
 _MARKETS = [*(("kraken", f"{coin}/USD") for coin in _COINS), *(("binance", f"{coin}/USDT") for coin in _COINS)]
@@ -124,6 +134,50 @@ def _count(connection: object) -> int:
     return int(connection.execute(statement).fetchone()[0])  # type: ignore[attr-defined]
 
 
+@contextmanager
+def bare_consumer(one: Stage) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does nothing but copy what comes from now on into the tables."""
+    command = [sys.executable, "-m", "benchmarks.latency", "--consume"]
+    environment = os.environ | one.environment
+    with subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, stdout=subprocess.PIPE) as process:
+        try:
+            if process.stdout is None or process.stdout.readline() != _READY:
+                raise RuntimeError("the bare consumer did not start")
+            yield process
+        finally:
+            process.terminate()
+
+
+_READY = b"ready\n"
+_TABLES = {"rawtrade": "trade_data", "rawticker": "ticker_data"}
+
+
+def consume() -> None:
+    """Copy the messages of two topics into their tables as they come, a transaction for each poll, until terminated."""
+    settings = load()
+    ends = offsets(settings, _TABLES)
+    consumer = Consumer({"bootstrap.servers": settings.bootstrap_servers, "group.id": "limit", "fetch.wait.max.ms": 10})
+    consumer.assign(
+        [TopicPartition(topic, number, kept.stop) for topic, parts in ends.items() for number, kept in parts.items()]
+    )
+    copies = {
+        topic: f"COPY {table} ({', '.join(TOPICS[topic].columns())}) FROM STDIN" for topic, table in _TABLES.items()
+    }
+    with connect(Role.WRITER, settings) as connection:
+        sys.stdout.buffer.write(_READY)
+        sys.stdout.flush()
+        while True:
+            lines: dict[str, list[bytes]] = {}
+            for message in consumer.consume(5000, timeout=0.005):
+                topic = message.topic()
+                lines.setdefault(topic, []).append(copy_line(TOPICS[topic], decode(topic, message.value())))
+            for topic, rows in lines.items():
+                with connection.cursor().copy(copies[topic]) as stream:
+                    stream.write(b"".join(rows))
+            if lines:
+                connection.commit()
+
+
 def _send(one: Stage, rate: int, seconds: float, ticker_share: float) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.latency", "--generate", str(rate), str(seconds), str(ticker_share)]
     done = subprocess.run(
@@ -140,66 +194,92 @@ FROM (SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin) - received_at) * 
 """
 
 
-def measure(rate: int, seconds: float, runs: int, ticker_share: float) -> bool:
-    """Run it and print a table: one line for each run, one for the medians, then CPU and memory.
+Latency = tuple[float, float, float, float]
+"""Milliseconds from trade to row: p50, p90, p99 and the most."""
 
-    Returns whether the budget was kept.
-    """
-    with stage() as one, ingestion(one, one.server_folder / "ingestion.log") as job:
-        total = int(_send(one, 200, 2, ticker_share)["sent"])
-        wait_for_rows(one, total, 120)
-        total += int(_send(one, rate, 15, ticker_share)["sent"])  # warms the JIT compilers up
-        wait_for_rows(one, total, 120)
-        pids = [job.pid, *children(job.pid)]  # the runner, the driver, its JVM
-        idle = sum(map(cpu_seconds, pids))
-        time.sleep(10)
-        print(f"idle: {(sum(map(cpu_seconds, pids)) - idle) * 10:.0f} % of a core")
-        print(
-            f"{'run':>4} {'msg/s':>8} {'p50 ms':>8} {'p90 ms':>8} {'p99 ms':>8} {'max ms':>8} {'core %':>8} {'rows':>9}"
-        )
-        results = []
-        for run in range(runs):
-            begin = datetime.now(UTC) + timedelta(milliseconds=1)
-            used = sum(map(cpu_seconds, pids))
-            figures = _send(one, rate, seconds, ticker_share)
-            used = sum(map(cpu_seconds, pids)) - used
-            total += int(figures["sent"])
-            wait_for_rows(one, total, 60)
-            with one.connect() as connection:
-                (p50, p90, p99), worst, rows = connection.execute(_LATENCIES, [begin]).fetchone()  # type: ignore[misc]
-            results.append((float(p50), float(p90), float(p99), float(worst)))
-            sent = figures["sent"] / figures["seconds"]
-            core = used / figures["seconds"] * 100
-            print(
-                f"{run + 1:>4} {sent:>8.0f} "
-                + " ".join(f"{ms:>8.1f}" for ms in results[-1])
-                + f" {core:>8.0f} {rows:>9}"
-            )
-        middle = [sorted(column)[len(results) // 2] for column in zip(*results, strict=True)]
-        print(f"{'med.':>4} {'':>8} " + " ".join(f"{ms:>8.1f}" for ms in middle))
-        kept = middle[0] <= 150 and middle[2] <= 400
-        print(f"budget: p50 <= 150, p99 <= 400: {'kept' if kept else 'MISSED'}")
-        for pid in {job.pid, *children(job.pid)} & set(pids):  # without the Python workers that have come and gone
-            name = Path(f"/proc/{pid}/comm").read_text().strip()
-            print(f"memory of {name}: {peak_memory_mb(pid):.0f} MB at most")
-        return kept
+_HEAD = f"{'':>12} {'msg/s':>8} {'p50 ms':>8} {'p90 ms':>8} {'p99 ms':>8} {'max ms':>8} {'core %':>8} {'rows':>9}"
 
 
-def main() -> int:
-    """Parse the command line and measure; 1 when the budget was missed."""
+@dataclass
+class Load:
+    """One load, the same for whoever stores it. `sent` counts what has been sent so far."""
+
+    stage: Stage
+    rate: int
+    seconds: float
+    ticker_share: float
+    sent: int = 0
+
+    def warm(self, rate: int, seconds: float) -> None:
+        """Send something whose latency does not count, and wait for it."""
+        self.sent += int(_send(self.stage, rate, seconds, self.ticker_share)["sent"])
+        wait_for_rows(self.stage, self.sent, 120)
+
+    def run(self, name: str, pid: int) -> Latency:
+        """Send it, wait until it is stored, print a line; `pid` is the process whose family stores it."""
+        begin = datetime.now(UTC) + timedelta(milliseconds=1)
+        used = cpu_seconds(pid)
+        figures = _send(self.stage, self.rate, self.seconds, self.ticker_share)
+        used = cpu_seconds(pid) - used
+        self.sent += int(figures["sent"])
+        wait_for_rows(self.stage, self.sent, 60)
+        with self.stage.connect() as connection:
+            (p50, p90, p99), worst, rows = connection.execute(_LATENCIES, [begin]).fetchone()  # type: ignore[misc]
+        latency = (float(p50), float(p90), float(p99), float(worst))
+        sent, core = figures["sent"] / figures["seconds"], used / figures["seconds"] * 100
+        print(f"{name:>12} {sent:>8.0f} " + " ".join(f"{ms:>8.1f}" for ms in latency) + f" {core:>8.0f} {rows:>9}")
+        return latency
+
+
+def measure(rate: int, seconds: float, runs: int, ticker_share: float) -> None:
+    """Run both and print a table: a line for each run, the medians, their ratio, then CPU and memory."""
+    with stage() as one:
+        load = Load(one, rate, seconds, ticker_share)
+        with ingestion(one, one.server_folder / "ingestion.log") as job:
+            load.warm(200, 2)
+            load.warm(rate, 15)  # for the JIT compilers
+            idle = cpu_seconds(job.pid)  # of the runner, the driver, its JVM, and their Python workers
+            time.sleep(10)
+            print(f"idle: {(cpu_seconds(job.pid) - idle) * 10:.0f} % of a core")
+            print(_HEAD)
+            stored = [load.run(f"job {run + 1}", job.pid) for run in range(runs)]
+            memories = peak_memories(job.pid)
+        with bare_consumer(one) as consumer:
+            load.warm(rate, 2)
+            limit = [load.run(f"limit {run + 1}", consumer.pid) for run in range(runs)]
+    middles = [_middle(latencies) for latencies in (stored, limit)]
+    for name, latency in zip(("job", "limit"), middles, strict=True):
+        print(f"{name + ', median':>12} {'':>8} " + " ".join(f"{ms:>8.1f}" for ms in latency))
+    print(
+        f"{'job / limit':>12} {'':>8} "
+        + " ".join(f"{ours / least:>8.1f}" for ours, least in zip(*middles, strict=True))
+    )
+    for name, most in memories.items():
+        print(f"memory of {name}: {most:.0f} MB at most")
+
+
+def _middle(latencies: list[Latency]) -> list[float]:
+    return [sorted(column)[len(latencies) // 2] for column in zip(*latencies, strict=True)]
+
+
+def main() -> None:
+    """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=int, default=5000, help="messages a second")
     parser.add_argument("--seconds", type=float, default=60, help="length of a run")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--tickers", type=float, default=0.5, help="share of tickers; the rest are trades")
     parser.add_argument("--generate", nargs=3, metavar=("RATE", "SECONDS", "SHARE"), help=argparse.SUPPRESS)
+    parser.add_argument("--consume", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.generate:
         rate, seconds, share = arguments.generate
         generate(int(rate), float(seconds), float(share))
-        return 0
-    return int(not measure(arguments.rate, arguments.seconds, arguments.runs, arguments.tickers))
+    elif arguments.consume:
+        consume()
+    else:
+        measure(arguments.rate, arguments.seconds, arguments.runs, arguments.tickers)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,10 +9,11 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from cryptoviz import bus
@@ -94,22 +95,35 @@ def median(values: Sequence[float]) -> float:
 
 
 def peak_memory_mb(pid: int) -> float:
-    """The most memory that process has held, in MB."""
+    """The most memory that process has held, in MB; psutil tells only what it holds now."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) / 1024
     raise ProcessLookupError(pid)
 
 
+def family(pid: int) -> list[psutil.Process]:
+    """A process and those it started, and theirs; Spark's Python workers come and go."""
+    root = psutil.Process(pid)
+    return [root, *root.children(recursive=True)]
+
+
 def cpu_seconds(pid: int) -> float:
-    """CPU time that process has used so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
+    """CPU time that a process and all it has started have used so far, those included that have ended since.
+
+    Whoever ended while it was looked at is counted by its parent, which has waited for it.
+    """
+    used = 0.0
+    for process in family(pid):
+        with suppress(psutil.NoSuchProcess):
+            used += sum(process.cpu_times()[:4])
+    return used
 
 
-def children(pid: int) -> list[int]:
-    """The processes that `pid` started, and theirs."""
-    direct = [
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
-    return direct + [grandchild for child in direct for grandchild in children(child)]
+def peak_memories(pid: int) -> dict[str, float]:
+    """The most memory, in MB, that each living process of a family has held, by number and name."""
+    found = {}
+    for process in family(pid):
+        with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+            found[f"{process.pid} {process.name()}"] = peak_memory_mb(process.pid)
+    return found
