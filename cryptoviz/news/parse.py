@@ -1,7 +1,7 @@
 """A feed's bytes to entries; the only importer of feedparser.
 
     bytes -> text in its charset -> is it a feed, without entity declarations? -> libxml2, bounded, repairing
-          -> feedparser -> Entry
+          -> feedparser (entry by entry, where one of them breaks it) -> Entry
 
 feedparser starts again with a slow parser of its own where a feed is not well-formed, and a few hundred kilobytes of
 attributes keep it busy for minutes. So libxml2 repairs the feed first, refuses what no newspaper would publish, and
@@ -14,6 +14,7 @@ import hashlib
 import io
 import re
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -72,6 +73,7 @@ class FeedProblem(StrEnum):
     ENTITIES = "entity_declarations"
     TOO_COMPLEX = "too_complex"
     NO_ENTRIES = "no_entries"
+    UNREADABLE = "unreadable_entries"
 
 
 class FeedError(Exception):
@@ -107,10 +109,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class ParsedFeed:
-    """The entries of a feed, in its order. `salvaged` says what had to be repaired; empty: nothing."""
+    """The entries of a feed, in its order. `salvaged` says what had to be repaired; empty: nothing.
+
+    `unreadable` has the error of each entry that is left out because it breaks a parser.
+    """
 
     entries: tuple[Entry, ...]
     salvaged: str = ""
+    unreadable: tuple[str, ...] = ()
 
 
 def parse(body: bytes, content_type: str = "", url: str = "") -> ParsedFeed:
@@ -134,13 +140,16 @@ def parse(body: bytes, content_type: str = "", url: str = "") -> ParsedFeed:
         raise FeedError(FeedProblem.TOO_COMPLEX, f"more than {MAX_MARKS} angle brackets and ampersands")
     root, problem = _tree(text[feed.start() :])
     _prepare(root)
-    document = etree.tostring(root, encoding="utf-8")
     if problem:
-        _well_formed(document)
-    entries = tuple(_entries(document, url))
-    if not entries:
+        _well_formed(etree.tostring(root, encoding="utf-8"))
+    found = [_read(entry) for entry in _raw_entries(root, url)]
+    entries = tuple(entry for entry in found if isinstance(entry, Entry))
+    unreadable = tuple(repr(error)[:200] for error in found if isinstance(error, Exception))
+    if not found:
         raise FeedError(FeedProblem.NO_ENTRIES, "a feed without entries")
-    return ParsedFeed(entries, "; ".join(filter(None, [repairs, problem])))
+    if not entries:
+        raise FeedError(FeedProblem.UNREADABLE, f"none of its {len(found)} entries can be read: {unreadable[0]}")
+    return ParsedFeed(entries, "; ".join(filter(None, [repairs, problem])), unreadable)
 
 
 def without_tracking(url: str) -> str:
@@ -232,7 +241,7 @@ def _prepare(root: etree._Element) -> None:
     entries = 0
     for number, element in enumerate(root.iter(etree.Element)):
         name = str(element.tag)
-        entries += name.rpartition("}")[2] in _ENTRIES
+        entries += _is_entry(element)
         if number >= MAX_ELEMENTS or entries > MAX_ENTRIES or len(element.attrib) > MAX_ATTRIBUTES:
             raise FeedError(FeedProblem.TOO_COMPLEX, f"more than {MAX_ELEMENTS} elements or {MAX_ENTRIES} entries")
         if ":" in name and not name.startswith("{"):
@@ -248,16 +257,57 @@ def _prepare(root: etree._Element) -> None:
             element.tag = "{urn:ignored}description"
 
 
-def _entries(document: bytes, url: str) -> Iterator[Entry]:
+def _raw_entries(root: etree._Element, url: str) -> Iterator[Any]:
+    """What feedparser makes of each entry; where one breaks it, each is read alone, and that one is the exception."""
+    try:
+        yield from _feedparser_entries(root, url)
+    except Exception:  # noqa: BLE001 - feedparser lets errors of any kind out
+        alone = list(_alone(root))
+    else:
+        return
+    for single in alone:
+        try:
+            yield from _feedparser_entries(single, url)
+        except Exception as error:  # noqa: BLE001 - as above
+            yield error
+
+
+def _feedparser_entries(root: etree._Element, url: str) -> list[Any]:
     import feedparser  # noqa: PLC0415 - only who reads a feed pays for the import
 
     headers = {"content-type": "application/xml; charset=utf-8", "content-location": url}
     # In a buffer: feedparser would take bytes for the name of a file first.
-    found = feedparser.parse(
-        io.BytesIO(document), response_headers=headers, sanitize_html=False, resolve_relative_uris=False
-    )
-    for entry in found.entries:
-        yield _entry(entry)
+    document = io.BytesIO(etree.tostring(root, encoding="utf-8"))
+    found = feedparser.parse(document, response_headers=headers, sanitize_html=False, resolve_relative_uris=False)
+    return list(found.entries)
+
+
+def _alone(root: etree._Element) -> Iterator[etree._Element]:
+    """A document for each entry, with what its feed's elements say of language and addresses, and nothing else."""
+    for entry in list(root.iter(etree.Element)):
+        parents = list(entry.iterancestors())
+        if not _is_entry(entry) or any(map(_is_entry, parents)):
+            continue
+        inner = deepcopy(entry)
+        for parent in parents:
+            outer = etree.Element(parent.tag, dict(parent.attrib), nsmap=parent.nsmap)
+            outer.append(inner)
+            inner = outer
+        yield inner
+
+
+def _is_entry(element: etree._Element) -> bool:
+    return str(element.tag).rpartition("}")[2] in _ENTRIES
+
+
+def _read(entry: Any) -> Entry | Exception:
+    """An entry, or what was raised in the attempt to read it."""
+    if isinstance(entry, Exception):
+        return entry
+    try:
+        return _entry(entry)
+    except Exception as error:  # noqa: BLE001 - the border between entries: one that breaks us costs itself only
+        return error
 
 
 def _entry(entry: Any) -> Entry:

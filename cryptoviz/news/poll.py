@@ -150,17 +150,17 @@ def _known(connection: Connection[Any], asked: Sequence[tuple[str, str]]) -> Kno
 
 def _understand(reader: Reader, reading: Reading, model: SentimentModel) -> _Understood:
     """The fresh entries of one feed, understood; the oldest first, so that revisions are numbered in their order."""
-    try:
-        texts = reader.texts(reading.feed, reading.entries)
-        articles = [_article(reading.feed, *pair, model) for pair in zip(reading.entries, texts, strict=True)]
-    except Exception as error:  # noqa: BLE001 - the border between feeds, as in the reader
-        _log.exception("feed_crashed", feed=reading.feed.name)
-        # Without its state: what was not understood is read again.
-        return _Understood(replace(reading, outcome=reading.outcome.crashed(error), state=None), ())
+    texts = reader.texts(reading.feed, reading.entries)
+    articles, errors = [], []
+    for entry, text in zip(reading.entries, texts, strict=True):
+        try:
+            articles.append(_article(reading.feed, entry, text, model))
+        except Exception as error:  # noqa: BLE001 - the border between entries: one that breaks us costs itself only
+            errors.append(repr(error)[:200])
     sources = Counter(text.source for text in texts)
     refused = {source: count for source, count in sources.items() if source not in ("feed", "page")}
     outcome = replace(reading.outcome, pages=sources["page"], pages_refused=refused)
-    return _Understood(replace(reading, outcome=outcome), tuple(reversed(articles)))
+    return _Understood(replace(reading, outcome=outcome).without(errors), tuple(reversed(articles)))
 
 
 def _article(feed: Feed, entry: Entry, text: Text, model: SentimentModel) -> _Article:

@@ -6,7 +6,8 @@ feed -> postponed? -> robots.txt -> our turn at its host -> fetch -> parse -> Re
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -49,8 +50,8 @@ class Outcome:
 
     `reason` is a word (of `cryptoviz.web.Reason`, of `FeedProblem`, `status_503`, `retry_after`, `crashed`) and
     `detail` a sentence; both are empty where it gave something. `salvaged` says what had to be repaired. `new` are
-    first revisions of articles, `revised` further ones. `pages` are article pages that gave a text; `pages_refused`
-    counts the entries that stayed without one, by reason.
+    first revisions of articles, `revised` further ones. `entries_refused` counts the entries that could not be read, by
+    the error. `pages` are article pages that gave a text; `pages_refused` counts the entries without one, by reason.
     """
 
     feed: str
@@ -62,6 +63,7 @@ class Outcome:
     wire_bytes: int = 0
     seconds: float = 0.0
     entries: int = 0
+    entries_refused: Mapping[str, int] = field(default_factory=dict)
     new: int = 0
     revised: int = 0
     salvaged: str = ""
@@ -97,6 +99,16 @@ class Reading:
     outcome: Outcome
     entries: tuple[Entry, ...] = ()
     state: FeedState | None = None
+
+    def without(self, errors: Sequence[str]) -> Reading:
+        """The reading with a count of the entries that could not be read; their feed is asked for in full again."""
+        for error in errors:
+            _log.warning("entry_refused", feed=self.feed.name, error=error)
+        if not errors:
+            return self
+        refused = Counter(error.partition("(")[0] for error in errors)
+        counted = dict(Counter(self.outcome.entries_refused) + refused)
+        return replace(self, outcome=replace(self.outcome, entries_refused=counted), state=FeedState(self.feed.url))
 
 
 @dataclass(frozen=True)
@@ -169,8 +181,8 @@ class Reader:
             return Reading(feed, replace(outcome, status=Status.FAILED, reason=error.reason.value, detail=error.detail))
         newest = max((entry.published_at for entry in parsed.entries if entry.published_at is not None), default=None)
         outcome = replace(outcome, entries=len(parsed.entries), salvaged=parsed.salvaged, newest=newest)
-        read = FeedState(feed.url, page.headers.get("etag", ""), page.headers.get("last-modified", ""))
-        return Reading(feed, outcome, parsed.entries, read)
+        state = FeedState(feed.url, page.headers.get("etag", ""), page.headers.get("last-modified", ""))
+        return Reading(feed, outcome, parsed.entries, state).without(parsed.unreadable)
 
     def texts(self, feed: Feed, entries: tuple[Entry, ...]) -> list[Text]:
         """The text of each entry: the feed's own, else its page's, but of no more pages than the settings say."""
@@ -180,22 +192,23 @@ class Reader:
         return [Text(entry.content, "feed") if entry.content else pages.get(id(entry), beyond) for entry in entries]
 
     def _page_text(self, feed: Feed, entry: Entry) -> Text:
-        url = entry.url
-        if not feed.publishes(url):
+        if not feed.publishes(entry.url):
             return Text("", "other_site")
         try:
-            self._turns.check_patience(url)
-            page = self._ask(url, replace(self._policy, max_bytes=MAX_PAGE, truncate=True))
+            return self._page(entry)
         except FetchError as error:
             return Text("", error.reason.value)
+        except Exception:  # noqa: BLE001 - a page that breaks the extractor costs its own text only
+            _log.exception("page_crashed", feed=feed.name, url=entry.url)
+            return Text("", "crashed")
+
+    def _page(self, entry: Entry) -> Text:
+        self._turns.check_patience(entry.url)
+        page = self._ask(entry.url, replace(self._policy, max_bytes=MAX_PAGE, truncate=True))
         if page.status != 200:
             return Text("", f"status_{page.status}")
-        try:
-            found = article_text(page.body, page.headers.get("content-type", ""), page.url, MAX_CONTENT)
-            content = own_words(found, entry.title)
-        except Exception:  # noqa: BLE001 - a page that breaks the extractor costs its own text only
-            _log.exception("page_crashed", feed=feed.name, url=url)
-            return Text("", "crashed")
+        found = article_text(page.body, page.headers.get("content-type", ""), page.url, MAX_CONTENT)
+        content = own_words(found, entry.title)
         return Text(content, "page" if content else "no_text")
 
     def _ask(self, url: str, policy: Policy, **options: Any) -> Page:

@@ -32,6 +32,8 @@ _BLOCK: Final = re.compile(
 _TAIL: Final = re.compile(
     r"\bTh(?:e|is) post (?:(?!\bTh(?:e|is) post ).){1,500}?\b(?:appeared first|first appeared) on\b"
 )
+_END_OF_PAGE: Final = re.compile(r"</(?:html|body)\s*>", re.IGNORECASE)
+"""libxml2 reads nothing after it."""
 _SILENT: Final = ("script", "style", "noscript", "template", "iframe", "object", "svg", "head", "title")
 
 
@@ -46,7 +48,9 @@ def plain(markup: str) -> str:
     if len(text) > MAX_TAG:
         text = without_giants(text)
     if "<" in text or "&" in text:
-        root = html.fragment_fromstring(_BLOCK.sub(" <", text), create_parent="div", parser=_parser())
+        # A whole page in place of a fragment is fine too: its own html and body tags are repeated ones here.
+        page = "<html><body>" + _BLOCK.sub(" <", _END_OF_PAGE.sub(" ", text))
+        root = html.document_fromstring(page, parser=_parser())
         etree.strip_elements(root, etree.Comment, etree.ProcessingInstruction, *_SILENT, with_tail=False)
         text = visible(str(root.text_content()))
     return " ".join(text.split())

@@ -312,7 +312,7 @@ def test_hostile_neighbours_change_nothing_for_the_others(settings: Settings, si
     )
 
 
-def test_an_article_that_breaks_the_scoring_costs_its_feed_and_is_read_again(
+def test_an_article_that_breaks_the_scoring_costs_itself_and_is_read_again(
     settings: Settings, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = poll_module.mentions
@@ -326,10 +326,20 @@ def test_an_article_that_breaks_the_scoring_costs_its_feed_and_is_read_again(
     site.routes["/bad"] = site.routes["/bad"].replace(b"\r\n", b'\r\netag: "7"\r\n', 1)  # type: ignore[union-attr]
     monkeypatch.setattr(poll_module, "mentions", mentions)
     found = run(settings, site, "/good", "/bad")
-    assert keys(found) == ["example.com|1|1"]
-    assert [outcome.reason for outcome in found.outcomes] == ["", "crashed"]
+    assert sorted(keys(found)) == ["example.com|1|1", "example.com|2|1"]
+    assert [outcome.reason for outcome in found.outcomes] == ["", ""]
+    assert [outcome.entries_refused for outcome in found.outcomes] == [{}, {"IndexError": 1}]
     monkeypatch.undo()
-    assert sorted(keys(run(settings, site, "/good", "/bad"))) == ["example.com|2|1", "example.com|3|1"]
+    assert keys(run(settings, site, "/good", "/bad")) == ["example.com|3|1"]
+
+
+def test_a_summary_that_is_a_whole_page_is_text(settings: Settings, site: Site) -> None:
+    whole = "<description>&lt;!DOCTYPE html&gt;&lt;html&gt;&lt;body&gt;Solana&lt;/body&gt;&lt;/html&gt;</description>"
+    site.routes["/a"] = rss(
+        item("1", more=whole), item("2", more="<description>&lt;html&gt;&lt;/html&gt;</description>")
+    )
+    found = run(settings, site, "/a")
+    assert [row.payload["summary"] for row in found.rows] == ["", "Solana"]
 
 
 class Killed(BaseException):

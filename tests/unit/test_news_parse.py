@@ -186,6 +186,36 @@ def test_prefixes_nobody_declared_mean_what_they_mean_elsewhere() -> None:
     assert "not well-formed" in found.salvaged
 
 
+# Entries that cannot be read
+
+ODD = "<x:pos xmlns:x='http://www.opengis.net/gml'>47.6 -122.3</x:pos>"
+"""A position that stands outside of the element it belongs to: feedparser raises a KeyError."""
+
+
+def test_an_entry_that_cannot_be_read_costs_itself_only() -> None:
+    items = [ITEM.replace("1<", f"{number}<") + (ODD if number == 3 else "") for number in range(5)]
+    found = parse(feed(*items))
+    assert [entry.article_id for entry in found.entries] == ["0", "1", "2", "4"]
+    assert found.unreadable == ("KeyError('where')",)
+
+
+def test_entries_read_alone_are_the_same_entries() -> None:
+    """With the namespaces, languages and base addresses that their feed declares."""
+    head = """<feed xmlns="http://www.w3.org/2005/Atom" xml:base="https://a.com/blog/"><title>t</title>"""
+    item = """<entry><id>urn:{0}</id><title type="html">A &amp;lt;b&amp;gt;{0}&amp;lt;/b&amp;gt;</title>
+      <link href="{0}"/><updated>2026-10-01T10:00:00Z</updated>{1}</entry>"""
+    whole = parse((head + item.format(1, "") + item.format(2, "") + "</feed>").encode())
+    alone = parse((head + item.format(1, "") + item.format(9, ODD) + item.format(2, "") + "</feed>").encode())
+    assert alone.entries == whole.entries
+    assert [entry.url for entry in alone.entries] == ["https://a.com/blog/1", "https://a.com/blog/2"]
+
+
+def test_a_feed_of_which_no_entry_can_be_read_says_why() -> None:
+    with pytest.raises(FeedError, match="none of its 2 entries can be read: KeyError") as caught:
+        parse(feed(ITEM + ODD, ODD))
+    assert caught.value.reason is FeedProblem.UNREADABLE
+
+
 # Charsets
 
 
@@ -329,6 +359,13 @@ def test_any_bytes_are_parsed_or_refused(body: bytes, wrapped: bool) -> None:
         ("a\x00b\u200bc\ufeffd\x07e", "abcde"),
         ("</div>out<p>of order", "out of order"),
         ("\ud800&#xD800;&#0;", "\ufffd\ufffd"),
+        ("<!DOCTYPE html><html><head><title>T</title></head><body><p>A</p> page</body></html> more", "A page more"),
+        ("<!DOCTYPE html>A &amp; B", "A & B"),
+        ("<html lang=en>A page", "A page"),
+        ("a</body>b</html>c", "a b c"),
+        ("<html></html>", ""),
+        ("<!doctype html>", ""),
+        ("<html><frameset></frameset></html>", ""),
         ("", ""),
     ],
 )

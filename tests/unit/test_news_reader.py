@@ -215,6 +215,15 @@ def test_a_parser_that_breaks_costs_one_feed(site: Site, monkeypatch: pytest.Mon
     assert readings["good"].outcome.status is Status.READ
 
 
+def test_an_entry_that_cannot_be_read_is_counted_and_its_feed_is_asked_for_in_full_again(site: Site) -> None:
+    odd = b"<x:pos xmlns:x='http://www.opengis.net/gml'>1 2</x:pos>"
+    site.routes["/feed"] = page(FEED.replace(b"<guid>1</guid>", b"<guid>1</guid>" + odd), etag='"7"')
+    reading = make_reader(site).read(feed(site))
+    assert (reading.outcome.status, reading.outcome.trouble) == (Status.READ, None)
+    assert (reading.outcome.entries, reading.outcome.entries_refused) == (1, {"KeyError": 1})
+    assert reading.state == FeedState(site.url("/feed"))
+
+
 def test_nothing_is_asked_after_the_end_of_the_poll(site: Site) -> None:
     outcome = make_reader(site, seconds=-1).read(feed(site)).outcome
     assert outcome.trouble
