@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -47,9 +48,23 @@ Form = Annotated[
 
 
 @app.command()
-def trades(files: Files, exchange: Exchange, pair: Pair, form: Form = None, json: Json = False) -> None:
+def trades(
+    files: Files,
+    exchange: Exchange,
+    pair: Pair,
+    *,
+    form: Form = None,
+    single_trades: Annotated[
+        bool,
+        typer.Option(
+            "--single-trades", help="The ids are those of trades, not of aggregates, as most programs get them."
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
     """Import trades; their candles follow. Killed and run again it goes on; run twice nothing is stored twice."""
-    _import(_asked("trades", exchange, pair, None, form), files, json=json)
+    asked = _asked("trades", exchange, pair, None, form)
+    _import(replace(asked, single_trades=single_trades), files, json=json)
 
 
 @app.command()

@@ -31,6 +31,7 @@ from cryptoviz.history.imports.trades import TradesImport
 from cryptoviz.pairs import Timeframe
 from cryptoviz.settings import PREFIX, Role, Settings
 from cryptoviz.storage.database import connect
+from cryptoviz.storage.queries import SQL_DIR
 
 pytestmark = pytest.mark.services
 
@@ -591,3 +592,106 @@ def test_candles_of_another_length_than_they_claim_are_refused(
     assert (wrong.became, "no candles of 1m" in wrong.reason) == (Became.REFUSED, True)
     [odd] = run(database, written(tmp_path / "XBTUSD_30.csv", bars(range(3), length=1_800)), CANDLES_OF)
     assert (odd.became, "candles of 30m are not kept" in odd.reason) == (Became.REFUSED, True)
+
+
+def aggregates(rows: Sequence[str], *, first: int = 1) -> list[list[Any]]:
+    """Trades of Binance's archive as freqtrade keeps them: three in a row are one, of one price, under another id."""
+    found: list[list[Any]] = []
+    for number in range(0, len(rows), 3):
+        cells = [row.split(",") for row in rows[number : number + 3]]
+        volume = sum(Decimal(cell[2]) for cell in cells)
+        price = float(cells[0][1])
+        found.append(
+            [
+                int(cells[0][4]) // 1000,
+                str(first + number // 3),
+                None,
+                "buy",
+                price,
+                float(volume),
+                price * float(volume),
+            ]
+        )
+    return found
+
+
+def runs_of_three(count: int) -> list[str]:
+    """Trades of which three each came of one order: one price and side, half a second apart, then a pause."""
+    return [
+        f"{1_000_000 + n},{100 + n // 3 % 7}.5,0.00{n % 9 + 1},1,"
+        f"{int((NOON + n // 3 * timedelta(seconds=1.5)).timestamp() * 1_000_000)},False,True"
+        for n in range(count)
+    ]
+
+
+def test_aggregates_that_freqtrade_fetched_make_candles_and_no_trades(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    rows = runs_of_three(900)
+    real = written(tmp_path / "BTCUSDT-trades-2024-01-01.csv", rows)
+    theirs = tmp_path / "BTC_USDT-trades.json"
+    theirs.write_text(json.dumps(aggregates(rows)))
+    [done] = run(database, theirs)
+    assert (done.became, done.format, "are aggregates" in done.reason) == (Became.IMPORTED, "freqtrade", True)
+    assert ask(STORED) == []
+    minutes = {row[1]: row for row in ask(CANDLES) if row[0] == "1m"}
+    assert len(minutes) == 6, "eight minutes of trades, but for the first and the last, which may be cut"
+    assert {(row[7], row[-1]) for row in minutes.values()} == {(0, "rest")}, "nobody knows of how many trades"
+
+    [beside] = run(database, real)
+    assert (beside.rows.stored, len(ask(STORED))) == (900, 900)
+    expected: dict[datetime, Decimal] = {}
+    for _id, _timestamp, _price, volume, _side in ask(STORED):
+        minute = _timestamp.replace(second=0)
+        expected[minute.replace(microsecond=0)] = expected.get(minute.replace(microsecond=0), Decimal(0)) + Decimal(
+            volume
+        )
+    assert {row[1]: row[6] for row in ask(CANDLES) if row[0] == "1m"} == expected, "no volume counts twice"
+
+
+def test_what_somebody_calls_single_trades_must_be_numbered_like_those_stored(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    rows = runs_of_three(300)
+    run(database, written(tmp_path / "BTCUSDT-trades-2024-01-01.csv", rows))
+    header = "timestamp,id,side,price,amount"
+    columns = [[row[0], row[1], row[3], row[4], row[5]] for row in aggregates(rows)]
+    path = written(tmp_path / "a.csv", [header, *(",".join(map(str, row)) for row in columns)])
+    [unsaid] = run(database, path)
+    assert "do not say whether its rows are single trades" in unsaid.reason
+    assert len(ask(STORED)) == 300
+    for shift in (timedelta(0), timedelta(hours=1)):
+        later = [[row[0] + shift // timedelta(milliseconds=1), *row[1:]] for row in columns]
+        path = written(tmp_path / f"b{shift.seconds}.csv", [header, *(",".join(map(str, row)) for row in later)])
+        [wrong] = run(database, path, replace(TRADES, single_trades=True))
+        assert (wrong.became, "numbers its trades in another way" in wrong.reason) == (Became.REFUSED, True)
+    assert len(ask(STORED)) == 300
+    single = [
+        f"{1_000_300 + n},100,1,1,{int((NOON + timedelta(hours=1, seconds=n)).timestamp())},buy" for n in range(30)
+    ]
+    header = "trade_id,price,volume,cost,time,side"
+    [right] = run(database, written(tmp_path / "c.csv", [header, *single]), replace(TRADES, single_trades=True))
+    assert (right.became, right.rows.stored, right.reason) == (Became.IMPORTED, 30, "")
+
+
+def test_aggregates_that_were_stored_as_trades_leave_with_the_upgrade(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    rows = runs_of_three(300)
+    path = tmp_path / "BTC_USDT-trades.json"
+    path.write_text(json.dumps(aggregates(rows)))
+    run(database, path, replace(TRADES, single_trades=True))
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        connection.execute(
+            'INSERT INTO trade_data ("timestamp", exchange, pair, trade_id, price, volume, side)'
+            " VALUES (%s, 'binance', 'BTC/USDT', 7000000, 100, 1, 'buy')",
+            [NOON + timedelta(seconds=30)],
+        )
+    assert len(ask(STORED)) == 101
+    with connect(Role.OWNER, database) as owner:
+        owner.execute(next((SQL_DIR / "migrations").glob("*_aggregates.sql")).read_bytes())
+    assert [row[0] for row in ask(STORED)] == [7_000_000], "what came by another way stays"
+    assert ask("SELECT kind, rows_read, status FROM import_progress") == [("trades", 0, "failed")]
+    [again] = run(database, path)
+    assert (again.became, again.rows.rows, len(ask(STORED))) == (Became.IMPORTED, 100, 1)
+    assert {row[-1] for row in ask(CANDLES) if row[0] == "1m" and row[1] == NOON + timedelta(minutes=1)} == {"rest"}

@@ -14,8 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 
 from cryptoviz.history.imports import chunks as pieces
+from cryptoviz.history.imports.aggregates import without_ids
 from cryptoviz.history.imports.chunks import Chunk, Position, chunks
 from cryptoviz.history.imports.files import File, ImportRefusedError, files
 from cryptoviz.history.imports.layouts import Format, Kind, names_pair, recognise, timeframe_named
@@ -232,6 +234,40 @@ def test_a_format_that_was_asked_for_is_insisted_on(tmp_path: Path) -> None:
     assert only(path, Kind.TRADES, Format.KRAKEN)[1].format is Format.KRAKEN
     with pytest.raises(ImportRefusedError, match="not of format binance: it looks like kraken"):
         only(path, Kind.TRADES, Format.BINANCE)
+
+
+FREQTRADE = ["timestamp", "id", "type", "side", "price", "amount", "cost"]
+CRYPTOFEED = ["exchange", "symbol", "side", "amount", "price", "id", "timestamp", "receipt_timestamp"]
+BINANCES = ["id", "price", "qty", "quote_qty", "time", "is_buyer_maker", "is_best_match"]
+OURS = ["timestamp", "exchange", "pair", "trade_id", "price", "volume", "side", "received_at"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "exchange", "may_be_aggregates"),
+    [
+        (FREQTRADE, "binance", True),
+        (FREQTRADE, "binanceus", True),
+        (FREQTRADE, "kraken", False),
+        (CRYPTOFEED, "binance", True),
+        (CRYPTOFEED, "coinbase", False),
+        (BINANCES, "binance", False),
+        (OURS, "binance", False),
+    ],
+)
+@pytest.mark.parametrize("form", ["csv", "feather"])
+def test_who_numbers_trades_of_an_exchange_in_his_own_way_is_known(
+    tmp_path: Path, form: str, columns: list[str], exchange: str, *, may_be_aggregates: bool
+) -> None:
+    path = tmp_path / f"t.{form}"
+    if form == "csv":
+        written(path, ",".join(columns) + "\n")
+    else:
+        feather.write_feather(pa.table({name: pa.array([], pa.string()) for name in columns}), path)
+    _file, layout = only(path, Kind.TRADES)
+    assert layout.of_single_trades
+    seen = without_ids(layout, exchange, single=False)
+    assert (seen.aggregated, seen.of_single_trades) == (may_be_aggregates, not may_be_aggregates)
+    assert without_ids(layout, exchange, single=True) == layout
 
 
 def test_json_that_ends_too_early_is_refused(tmp_path: Path) -> None:

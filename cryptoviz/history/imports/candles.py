@@ -181,7 +181,11 @@ class CandlesImport:
         judged = self._judge.rows(staged.num_rows)
         refuse_nonsense(self._file, judged.faults, staged.num_rows)
         drop(connection, "import_trades_drop", judged.faults)
-        rows = connection.cursor(row_factory=dict_row).execute(query("import_minutes")).fetchall()
+        rows = (
+            connection.cursor(row_factory=dict_row)
+            .execute(query("import_minutes"), {"counted": not self._layout.aggregated})
+            .fetchall()
+        )
         found = [Row(**row) for row in rows]
         if self._layout.format not in _WHOLE_ARCHIVES:
             begins = chunk.until.rows == chunk.count

@@ -62,6 +62,8 @@ class Layout:
     names: tuple[str, ...]
     fields: Mapping[str, str]
     header: bool = False
+    aggregated: bool = False
+    """Whether a row may stand for several trades, nobody knows how many."""
 
     @property
     def of_single_trades(self) -> bool:

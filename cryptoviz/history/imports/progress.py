@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptoviz.history.imports.chunks import Position
 from cryptoviz.history.imports.files import File, ImportRefusedError
-from cryptoviz.history.imports.layouts import Layout
+from cryptoviz.history.imports.layouts import Kind, Layout
 from cryptoviz.pairs import Timeframe
 from cryptoviz.storage.queries import query
 
@@ -49,7 +49,8 @@ class Progress:
         self._file, self._layout, self._target = file, layout, target
         self._key = {
             "fingerprint": file.fingerprint(),
-            "kind": layout.kind.value,
+            # Whoever finds out that they are single trades after all imports the same file once more.
+            "kind": Kind.CANDLES.value if layout.aggregated else layout.kind.value,
             "exchange": target.exchange,
             "symbol": target.pair,
         }

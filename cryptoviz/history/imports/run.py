@@ -10,6 +10,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
+from cryptoviz.history.imports.aggregates import explained, without_ids
 from cryptoviz.history.imports.candles import CandlesImport
 from cryptoviz.history.imports.chunks import Position, chunks
 from cryptoviz.history.imports.files import File, ImportRefusedError
@@ -38,6 +39,8 @@ class Asked:
     pair: str
     timeframe: Timeframe | None = None
     format: Format | None = None
+    single_trades: bool = False
+    """Whether somebody vouches for that rows with ids are single trades, where that could be doubted."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def import_file(file: File, asked: Asked, connect: Connect, told: Told) -> Outco
         if names_pair(file.stem, asked.pair) is False:
             return _other(file, f"its name is not that of {asked.pair}")
         layout = recognise(file, asked.kind, asked.format)
+        layout = without_ids(layout, asked.exchange, single=asked.single_trades)
         form = layout.format.value
         timeframe = None
         if layout.kind is Kind.CANDLES:
@@ -85,13 +89,19 @@ def import_file(file: File, asked: Asked, connect: Connect, told: Told) -> Outco
     except ImportRefusedError as error:
         return Outcome(file, Became.REFUSED, str(error), form, seconds=time.monotonic() - began)
     became = Became.IMPORTED if done.rows else Became.COMPLETE
-    reason = "" if layout.kind is Kind.CANDLES or layout.of_single_trades else _CANDLES_ONLY.format(file.name)
-    return Outcome(file, became, reason, form, target, done, time.monotonic() - began)
+    return Outcome(file, became, _candles_only(file, layout, asked), form, target, done, time.monotonic() - began)
 
 
 _CANDLES_ONLY: Final = (
     "{}: its rows are not single trades with id and side; candles were made of them, no trades stored"
 )
+
+
+def _candles_only(file: File, layout: Layout, asked: Asked) -> str:
+    """Why no trades were stored; empty: they were, or there are none."""
+    if layout.kind is Kind.CANDLES or layout.of_single_trades:
+        return ""
+    return explained(layout, file.name, asked.exchange) if layout.aggregated else _CANDLES_ONLY.format(file.name)
 
 
 def _other(file: File, reason: str) -> Outcome:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptoviz.history.gaps import Series
 from cryptoviz.history.heal import record
 from cryptoviz.history.imports import values
+from cryptoviz.history.imports.aggregates import refuse_other_numbering
 from cryptoviz.history.imports.chunks import Chunk, chunks
 from cryptoviz.history.imports.files import File
 from cryptoviz.history.imports.gate import Judge, Judgement, Origin, refuse_nonsense
@@ -206,6 +207,8 @@ class TradesImport:
             drop(connection, "import_trades_drop", found.faults)
             left = staged if not found.faults else _without(staged, found.faults)
             span = _span(left)
+            if span is not None:
+                refuse_other_numbering(connection, self._file, self._target, *span)
             known = self._known(connection, found, left, span)
             refuse_nonsense(self._file, found.faults, staged.num_rows)
             drop(connection, "import_trades_drop", known)
