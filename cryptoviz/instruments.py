@@ -12,7 +12,7 @@ import importlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -20,6 +20,7 @@ from cryptoviz.gate.frames import Row, instant
 from cryptoviz.gate.gate import audit, hold_back
 from cryptoviz.gate.report import Report
 from cryptoviz.pairs import is_pair
+from cryptoviz.remote.retry_after import retry_after
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -329,8 +330,8 @@ def _increment(value: object, precision_mode: int) -> Decimal | None:
 
 
 def _retry_after(headers: Mapping[str, str] | None) -> float | None:
-    text = next((value for name, value in (headers or {}).items() if name.lower() == "retry-after"), "")
-    return float(text) if text.isdecimal() else None
+    value = next((value for name, value in (headers or {}).items() if name.lower() == "retry-after"), None)
+    return retry_after(value, datetime.now(UTC))
 
 
 def _said(exchange: str, error: Exception) -> str:

@@ -6,15 +6,16 @@ get -> budget (waits; closed after Retry-After or repeated failure) -> httpx -> 
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from cryptoviz.logs import logger
+from cryptoviz.remote.retry_after import retry_after
 
 Answer = TypeVar("Answer")
 
@@ -140,7 +141,8 @@ class RestClient:
         except httpx.HTTPError as error:
             raise TemporaryError(f"{path}: {type(error).__name__}") from error
         if response.status_code in _RETRIED_STATUS or response.status_code >= 500:
-            raise TemporaryError(f"{path}: status {response.status_code}", retry_after(response.headers))
+            after = retry_after(response.headers.get("retry-after"), datetime.now(UTC))
+            raise TemporaryError(f"{path}: status {response.status_code}", after or 0)
         if len(response.content) > _MAX_ANSWER_BYTES:
             raise RestError(f"{path}: answer of {len(response.content)} bytes")
         return check(response.status_code, response.content)
@@ -153,17 +155,6 @@ class RestClient:
         elif self._failed_in_a_row >= _BREAKER_FAILURES:
             self.budget.close(_BREAKER_S)
         _log.warning("rest_failed", path=path, error=str(error), retry_after_s=error.retry_after_s)
-
-
-def retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds of a ``Retry-After`` header, given as seconds or as a date; 0 when there is none that makes sense."""
-    value = headers.get("retry-after", "").strip()
-    if value.isdigit():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time()) if value else 0.0
-    except ValueError:
-        return 0.0
 
 
 _backoff = wait_random_exponential(multiplier=0.5, max=_LONGEST_WAIT_S)

@@ -9,8 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +19,7 @@ from cryptoviz.news.feeds import Feed
 from cryptoviz.news.parse import MAX_CONTENT, Entry, FeedError, parse
 from cryptoviz.news.robots import Robots, RobotsText, Turns
 from cryptoviz.news.text import article_text, own_words
+from cryptoviz.remote.retry_after import retry_after
 from cryptoviz.web import FetchError, Page, Policy, Reason
 
 if TYPE_CHECKING:
@@ -221,11 +221,7 @@ class Reader:
 
 def _not_before(page: Page, at: datetime) -> datetime | None:
     """When a site that is busy wants to be asked again, by its Retry-After; a day at most."""
-    said = page.headers.get("retry-after", "").strip()
-    if page.status not in (429, 503) or not said:
+    if page.status not in (429, 503):
         return None
-    try:
-        until = at + timedelta(seconds=int(said)) if said.isdecimal() else parsedate_to_datetime(said)
-        return min(until.replace(tzinfo=until.tzinfo or UTC), at + _MAX_RETRY_AFTER)
-    except (ValueError, OverflowError):
-        return None
+    after = retry_after(page.headers.get("retry-after"), at)
+    return None if after is None else min(at + timedelta(seconds=after), at + _MAX_RETRY_AFTER)

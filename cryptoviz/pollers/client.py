@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +14,7 @@ import tenacity
 from cryptoviz import web
 from cryptoviz.pollers import state, wire
 from cryptoviz.quotas import Quotas
+from cryptoviz.remote.retry_after import retry_after
 from cryptoviz.settings import Settings
 from cryptoviz.web import FetchError, Page, Policy
 
@@ -32,7 +32,6 @@ _LONGEST_WAIT_S: Final = 8.0
 _UNSAID_PAUSE_S: Final = 60.0
 """What a source that is asked too often gets where it does not say for how long."""
 
-_LONGEST_PAUSE_S: Final = 31 * 86_400.0
 _OVERLOADED: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.IM_A_TEAPOT})
 _PASSING: Final = frozenset(
     {web.Reason.TIMEOUT, web.Reason.UNREACHABLE, web.Reason.UNRESOLVED, web.Reason.PROTOCOL, web.Reason.TLS}
@@ -213,20 +212,6 @@ def _waiting(error: SourceError, after: float | None) -> SourceError:
         pause=after,
         counts=error.counts,
     )
-
-
-def retry_after(value: str | None, now: datetime) -> float | None:
-    """The seconds in a Retry-After header, a number or a date; None where there is none that makes sense."""
-    if value is None:
-        return None
-    if value.strip().isdecimal() and value.isascii():
-        return min(float(value), _LONGEST_PAUSE_S)
-    try:
-        at = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    aware = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return min(max((aware - now).total_seconds(), 0.0), _LONGEST_PAUSE_S)
 
 
 def _not_json(page: Page, error: Exception) -> SourceError:

@@ -11,7 +11,7 @@ import pytest
 
 from cryptoviz.collectors.alerts import PriceMonitor
 from cryptoviz.collectors.exchange import Refused, Request, Subscribed
-from cryptoviz.collectors.rest import Budget, RestClient, RestError, TemporaryError, retry_after
+from cryptoviz.collectors.rest import Budget, RestClient, RestError, TemporaryError
 from cryptoviz.collectors.session import Pace, Subscription, Subscriptions, jittered, next_delay
 from cryptoviz.records import Alert, AlertType, Side, Trade
 
@@ -102,13 +102,6 @@ def test_the_budget_spaces_requests_and_obeys_a_ban() -> None:
     assert waits == [0, 0, 0.5, 1]
     budget.close(60)
     assert budget.reserve(1) == 60
-
-
-def test_retry_after_in_both_spellings() -> None:
-    assert retry_after({"retry-after": "7"}) == 7
-    date = datetime.now(UTC) + timedelta(minutes=1)
-    assert retry_after({"retry-after": date.strftime("%a, %d %b %Y %H:%M:%S GMT")}) > 50
-    assert retry_after({}) == retry_after({"retry-after": "soon"}) == 0
 
 
 def answers(*responses: httpx.Response | Exception) -> tuple[RestClient, list[str]]:
