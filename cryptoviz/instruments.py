@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from cryptoviz import spellings
 from cryptoviz.gate.frames import Row, instant
 from cryptoviz.gate.gate import audit, hold_back
 from cryptoviz.gate.report import Report
@@ -62,6 +63,7 @@ class Instrument:
     """One spot pair as an exchange lists it now.
 
     `status` is `online` where it can be traded without restriction, else the exchange's own word in lower case.
+    `spelling` is the exchange's name of the pair in its REST interface; None: not known.
     """
 
     exchange: str
@@ -69,11 +71,12 @@ class Instrument:
     status: str
     price_increment: Decimal | None
     volume_increment: Decimal | None
+    spelling: str | None = None
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The spot pairs of an exchange; `skipped` are those whose name is no pair in our words."""
+    """The spot pairs of an exchange; `skipped` are those whose name is no pair in our words, or that of another."""
 
     instruments: tuple[Instrument, ...]
     skipped: tuple[str, ...] = ()
@@ -157,11 +160,35 @@ def parse(exchange: str, markets: Iterable[Mapping[str, Any]], precision_mode: i
     spot = [market for market in markets if market.get("spot")]
     # A dark pool (Kraken's .d) has the same pair as the market whose shadow it is.
     lit = [market for market in spot if not str(market.get("id")).endswith(".d")]
-    pairs = {market["symbol"]: market for market in lit if is_pair(str(market["symbol"]))}
+    named: dict[str, list[Mapping[str, Any]]] = {}
+    for market in lit:
+        named.setdefault(str(market["symbol"]), []).append(market)
+    chosen = {pair: _chosen(exchange, pair, markets) for pair, markets in named.items() if is_pair(pair)}
+    pairs = {pair: market for pair, market in chosen.items() if market is not None}
     if not pairs:
         raise ExchangeRefusedError(f"{exchange} lists no spot pair")
     instruments = (_instrument(exchange, market, precision_mode) for _, market in sorted(pairs.items()))
-    return Listing(tuple(instruments), tuple(sorted(str(m["symbol"]) for m in lit if m["symbol"] not in pairs)))
+    skipped = (
+        name if name not in pairs else f"{name} ({_name(market)})"
+        for name, markets in named.items()
+        for market in markets
+        if pairs.get(name) is not market
+    )
+    return Listing(tuple(instruments), tuple(sorted(skipped)))
+
+
+def _chosen(exchange: str, pair: str, markets: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The market of a pair. Of two, such as a coin before and after it was swapped, the one that we spell so."""
+    if len(markets) == 1:
+        return markets[0]
+    ours = spellings.spelling(exchange, pair).rest
+    return next((market for market in markets if _name(market) == ours), None)
+
+
+def _name(market: Mapping[str, Any]) -> str:
+    """The exchange's name of a market in requests; Kraken's id has letters that nobody else writes (XXBTZUSD)."""
+    alternative = (market.get("info") or {}).get("altname")
+    return str(alternative or market.get("id") or "")
 
 
 def compare(stored: Mapping[str, str], listed: Iterable[Instrument], held: Collection[str] = ()) -> Changes:
@@ -232,11 +259,13 @@ def restore(connection: Connection[Any], payload: Mapping[str, Any]) -> None:
     seen_at = instant(payload.get("received_at"))
     if seen_at is None:
         raise ValueError("received_at is no instant")
-    steps = [
+    price_step, volume_step = (
         Decimal(payload[name]) if payload.get(name) is not None else None
         for name in ("price_increment", "volume_increment")
-    ]
-    one = Instrument(payload["exchange"], payload["pair"], payload["status"], *steps)
+    )
+    one = Instrument(
+        payload["exchange"], payload["pair"], payload["status"], price_step, volume_step, payload.get("spelling")
+    )
     _upsert(connection, one.exchange, [one], seen_at)
 
 
@@ -247,6 +276,7 @@ def _row(one: Instrument, seen_at: datetime, run: str) -> Row:
         "pair": one.pair,
         "status": one.status,
         **{name: None if step is None else f"{step:f}" for name, step in steps.items()},
+        "spelling": one.spelling,
         "received_at": seen_at.isoformat(),
     }
     key = f"{one.exchange}|{one.pair}"
@@ -262,14 +292,24 @@ def _upsert(connection: Connection[Any], exchange: str, rows: Sequence[Instrumen
             "status": [row.status for row in rows],
             "price_increment": [row.price_increment for row in rows],
             "volume_increment": [row.volume_increment for row in rows],
+            "spelling": [row.spelling for row in rows],
             "seen_at": seen_at,
         },
     )
 
 
-def known_exchanges(connection: Connection[Any]) -> set[str]:
-    """The exchanges that have at least one row in `instruments`."""
-    return {name for (name,) in connection.execute(query("instruments_exchanges"))}
+def known_exchanges(connection: Connection[Any], pairs: Mapping[str, Collection[str]]) -> set[str]:
+    """The exchanges of which every one of `pairs` (by exchange) has a row in `instruments` that says its spelling."""
+    return {
+        exchange
+        for exchange, wanted in pairs.items()
+        if (listed := listed_as(connection, exchange)) and all(listed.get(pair) for pair in wanted)
+    }
+
+
+def listed_as(connection: Connection[Any], exchange: str) -> dict[str, str | None]:
+    """The exchange's own name of each pair that it lists or has listed, as `spellings.unconfirmed` wants it."""
+    return dict(connection.execute(query("instruments_spellings"), {"exchange": exchange}).fetchall())
 
 
 def connect(exchange: str, address: str | None, timeout_s: float) -> Market:
@@ -306,6 +346,7 @@ def _instrument(exchange: str, market: Mapping[str, Any], precision_mode: int) -
         status=_status(market),
         price_increment=_increment(precision.get("price"), precision_mode),
         volume_increment=_increment(precision.get("amount"), precision_mode),
+        spelling=_name(market) or None,
     )
 
 

@@ -4,12 +4,12 @@
 
 Coins have changed their names, and exchanges followed, or did not: Kraken's LUNA is the coin that everybody else calls
 LUNC since 2022, its LUNA2 is LUNA. The names on the platform's side are ccxt's, as in the table `instruments`. What an
-exchange lists is compared with this table before a pair is collected or fetched (`cryptoviz.instruments.unconfirmed`).
+exchange lists is compared with this table before a pair is collected or fetched (`unconfirmed`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -77,6 +77,28 @@ def pair_of(exchange: str, stream: str) -> str:
     words = _WORDS.get(exchange, _NONE)
     coins = {words.stream_codes.get(code, code): coin for coin, code in words.codes.items()}
     return "/".join(coins.get(name, name) for name in stream.split("/"))
+
+
+def unconfirmed(exchange: str, pairs: Iterable[str], listed: Mapping[str, str | None]) -> dict[str, str]:
+    """The pairs that must not be collected or fetched, and why: another coin could be stored under their name.
+
+    `listed` has the name of every pair that the exchange has ever listed; without one name nothing is known of what it
+    lists, and this table alone decides. A pair without a name was listed before names were kept.
+    """
+    known = exchange in _WORDS and any(name is not None for name in listed.values())
+    refused = {}
+    for pair in pairs:
+        try:
+            ours = spelling(exchange, pair).rest
+        except UnspelledPairError as error:
+            refused[pair] = str(error)
+            continue
+        theirs = listed.get(pair) or ours
+        if known and pair not in listed:
+            refused[pair] = f"{exchange} lists no {pair}"
+        elif known and theirs != ours:
+            refused[pair] = f"{exchange} lists {pair} as {theirs}, not as {ours}: it may be another coin"
+    return refused
 
 
 def _code(exchange: str, words: _Words, coin: str) -> str:

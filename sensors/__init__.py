@@ -19,7 +19,7 @@ from sensors.tables import observe_tables
 def sensors(settings: Settings) -> list[dg.SensorDefinition]:
     """Every sensor, for these settings."""
     return [
-        instruments_missing(settings.exchanges),
+        instruments_missing({exchange: settings.pairs(exchange) for exchange in settings.exchanges}),
         history_due(settings),
         indicators_due,
         gaps_due,

@@ -1,4 +1,4 @@
-"""Fill the table `instruments` for exchanges that have no row in it, such as after an installation.
+"""Fill the table `instruments` where it lacks a configured pair: after an installation, or when a pair was added.
 
 table, earlier attempts -> due -> run request per exchange
 """
@@ -46,21 +46,23 @@ def _pause(attempt: Attempt) -> float:
     return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(attempt.number - 1, 20))
 
 
-def instruments_missing(exchanges: Sequence[str]) -> dg.SensorDefinition:
-    """The sensor for the configured exchanges."""
+def instruments_missing(pairs: Mapping[str, Sequence[str]]) -> dg.SensorDefinition:
+    """The sensor for the configured pairs of each exchange."""
 
     @dg.sensor(
         job=REFRESH_INSTRUMENTS,
         minimum_interval_seconds=INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Asks an exchange for its instruments when the table has none of it.",
+        description="Asks an exchange for its instruments when the table has none of it, or lacks a configured pair.",
     )
     def instruments_missing(context: dg.SensorEvaluationContext, database: Database) -> dg.SensorResult | dg.SkipReason:
         with database.reader() as connection:
-            known = known_exchanges(connection)
-        asked, attempts = due(exchanges, known, _remembered(context.cursor), time.time())
+            known = known_exchanges(connection, pairs)
+        asked, attempts = due(pairs, known, _remembered(context.cursor), time.time())
         if not asked:
-            return dg.SkipReason("every exchange has instruments, or was asked a short while ago")
+            return dg.SkipReason(
+                "every configured pair has its instrument, or its exchange was asked a short while ago"
+            )
         requests = [
             dg.RunRequest(run_key=f"missing:{name}:{attempts[name].number}", partition_key=name) for name in asked
         ]

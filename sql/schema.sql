@@ -3497,6 +3497,7 @@ CASE
     WHEN (listed_to IS NOT NULL) THEN GREATEST(listed_from, listed_to)
     ELSE NULL::timestamp with time zone
 END)) STORED,
+    spelling text,
     CONSTRAINT instruments_check CHECK ((seen_from <= seen_to)),
     CONSTRAINT instruments_price_increment_check CHECK ((price_increment > (0)::numeric)),
     CONSTRAINT instruments_volume_increment_check CHECK ((volume_increment > (0)::numeric))
@@ -3525,6 +3526,8 @@ COMMENT ON COLUMN public.instruments.listed_from IS 'Since when the exchange has
 COMMENT ON COLUMN public.instruments.listed_to IS 'Until when the exchange listed the pair (UTC); empty: not known.';
 
 COMMENT ON COLUMN public.instruments.listed IS 'When the pair could be traded: nothing outside of it can be missing.';
+
+COMMENT ON COLUMN public.instruments.spelling IS 'The exchange''s own name of the pair in its REST interface.';
 
 CREATE TABLE public.market_data (
     "timestamp" timestamp with time zone NOT NULL,

@@ -7,6 +7,7 @@ exchange socket -> session -> parse -> continuity -> bus -> Kafka
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -17,24 +18,54 @@ from cryptoviz.collectors.exchange import Exchange
 from cryptoviz.collectors.kraken import Kraken
 from cryptoviz.collectors.ledger import DatabaseStore, Ledger
 from cryptoviz.collectors.rest import RestClient
+from cryptoviz.logs import logger
 from cryptoviz.settings import Settings
+from cryptoviz.spellings import unconfirmed
+
+_log = logger(__name__)
 
 EXCHANGES: Final[Mapping[str, Callable[[Sequence[str]], Exchange]]] = {"binance": Binance, "kraken": Kraken}
+
+
+_LISTED_WITHIN_S: Final = 5.0
+"""How long a start waits for what the exchange is known to list; collecting never waits for the database."""
+
+
+class NoPairsError(Exception):
+    """No configured pair of an exchange can be collected; the message says why for each."""
 
 
 async def run(exchange: str, settings: Settings, stop: asyncio.Event, report: Callable[[dict[str, Any]], None]) -> None:
     """Collect one exchange until `stop`; `report` gets the collector's state about once a second.
 
+    A pair whose spelling the exchange does not confirm is left out, and the state says why.
+
     Raises:
         KeyError: there is no adapter for `exchange`.
+        NoPairsError: no pair is left.
+        PairsChangedError: what may be collected has changed; start anew.
     """
-    source = EXCHANGES[exchange](settings.pairs(exchange))
+    ledger = Ledger(DatabaseStore(exchange, settings))
+    refused = await refused_pairs(exchange, settings.pairs(exchange), ledger)
+    pairs = [pair for pair in settings.pairs(exchange) if pair not in refused]
+    if not pairs:
+        raise NoPairsError("; ".join(f"{pair}: {reason}" for pair, reason in refused.items()))
+    source = EXCHANGES[exchange](pairs)
     bus = Producer(settings)
-    collector = Collector(
-        source, settings, bus, Ledger(DatabaseStore(exchange, settings)), rest_client(source, settings)
-    )
+    collector = Collector(source, settings, bus, ledger, rest_client(source, settings), refused=refused)
     bus.on_lost = collector.on_lost
     await collector.run(stop, report)
+
+
+async def refused_pairs(exchange: str, pairs: Sequence[str], ledger: Ledger) -> dict[str, str]:
+    """The pairs that are not collected, and why; while the database is away the table of spellings alone decides."""
+    found = None
+    with contextlib.suppress(TimeoutError):
+        found = await asyncio.wait_for(ledger.refused(exchange, pairs), _LISTED_WITHIN_S)
+    refused = unconfirmed(exchange, pairs, {}) if found is None else found
+    for pair, reason in refused.items():
+        _log.error("pair_refused", exchange=exchange, pair=pair, reason=reason)
+    return refused
 
 
 def rest_client(exchange: Exchange, settings: Settings) -> RestClient:

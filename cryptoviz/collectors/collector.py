@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -50,14 +50,19 @@ _LOAD_S: Final = 2.0
 _WRITE_S: Final = 1.0
 _REPORT_S: Final = 1.0
 _CLOSE_S: Final = 10.0
+_LISTED_S: Final = 60.0
 _ONLINE: Final = "online"
 _TOPIC_OF: Final[dict[type[Record], str]] = {Ticker: "rawticker", Candle: "rawcandle"}
 
 _log = logger(__name__)
 
 
+class PairsChangedError(Exception):
+    """The exchange now lists a pair under another name than the one it is collected by, or a refused one rightly."""
+
+
 class Collector:
-    """Collects one exchange until told to stop."""
+    """Collects one exchange until told to stop. `refused` are configured pairs that it must not collect, and why."""
 
     def __init__(
         self,
@@ -68,6 +73,8 @@ class Collector:
         rest: RestClient,
         *,
         reorder_s: float = REORDER_S,
+        refused: Mapping[str, str] | None = None,
+        listed_s: float = _LISTED_S,
     ) -> None:
         self.received = 0
         self.refused = 0
@@ -79,6 +86,8 @@ class Collector:
         self._ledger = ledger
         self._rest = rest
         self._reorder_s = reorder_s
+        self._refused_pairs = dict(refused or {})
+        self._listed_s = listed_s
         self._monitor = PriceMonitor(
             settings.alert_threshold_percent, settings.alert_window_s, settings.alert_cooldown_s
         )
@@ -115,6 +124,7 @@ class Collector:
             asyncio.create_task(self._tick_forever(report), name="tick"),
             asyncio.create_task(self._connected(stop), name="session"),
             asyncio.create_task(self._watch_pairs(), name="watchdog"),
+            asyncio.create_task(self._watch_spellings(), name="spellings"),
         ]
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
@@ -293,6 +303,16 @@ class Collector:
                     self._checks.add(task)
                     task.add_done_callback(self._checks.discard)
 
+    async def _watch_spellings(self) -> None:
+        """End once the exchange is known to list other pairs than those collected: the next start asks again."""
+        pairs = [*self._exchange.pairs, *self._refused_pairs]
+        while True:
+            await asyncio.sleep(self._listed_s)
+            refused = await self._ledger.refused(self._exchange.name, pairs)
+            if refused is not None and refused.keys() != self._refused_pairs.keys():
+                reasons = "; ".join(f"{pair}: {reason}" for pair, reason in refused.items())
+                raise PairsChangedError(reasons or "every pair is confirmed now")
+
     async def _check(self, pair: str, *, watchdog: bool = False) -> None:
         """Ask REST for the newest trade: the same as ours means quiet, a newer one that the subscription is dead."""
         try:
@@ -418,11 +438,14 @@ class Collector:
             "rest_failures": self._rest.failures,
             "frame_age": round(now - connection.alive_at, 3) if connection is not None else None,
             "pairs": {pair: self._pair_state(pair, now) for pair in self._heard},
-            "refused_subscriptions": (
-                {f"{channel} {pair}": why for (channel, pair), why in connection.subscriptions.reasons.items()}
-                if connection is not None
-                else {}
-            ),
+            "refused_subscriptions": {
+                **{f"every channel of {pair}": why for pair, why in self._refused_pairs.items()},
+                **(
+                    {f"{channel} {pair}": why for (channel, pair), why in connection.subscriptions.reasons.items()}
+                    if connection is not None
+                    else {}
+                ),
+            },
             "instruments": {pair: status for pair, status in self._pair_status.items() if status != _ONLINE},
             "counters": dict(self.counters),
         }

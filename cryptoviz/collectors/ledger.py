@@ -10,6 +10,7 @@ stored position is at the broker or in a row of trade_gaps.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -18,8 +19,10 @@ import psycopg
 
 from cryptoviz.collectors.gaps import Gap
 from cryptoviz.gaps import GapLabel, GapStatus
+from cryptoviz.instruments import listed_as
 from cryptoviz.logs import logger
 from cryptoviz.settings import Role, Settings
+from cryptoviz.spellings import unconfirmed
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
 
@@ -64,6 +67,9 @@ class Store(Protocol):
 
     def save(self, gaps: list[GapRow], positions: list[Position]) -> None:
         """Write all of it, in one transaction."""
+
+    def spellings(self) -> dict[str, str | None]:
+        """How the exchange itself spells each pair that it lists; empty: not known yet."""
 
 
 class StoreAwayError(Exception):
@@ -112,6 +118,14 @@ class DatabaseStore:
                         for position in positions
                     ],
                 )
+        except psycopg.Error as error:
+            raise self._away(error) from error
+
+    def spellings(self) -> dict[str, str | None]:
+        """How the exchange itself spells each pair that it lists; empty: not known yet."""
+        try:
+            with self._open() as connection:
+                return listed_as(connection, self._exchange)
         except psycopg.Error as error:
             raise self._away(error) from error
 
@@ -177,6 +191,15 @@ class Ledger:
         self.away = False
         return found
 
+    async def refused(self, exchange: str, pairs: Sequence[str]) -> dict[str, str] | None:
+        """Which pairs the exchange does not confirm to be what they are called, and why; None: the database is away."""
+        try:
+            listed = await asyncio.to_thread(self._store.spellings)
+        except StoreAwayError as error:
+            self._missed(error)
+            return None
+        return unconfirmed(exchange, pairs, listed)
+
     async def write(self) -> bool:
         """Write everything that waits; False: the database is away, all is kept."""
         if not self.loaded or not self.waiting:
@@ -206,6 +229,12 @@ class MemoryStore:
         self.online = True
         self.positions: dict[str, Position] = {}
         self.gaps: dict[tuple[str, int], GapRow] = {}
+        self.listed: dict[str, str | None] = {}
+
+    def spellings(self) -> dict[str, str | None]:
+        """How the exchange itself spells each pair that it lists; empty: not known yet."""
+        self._check()
+        return self.listed
 
     def load(self) -> tuple[list[Position], list[GapRow]]:
         """The positions and the gaps not yet healed."""

@@ -26,6 +26,7 @@ from cryptoviz.instruments import ExchangeRefusedError, ExchangeUnavailableError
 from cryptoviz.pairs import Timeframe
 from cryptoviz.records import Candle, Trade
 from cryptoviz.settings import Mode
+from cryptoviz.spellings import unconfirmed
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -162,6 +163,7 @@ class ExchangeHistory:
         self._open = ExitStack()
         self._connection: Connection[Any] | None = None
         self._sources: dict[str, Source] = {}
+        self._confirmed: set[tuple[str, str]] = set()
 
     def __enter__(self) -> Self:
         self._connection = self._open.enter_context(self._connect())
@@ -175,7 +177,7 @@ class ExchangeHistory:
         """See `PagedHistory`."""
         if since >= until:
             return
-        yield from self._source(exchange).pages(Series(exchange, pair, timeframe), since, until)
+        yield from self._source(exchange, pair).pages(Series(exchange, pair, timeframe), since, until)
 
     def closed_candles(
         self, exchange: str, pair: str, timeframe: Timeframe, since: datetime, until: datetime
@@ -198,7 +200,7 @@ class ExchangeHistory:
 
     def first_candle(self, exchange: str, pair: str, timeframe: Timeframe) -> datetime | None:
         """See `PagedHistory`."""
-        return self._source(exchange).first_candle(Series(exchange, pair, timeframe))
+        return self._source(exchange, pair).first_candle(Series(exchange, pair, timeframe))
 
     def trades(
         self, exchange: str, pair: str, first_id: int, last_id: int, *, since: datetime, until: datetime
@@ -206,7 +208,7 @@ class ExchangeHistory:
         """See `TradeHistory`. Of an answer that breaks off the part is given that came."""
         rows: list[Trade] = []
         try:
-            for page in self._source(exchange).trade_pages(pair, first_id, last_id, since, until):
+            for page in self._source(exchange, pair).trade_pages(pair, first_id, last_id, since, until):
                 rows += page
         except ExchangeUnavailableError:
             if not rows:
@@ -214,11 +216,24 @@ class ExchangeHistory:
             return TradesAnswer(rows, complete=False)
         return TradesAnswer(rows, complete=True)
 
-    def _source(self, exchange: str) -> Source:
+    def _source(self, exchange: str, pair: str) -> Source:
+        self._confirm(exchange, pair)
         source = self._sources.get(exchange)
         if source is None:
             source = self._sources[exchange] = self._made(exchange)
         return source
+
+    def _confirm(self, exchange: str, pair: str) -> None:
+        """Raise ExchangeRefusedError where the exchange does not list the pair under the name it is asked for by."""
+        if self._connection is None:
+            raise RuntimeError("an ExchangeHistory is used within its context")
+        if (exchange, pair) in self._confirmed:
+            return
+        listed = instruments.listed_as(self._connection, exchange)
+        if refused := unconfirmed(exchange, [pair], listed):
+            raise ExchangeRefusedError(refused[pair])
+        if any(listed.values()):
+            self._confirmed.add((exchange, pair))
 
     def _made(self, exchange: str) -> Source:
         from cryptoviz.history.binance import Binance  # noqa: PLC0415 - they build on this module

@@ -316,6 +316,7 @@ begin
             ('indicator_states', 'window_start', 'The newest candle whose indicators are computed.'),
             ('indicator_states', 'state', 'State of the recurrences after it: the next candle needs nothing else.'),
             ('instruments', 'status', 'The exchange''s word for whether it can be traded; delisted when no longer listed.'),
+            ('instruments', 'spelling', 'The exchange''s own name of the pair in its REST interface.'),
             ('completeness', 'expected', 'Candles that there can be, as far as the day was looked at.'),
             ('import_progress', 'fingerprint', 'SHA-256 of the file, and the member where it is a zip: the same content is imported once.'),
             ('import_progress', 'kind', 'trades or candles.'),

@@ -14,8 +14,8 @@ import pytest
 
 from cryptoviz.bus import MemoryProducer, Producer, create_topics, offsets, tail
 from cryptoviz.codec import decode
-from cryptoviz.collectors import EXCHANGES, rest_client
-from cryptoviz.collectors.collector import Collector
+from cryptoviz.collectors import EXCHANGES, refused_pairs, rest_client
+from cryptoviz.collectors.collector import Collector, PairsChangedError
 from cryptoviz.collectors.ledger import Ledger, MemoryStore
 from cryptoviz.collectors.recorder import Replay
 from cryptoviz.gaps import GapLabel, GapStatus
@@ -293,6 +293,68 @@ def test_an_unknown_pair_does_not_disturb_the_others() -> None:
             await until(lambda: bool(r.state.get("refused_subscriptions")), "the refusal is reported")
             assert set(r.state["refused_subscriptions"]) == {"trade ABC/USD", "ticker ABC/USD"}
             await r.complete()
+
+    run(scenario)
+
+
+def test_a_pair_that_the_exchange_spells_otherwise_is_refused_and_the_others_go_on() -> None:
+    async def scenario() -> None:
+        async with rig("kraken") as r:
+            ledger = Ledger(r.store)
+            r.store.listed = {"BTC/USD": "XBTUSD", "ETH/USD": "ETH2USD", "DOGE/USD": "XDGUSD"}
+            refused = await refused_pairs("kraken", [*PAIRS["kraken"], "UST/USD"], ledger)
+            assert refused == {
+                "ETH/USD": "kraken lists ETH/USD as ETH2USD, not as ETHUSD: it may be another coin",
+                "UST/USD": "UST is kraken's name of USTC: ask for USTC",
+            }
+            r.store.online = False
+            assert set(await refused_pairs("kraken", PAIRS["kraken"], ledger)) == set()
+            r.store.online = True
+            source = EXCHANGES["kraken"](["BTC/USD", "DOGE/USD"])
+            rest = rest_client(source, r.settings)
+            collector = Collector(source, r.settings, r.bus, ledger, rest, refused=refused, listed_s=0.1)
+            running = asyncio.create_task(collector.run(asyncio.Event(), r.state.update))
+            await until(lambda: bool(r.ids("BTC/USD")) and bool(r.ids("DOGE/USD")), "the others are collected")
+            await until(lambda: "every channel of UST/USD" in r.state["refused_subscriptions"], "the state says so")
+            assert r.ids("ETH/USD") == []
+            r.store.listed |= {"ETH/USD": "ETHUSD"}
+            with pytest.raises(PairsChangedError, match="UST is kraken's name of USTC"):
+                await running
+
+    run(scenario)
+
+
+def test_a_refused_pair_of_an_exchange_that_stays_as_it_is_does_not_end_the_collector() -> None:
+    async def scenario() -> None:
+        async with rig("kraken", kraken_pairs=["BTC/USD"]) as r:
+            source = EXCHANGES["kraken"](["BTC/USD"])
+            ledger, rest = Ledger(r.store), rest_client(source, r.settings)
+            refused = {"UST/USD": "another coin"}
+            collector = Collector(source, r.settings, r.bus, ledger, rest, refused=refused, listed_s=0.01)
+            stop = asyncio.Event()
+            running = asyncio.create_task(collector.run(stop, r.state.update))
+            await until(lambda: len(r.ids("BTC/USD")) > 20 or running.done(), "it is collected")
+            stop.set()
+            await running
+
+    run(scenario)
+
+
+def test_the_terra_coins_of_kraken_are_collected_under_their_names() -> None:
+    async def scenario() -> None:
+        pairs = ["LUNC/USD", "LUNA/USD"]
+        async with Simulator(port=0, rate=200, kraken_pairs=pairs, binance_pairs=["BTC/USDT"]) as simulator:
+            r = Rig("kraken", simulator, load(mode="demo", simulator_port=simulator.port, kraken_pairs=pairs))
+            async with r.running():
+                await until(lambda: all(len(r.ids(pair)) > 5 for pair in pairs), "both are collected")
+            for pair in pairs:
+                feed = r.exchange.feeds[pair]
+                sent = feed.series.latest(time.time_ns(), 1000).rows()
+                prices = {number: feed.spec.price(tick) for number, _, tick, _, _ in sent}
+                mine = [trade for trade in r.bus.of("rawtrade") if trade.pair == pair]
+                compared = [(str(trade.price), prices[trade.trade_id]) for trade in mine if trade.trade_id in prices]
+                assert len(compared) > 5
+                assert all(seen == said for seen, said in compared)
 
     run(scenario)
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -13,6 +14,7 @@ from functools import partial
 import httpx
 import pytest
 
+from cryptoviz import instruments
 from cryptoviz.history.budget import Allowance, ClosedError, SharedBudget
 from cryptoviz.history.gaps import Series
 from cryptoviz.history.rest import ExchangeHistory
@@ -30,11 +32,13 @@ pytestmark = pytest.mark.services
 M1 = Timeframe.M1
 PAIRS = {"kraken": ("BTC/USD", "DOT/USD"), "binance": ("BTC/USDT", "DOT/USDT")}
 YOUNG = {"kraken": "ETH/USD", "binance": "ETH/USDT"}
+TERRA = ("LUNC/USD", "LUNA/USD")
 
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
     pairs = {f"{name}_pairs": [*PAIRS[name], YOUNG[name]] for name in PAIRS}
+    pairs["kraken_pairs"] += TERRA
     with running(rate=2, **pairs) as simulator:
         yield simulator
 
@@ -128,6 +132,44 @@ def test_the_newest_candles_come_without_the_open_one(
     rows = [figures(row) for page in pages for row in page.rows]
     assert rows == truth(simulator, series, since, reached)
     assert len(rows) == (reached - since) // timeframe.length
+
+
+@pytest.mark.parametrize("pair", TERRA)
+def test_each_terra_coin_has_its_own_history_at_kraken(
+    history: ExchangeHistory, simulator: Simulator, pair: str
+) -> None:
+    until = floor(datetime.now(UTC), M1)
+    for since in (until - timedelta(hours=1), until - timedelta(days=2)):
+        answer = history.closed_candles("kraken", pair, M1, since, since + timedelta(minutes=30))
+        rows = [figures(row) for row in answer.rows]
+        assert rows == truth(simulator, Series("kraken", pair, M1), since, since + timedelta(minutes=30))
+    other = TERRA[1 - TERRA.index(pair)]
+    assert rows != truth(simulator, Series("kraken", other, M1), since, since + timedelta(minutes=30))
+
+
+def test_what_the_exchange_does_not_confirm_is_not_asked_for(
+    history: ExchangeHistory, simulator: Simulator, database: Settings
+) -> None:
+    until = floor(datetime.now(UTC), M1)
+
+    def ask(pair: str) -> None:
+        history.closed_candles("kraken", pair, M1, until - timedelta(minutes=5), until)
+
+    with pytest.raises(ExchangeRefusedError, match="UST is kraken's name of USTC"):
+        ask("UST/USD")
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        listing = instruments.fetch("kraken", f"{simulator.url}/kraken", 60)
+        renamed = [replace(row, spelling="DOT2USD") if row.pair == "DOT/USD" else row for row in listing.instruments]
+        instruments.store(connection, "kraken", instruments.Listing(tuple(renamed)), until)
+        try:
+            with pytest.raises(ExchangeRefusedError, match="kraken lists DOT/USD as DOT2USD, not as DOTUSD"):
+                ask("DOT/USD")
+            with pytest.raises(ExchangeRefusedError, match="kraken lists no XRP/USD"):
+                ask("XRP/USD")
+            for pair in ("BTC/USD", *TERRA):
+                ask(pair)
+        finally:
+            connection.execute("delete from instruments")
 
 
 def test_kraken_goes_over_from_trades_to_its_candles_without_a_seam(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,17 @@ import pytest
 
 from cryptoviz.gate import engine
 from cryptoviz.gate.report import GateError, Report
-from cryptoviz.instruments import DELISTED, Changes, Instrument, Listing, StatusChange, known_exchanges, publish, store
+from cryptoviz.instruments import (
+    DELISTED,
+    Changes,
+    Instrument,
+    Listing,
+    StatusChange,
+    known_exchanges,
+    listed_as,
+    publish,
+    store,
+)
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 
@@ -67,8 +78,24 @@ def test_one_exchange_leaves_the_others_alone(database: Settings) -> None:
     with connect(Role.WRITER, database, autocommit=True) as connection:
         other = Listing((Instrument("coinbase", "ETH/USD", "online", None, None),))
         store(connection, "coinbase", other, TUESDAY)
-        assert known_exchanges(connection) == {"kraken", "coinbase"}
     assert rows(database)["BTC/USD"][0] == "online"
+
+
+def test_an_exchange_is_known_once_every_configured_pair_has_its_spelling(database: Settings) -> None:
+    old = Instrument("kraken", "BTC/USD", "online", None, None)
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+
+        def known(*pairs: str) -> bool:
+            return bool(known_exchanges(connection, {"kraken": pairs}))
+
+        assert not known("BTC/USD")
+        store(connection, "kraken", Listing((old,)), MONDAY)
+        assert not known("BTC/USD"), "its row is from before spellings were kept"
+        store(connection, "kraken", Listing((replace(old, spelling="XBTUSD"),)), TUESDAY)
+        assert known("BTC/USD")
+        assert not known("BTC/USD", "SOL/USD"), "a pair was added"
+        store(connection, "kraken", Listing((old,)), FRIDAY)
+        assert listed_as(connection, "kraken") == {"BTC/USD": "XBTUSD"}
 
 
 def gated(settings: Settings, seen: Listing, at: datetime) -> tuple[Report, Changes]:

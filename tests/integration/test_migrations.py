@@ -76,6 +76,48 @@ def test_a_failing_migration_leaves_no_trace_and_can_be_repeated(database: Setti
     assert migrate(database, folder=folder) == [file.stem]
 
 
+def upgrade_from(name: str, empty: Settings, folder: Path) -> None:
+    """Bring an empty database to where it was before the migration `name`; `migrate` does the rest."""
+    for file in (folder / "functions").glob("*.sql"):
+        file.unlink()  # they say today's state, which is not there yet
+    names = sorted((folder / "migrations").glob("*.sql"))
+    for file in names[[file.stem[5:] for file in names].index(name) :]:
+        file.unlink()
+    migrate(empty, folder=folder)
+
+
+def test_what_is_missing_of_a_pair_that_changed_its_meaning_is_not_filled_from_the_other_coin(
+    empty: Settings, folder: Path
+) -> None:
+    upgrade_from("spellings", empty, folder)
+    with connect(Role.WRITER, empty, autocommit=True) as connection:
+        for exchange, pair in (("kraken", "LUNA/USD"), ("kraken", "LUNC/USD"), ("binance", "LUNA/USDT")):
+            connection.execute("insert into collector_position values (%s, %s, 7, now())", [exchange, pair])
+            connection.execute(
+                "insert into trade_gaps (exchange, pair, first_missing_id, due_at) values (%s, %s, 1, now())",
+                [exchange, pair],
+            )
+            connection.execute(
+                "insert into candle_gaps (exchange, symbol, timeframe, gap_start, gap_end, missing)"
+                " values (%s, %s, '1m', now() - interval '1 hour', now(), 60)",
+                [exchange, pair],
+            )
+    migrate(empty)
+    with connect(Role.READER, empty) as connection:
+        kept = connection.execute("select exchange, pair from collector_position order by 1, 2").fetchall()
+        gaps = connection.execute("select exchange, pair, status from trade_gaps order by 1, 2").fetchall()
+        candles = connection.execute("select exchange, symbol, status from candle_gaps order by 1, 2").fetchall()
+        said = connection.execute("select action, subject, detail ->> 'was' from action_log").fetchall()
+    assert kept == [("binance", "LUNA/USDT"), ("kraken", "LUNC/USD")]
+    expected = [
+        ("binance", "LUNA/USDT", "open"),
+        ("kraken", "LUNA/USD", "explained"),
+        ("kraken", "LUNC/USD", "open"),
+    ]
+    assert gaps == candles == expected
+    assert said == [("pair_changed_its_meaning", "kraken LUNA/USD", "LUNC/USD")]
+
+
 def test_a_changed_function_is_replaced(database: Settings, folder: Path) -> None:
     file = folder / "functions" / "tiering.sql"
     file.write_text(file.read_text() + "\n-- changed\n")

@@ -87,6 +87,27 @@ def test_names_that_are_no_pair_are_skipped_and_told() -> None:
     assert listing.skipped == ("AAPLx/USD", "XBT/EUR")
 
 
+def test_of_two_markets_with_the_name_of_one_pair_that_is_taken_which_we_ask_for() -> None:
+    augur = [market("REP/USD", id=name, info={"altname": name}) for name in ("REPUSD", "REPV2USD")]
+    for markets in (augur, augur[::-1]):
+        listing = parse("kraken", markets)
+        assert [(row.pair, row.spelling) for row in listing.instruments] == [("REP/USD", "REPV2USD")]
+        assert listing.skipped == ("REP/USD (REPUSD)",)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "fields", "spelling"),
+    [
+        ("kraken", {"id": "XXBTZUSD", "info": {"altname": "XBTUSD", "wsname": "XBT/USD"}}, "XBTUSD"),
+        ("binance", {"id": "BTCUSD", "info": {"symbol": "BTCUSD"}}, "BTCUSD"),
+        ("coinbase", {"id": "BTC-USD", "info": None}, "BTC-USD"),
+    ],
+)
+def test_the_exchanges_own_name_of_a_pair_is_kept(exchange: str, fields: dict[str, Any], spelling: str) -> None:
+    (row,) = parse(exchange, [market("BTC/USD", **fields)]).instruments
+    assert row.spelling == spelling
+
+
 def test_a_listing_without_a_spot_pair_is_refused() -> None:
     with pytest.raises(ExchangeRefusedError, match="kraken lists no spot pair"):
         parse("kraken", [market("BTC/USD:USD", spot=False)])

@@ -112,7 +112,7 @@ def repository() -> dg.RepositoryDefinition:
         assets=[instruments_asset(EXCHANGES)],
         jobs=[REFRESH_INSTRUMENTS],
         schedules=[refresh_instruments_daily(EXCHANGES)],
-        sensors=[instruments_missing(EXCHANGES)],
+        sensors=[instruments_missing({name: ["BTC/USD"] for name in EXCHANGES})],
         resources={"exchange_rest": FakeRest(), "database": NoDatabase()},
         executor=dg.in_process_executor,
     ).get_repository_def()
@@ -262,7 +262,7 @@ def test_missing_exchanges_are_not_asked_in_a_loop() -> None:
 
 
 def test_the_sensor_gives_every_attempt_a_run_key_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sensors.instruments, "known_exchanges", lambda _connection: {"binance"})
+    monkeypatch.setattr(sensors.instruments, "known_exchanges", lambda _connection, _pairs: {"binance"})
     sensor = repository().get_sensor_def("instruments_missing")
     cursor = json.dumps({"kraken": {"number": 3, "at": 0}})
     found = {"database": NoDatabase()}

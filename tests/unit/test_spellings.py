@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cryptoviz.spellings import Spelling, UnspelledPairError, pair_of, spelling
+from cryptoviz.spellings import Spelling, UnspelledPairError, pair_of, spelling, unconfirmed
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,31 @@ def test_every_recorded_symbol_of_kraken_is_a_pair_and_comes_back(shared_data: P
     pairs = [pair_of("kraken", symbol) for symbol in symbols]
     assert len(set(pairs)) == len(symbols) == 683
     assert [spelling("kraken", pair).stream for pair in pairs] == symbols
+
+
+LISTED = {"BTC/USD": "XBTUSD", "LUNC/USD": "LUNAUSD", "LUNA/USD": "LUNA2USD", "REP/USD": "REPUSD", "OLD/USD": None}
+
+
+@pytest.mark.parametrize(
+    ("pair", "reason"),
+    [
+        ("BTC/USD", None),
+        ("LUNC/USD", None),
+        ("LUNA/USD", None),
+        ("OLD/USD", None),
+        ("REP/USD", "kraken lists REP/USD as REPUSD, not as REPV2USD: it may be another coin"),
+        ("NEW/USD", "kraken lists no NEW/USD"),
+        ("UST/USD", "UST is kraken's name of USTC: ask for USTC"),
+    ],
+)
+def test_a_pair_that_the_exchange_does_not_confirm_is_refused(pair: str, reason: str | None) -> None:
+    assert unconfirmed("kraken", [pair], LISTED).get(pair) == reason
+
+
+@pytest.mark.parametrize("listed", [{}, {"OLD/USD": None}])
+def test_until_the_exchange_is_known_the_table_decides(listed: dict[str, str | None]) -> None:
+    assert set(unconfirmed("kraken", ["BTC/USD", "NEW/USD", "UST/USD"], listed)) == {"UST/USD"}
+
+
+def test_an_exchange_without_an_adapter_spells_as_it_likes() -> None:
+    assert unconfirmed("coinbase", ["BTC/USD", "NEW/USD"], {"BTC/USD": "BTC-USD"}) == {}

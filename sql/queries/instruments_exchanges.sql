@@ -1,2 +1,0 @@
--- The exchanges whose instruments are known.
-SELECT DISTINCT exchange FROM instruments
