@@ -158,6 +158,7 @@ def _others(exchanges: Iterable[str]) -> dict[str, _Node]:
         "rest_budgets": _Node("whoever asks an exchange for its past", [], "supervision", "free_at"),
         "source_quotas": _Node("the polls of market and mood", [MARKET, MOOD], "supervision", "starts_at"),
         "article_revisions": _Node("the poll of the news", [ARTICLES], "supervision", "first_seen", NEWS_OWNERS),
+        "shared_article_names": _Node("the poll of the news", [ARTICLES], "supervision", "first_seen", NEWS_OWNERS),
         "news_feed_states": _Node("the poll of the news", [ARTICLES], "supervision", "checked_at", NEWS_OWNERS),
         "robots_cache": _Node("the poll of the news", [ARTICLES], "supervision", "fetched_at", NEWS_OWNERS),
         "staging": _Node("the assets that poll", [ARTICLES, MARKET, MOOD], "quality", "staged_at"),

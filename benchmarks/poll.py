@@ -32,7 +32,7 @@ from cryptoviz.storage.database import connect
 
 BUDGET_S = 5.0
 ROUNDS = 3
-_FORGET = "TRUNCATE staging, published_keys, article_revisions, news_feed_states, robots_cache"
+_FORGET = "TRUNCATE staging, published_keys, article_revisions, shared_article_names, news_feed_states, robots_cache"
 _READY_S = 30
 
 

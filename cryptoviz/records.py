@@ -257,7 +257,10 @@ class Sentiment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Article(Record, frozen=True, kw_only=True, gc=False):
-    """One revision of a news article. `article_id` is the feed's guid; `website` the site; `source` the feed's name."""
+    """One revision of a news article. `website` is the site; `source` the feed's name.
+
+    `article_id` is the feed's guid where that stands for this article alone, else its link, else a digest of its words.
+    """
 
     published_at: Instant
     scraped_at: Instant

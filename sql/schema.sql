@@ -2348,7 +2348,7 @@ COMMENT ON COLUMN cold_storage.article_data."timestamp" IS 'When it was publishe
 
 COMMENT ON COLUMN cold_storage.article_data.website IS 'The site that published it.';
 
-COMMENT ON COLUMN cold_storage.article_data.article_id IS 'The feed''s guid.';
+COMMENT ON COLUMN cold_storage.article_data.article_id IS 'The feed''s guid where it stands for this article alone, else its link, else a digest of its words.';
 
 COMMENT ON COLUMN cold_storage.article_data.title IS 'Headline.';
 
@@ -2730,7 +2730,7 @@ COMMENT ON COLUMN public.article_data."timestamp" IS 'When it was published, by 
 
 COMMENT ON COLUMN public.article_data.website IS 'The site that published it.';
 
-COMMENT ON COLUMN public.article_data.article_id IS 'The feed''s guid.';
+COMMENT ON COLUMN public.article_data.article_id IS 'The feed''s guid where it stands for this article alone, else its link, else a digest of its words.';
 
 COMMENT ON COLUMN public.article_data.title IS 'Headline.';
 
@@ -2783,7 +2783,7 @@ COMMENT ON COLUMN public.all_news."timestamp" IS 'When it happened, by the sourc
 
 COMMENT ON COLUMN public.all_news.website IS 'The site that published it.';
 
-COMMENT ON COLUMN public.all_news.article_id IS 'The feed''s guid.';
+COMMENT ON COLUMN public.all_news.article_id IS 'The feed''s guid where it stands for this article alone, else its link, else a digest of its words.';
 
 COMMENT ON COLUMN public.all_news.title IS 'Headline.';
 
@@ -2948,6 +2948,7 @@ CREATE TABLE public.article_revisions (
     published_at timestamp with time zone NOT NULL,
     title text NOT NULL,
     first_seen timestamp with time zone NOT NULL,
+    url text,
     CONSTRAINT article_revisions_revision_check CHECK ((revision >= 1))
 );
 
@@ -2955,7 +2956,7 @@ COMMENT ON TABLE public.article_revisions IS 'Every revision of every article ev
 
 COMMENT ON COLUMN public.article_revisions.website IS 'The site that published it.';
 
-COMMENT ON COLUMN public.article_revisions.article_id IS 'The feed''s guid.';
+COMMENT ON COLUMN public.article_revisions.article_id IS 'The feed''s guid where it stands for this article alone, else its link, else a digest of its words.';
 
 COMMENT ON COLUMN public.article_revisions.revision IS 'Counts the versions the site published, from 1.';
 
@@ -2966,6 +2967,8 @@ COMMENT ON COLUMN public.article_revisions.published_at IS 'The revision''s own 
 COMMENT ON COLUMN public.article_revisions.title IS 'Headline.';
 
 COMMENT ON COLUMN public.article_revisions.first_seen IS 'When a poll first found it (UTC).';
+
+COMMENT ON COLUMN public.article_revisions.url IS 'Its address; null where it was stored before addresses were.';
 
 CREATE TABLE public.backfill_progress (
     exchange text NOT NULL,
@@ -3951,6 +3954,20 @@ COMMENT ON COLUMN public.sentiment_hourly.article_count IS 'Number of articles.'
 
 COMMENT ON COLUMN public.sentiment_hourly.windows IS 'Number of windows of sentiment_data.';
 
+CREATE TABLE public.shared_article_names (
+    website text NOT NULL,
+    name text NOT NULL,
+    first_seen timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.shared_article_names IS 'Guids and links that stood for several articles in one document of a feed: no identity of others any more.';
+
+COMMENT ON COLUMN public.shared_article_names.website IS 'The site that published it.';
+
+COMMENT ON COLUMN public.shared_article_names.name IS 'The guid or link.';
+
+COMMENT ON COLUMN public.shared_article_names.first_seen IS 'When a poll first saw it shared (UTC).';
+
 CREATE TABLE public.sink_fence (
     query_id text NOT NULL,
     part integer NOT NULL,
@@ -4525,6 +4542,9 @@ ALTER TABLE ONLY public.schema_migrations
 
 ALTER TABLE ONLY public.sentiment_data
     ADD CONSTRAINT sentiment_data_pkey PRIMARY KEY ("timestamp", crypto_symbol, source);
+
+ALTER TABLE ONLY public.shared_article_names
+    ADD CONSTRAINT shared_article_names_pkey PRIMARY KEY (website, name);
 
 ALTER TABLE ONLY public.sink_fence
     ADD CONSTRAINT sink_fence_pkey PRIMARY KEY (query_id, part);

@@ -13,9 +13,9 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -23,6 +23,7 @@ from typing import Any, Final
 from lxml import etree
 
 from cryptoviz.news.charset import decoded
+from cryptoviz.news.identity import Names, article_id, names, shared_names
 from cryptoviz.news.text import own_words, plain, plain_text, visible
 
 MAX_ELEMENTS: Final = 20_000
@@ -36,8 +37,6 @@ MAX_CONTENT: Final = 20_000
 """Characters kept of an article's text."""
 MAX_SUMMARY: Final = 2_000
 MAX_TAGS: Final = 30
-MAX_ID: Final = 500
-"""Characters of a guid, which becomes a key in the database; a longer one is replaced by its digest."""
 
 _TEXT_TYPES: Final = re.compile(r"(text/[\w.+-]+|[\w.-]+/(?:[\w.-]+\+)?xml|application/octet-stream|)$")
 _DECLARATION: Final = re.compile(r"\A\s*<\?xml\b[^>]*?\?>")
@@ -89,10 +88,12 @@ class FeedError(Exception):
 class Entry:
     """One entry as the feed has it now, as text: no markup, no tracking parameters, no empty or repeated tags.
 
+    `article_id` is what its feed alone says of its identity, `cryptoviz.news.identity` what the store adds to that.
     `published_at` is None where the feed does not say, or not in words anybody understands.
     """
 
     article_id: str
+    names: Names
     title: str
     url: str
     summary: str
@@ -111,12 +112,14 @@ class Entry:
 class ParsedFeed:
     """The entries of a feed, in its order. `salvaged` says what had to be repaired; empty: nothing.
 
-    `unreadable` has the error of each entry that is left out because it breaks a parser.
+    `unreadable` has the error of each entry that is left out because it breaks a parser. `shared` are the guids and
+    links that stand for several entries.
     """
 
     entries: tuple[Entry, ...]
     salvaged: str = ""
     unreadable: tuple[str, ...] = ()
+    shared: frozenset[str] = frozenset()
 
 
 def parse(body: bytes, content_type: str = "", url: str = "") -> ParsedFeed:
@@ -142,14 +145,17 @@ def parse(body: bytes, content_type: str = "", url: str = "") -> ParsedFeed:
     _prepare(root)
     if problem:
         _well_formed(etree.tostring(root, encoding="utf-8"))
-    found = [_read(entry) for entry in _raw_entries(root, url)]
-    entries = tuple(entry for entry in found if isinstance(entry, Entry))
+    addresses = {url, *_own_addresses(root)}
+    found = [_read(entry, addresses) for entry in _raw_entries(root, url)]
+    read = [entry for entry in found if isinstance(entry, Entry)]
+    shared = shared_names(read)
+    entries = tuple(replace(entry, article_id=article_id(entry, shared)) for entry in read)
     unreadable = tuple(repr(error)[:200] for error in found if isinstance(error, Exception))
     if not found:
         raise FeedError(FeedProblem.NO_ENTRIES, "a feed without entries")
     if not entries:
         raise FeedError(FeedProblem.UNREADABLE, f"none of its {len(found)} entries can be read: {unreadable[0]}")
-    return ParsedFeed(entries, "; ".join(filter(None, [repairs, problem])), unreadable)
+    return ParsedFeed(entries, "; ".join(filter(None, [repairs, problem])), unreadable, shared)
 
 
 def without_tracking(url: str) -> str:
@@ -300,25 +306,33 @@ def _is_entry(element: etree._Element) -> bool:
     return str(element.tag).rpartition("}")[2] in _ENTRIES
 
 
-def _read(entry: Any) -> Entry | Exception:
+def _own_addresses(root: etree._Element) -> Iterator[str]:
+    """Where a feed and its site are, as the feed says."""
+    for parent in (root, *root.iterchildren("{*}channel")):
+        for element in parent.iterchildren("{*}link", "{*}id"):
+            yield (element.get("href") or element.text or "").strip()
+
+
+def _read(entry: Any, addresses: Set[str]) -> Entry | Exception:
     """An entry, or what was raised in the attempt to read it."""
     if isinstance(entry, Exception):
         return entry
     try:
-        return _entry(entry)
+        return _entry(entry, addresses)
     except Exception as error:  # noqa: BLE001 - the border between entries: one that breaks us costs itself only
         return error
 
 
-def _entry(entry: Any) -> Entry:
+def _entry(entry: Any, addresses: Set[str]) -> Entry:
     title = plain_text(plain(entry.get("title", "")), MAX_SUMMARY)
     url = without_tracking(visible(entry.get("link", "")))
     contents = [plain(part.get("value", "")) for part in entry.get("content", [])]
     content = plain_text(own_words(max(contents, key=len, default=""), title), MAX_CONTENT)
     summary = plain_text(own_words(plain(entry.get("summary", "")), title), MAX_SUMMARY)
-    guid = visible(entry.get("id", "")).strip() or url
+    guid = visible(entry.get("id", "")).strip()
     return Entry(
-        article_id=guid if 0 < len(guid) <= MAX_ID else _digest(guid or f"{title}\0{summary}\0{content}"),
+        article_id="",
+        names=names(guid, url, (title, summary, content), addresses),
         title=title,
         url=url,
         summary=summary,
@@ -326,10 +340,6 @@ def _entry(entry: Any) -> Entry:
         tags=_tags(tag.get("term") for tag in entry.get("tags", [])),
         published_at=_instant(dict.get(entry, "published_parsed") or dict.get(entry, "updated_parsed")),
     )
-
-
-def _digest(text: str) -> str:
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _tags(terms: Iterable[str | None]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from cryptoviz import web
 from cryptoviz.gate.staging import Staged, stage
 from cryptoviz.logs import logger
 from cryptoviz.news.feeds import Feed, load_feeds
+from cryptoviz.news.identity import Stored, article_id
 from cryptoviz.news.mentions import mentions
 from cryptoviz.news.parse import Entry
 from cryptoviz.news.reader import FeedState, Outcome, Reader, Reading, Status, Text
@@ -42,8 +43,19 @@ _SUMMARY: Final = 300
 
 _log = logger(__name__)
 
-Known = dict[tuple[str, str], dict[str, int]]
-"""Digest and number of every revision of an article, by website and guid."""
+
+@dataclass(frozen=True)
+class _Known:
+    """What the database knows of the names in this poll, for each website."""
+
+    stored: Mapping[str, dict[str, Stored]]
+    shared: Mapping[str, set[str]]
+
+    def article(self, website: str, entry: Entry) -> tuple[str, Stored]:
+        """Which article an entry is, and what is stored of it; what is added to that stays."""
+        stored = self.stored[website]
+        found = article_id(entry, self.shared[website], stored)
+        return found, stored.setdefault(found, Stored())
 
 
 @dataclass(frozen=True)
@@ -91,7 +103,7 @@ def poll(
             sentiment("", settings.sentiment_model)  # loads the model once, before several threads want it
         found = list(threads.map(lambda reading: _understand(reader, reading, settings.sentiment_model), fresh))
     with connection.transaction():
-        rows = _remember(connection, [article for understood in found for article in understood.articles], at)
+        rows = _remember(connection, found, at)
         staged = stage(connection, SUBJECT, rows, run)
         outcomes = _counted([understood.reading.outcome for understood in found], rows)
         _store_states(connection, [understood.reading for understood in found], at)
@@ -127,25 +139,36 @@ def _reader(connection: Connection[Any], settings: Settings, at: datetime, end: 
 
 def _fresh(connection: Connection[Any], readings: Sequence[Reading]) -> list[Reading]:
     """The readings with only those entries whose digest nobody knows, each once."""
-    asked = [(reading.feed.website, entry.article_id) for reading in readings for entry in reading.entries]
+    entries = [(reading.feed.website, entry) for reading in readings for entry in reading.entries]
     with connection.transaction():
-        known = _known(connection, asked)
+        known = _known(connection, entries, readings)
     return [_unknown(reading, known) for reading in readings]
 
 
-def _unknown(reading: Reading, known: Known) -> Reading:
-    seen = {(entry.article_id, entry.digest): entry for entry in reading.entries}
-    website = reading.feed.website
-    fresh = [entry for (guid, digest), entry in seen.items() if digest not in known.get((website, guid), {})]
-    return replace(reading, entries=tuple(fresh))
+def _unknown(reading: Reading, known: _Known) -> Reading:
+    fresh = {}
+    for entry in reading.entries:
+        found, stored = known.article(reading.feed.website, entry)
+        if entry.digest not in stored.revisions:
+            fresh[found, entry.digest] = entry
+    return replace(reading, entries=tuple(fresh.values()))
 
 
-def _known(connection: Connection[Any], asked: Sequence[tuple[str, str]]) -> Known:
-    known: Known = {}
-    parameters = {"website": [website for website, _ in asked], "article_id": [article for _, article in asked]}
-    for website, article_id, revision, digest in connection.execute(query("article_revisions_known"), parameters):
-        known.setdefault((website, article_id), {})[digest] = revision
-    return known
+def _known(connection: Connection[Any], entries: Sequence[tuple[str, Entry]], readings: Sequence[Reading]) -> _Known:
+    """What is known of every name of these entries, with what their documents say of shared ones."""
+    stored: dict[str, dict[str, Stored]] = {reading.feed.website: {} for reading in readings}
+    shared: dict[str, set[str]] = {website: set() for website in stored}
+    for reading in readings:
+        shared[reading.feed.website] |= reading.shared
+    parameters = _asked(entries)
+    for website, name in connection.execute(query("shared_names_known"), parameters):
+        shared[website].add(name)
+    for website, name, revision, digest, url, title in connection.execute(query("article_revisions_known"), parameters):
+        article = stored[website].setdefault(name, Stored())
+        article.revisions[digest] = revision
+        article.urls.add(url)
+        article.titles.add(title)
+    return _Known(stored, shared)
 
 
 def _understand(reader: Reader, reading: Reading, model: SentimentModel) -> _Understood:
@@ -168,7 +191,6 @@ def _article(feed: Feed, entry: Entry, text: Text, model: SentimentModel) -> _Ar
     read = f"{entry.title}\n\n{text.content or summary}"[:MAX_CHARACTERS]
     feeling = sentiment(read, model)
     payload = {
-        "article_id": entry.article_id,
         "title": entry.title,
         "url": entry.url,
         "website": feed.website,
@@ -183,35 +205,47 @@ def _article(feed: Feed, entry: Entry, text: Text, model: SentimentModel) -> _Ar
     return _Article(feed, entry, payload, origin)
 
 
-def _remember(connection: Connection[Any], articles: Sequence[_Article], at: datetime) -> list[Staged]:
+def _remember(connection: Connection[Any], found: Sequence[_Understood], at: datetime) -> list[Staged]:
     """Number the revisions and keep them; what another poll has kept meanwhile is not new any more."""
     connection.execute(query("news_lock"))
-    asked = [(article.feed.website, article.entry.article_id) for article in articles]
-    known, first_published = _known(connection, asked), _first_published(connection, asked)
+    articles = [article for understood in found for article in understood.articles]
+    entries = [(article.feed.website, article.entry) for article in articles]
+    readings = [understood.reading for understood in found]
+    known, first_published = _known(connection, entries, readings), _first_published(connection, entries)
     rows, kept = [], []
     for article in articles:
         website, entry = article.feed.website, article.entry
-        revisions = known.setdefault((website, entry.article_id), {})
-        if entry.digest in revisions:
+        name, stored = known.article(website, entry)
+        if entry.digest in stored.revisions:
             continue
-        revision = revisions[entry.digest] = max(revisions.values(), default=0) + 1
+        revision = stored.add(entry)
         published_at = entry.published_at or at
         # An article is one row of article_data, whatever date its publisher gives it later.
-        first = first_published.setdefault((website, entry.article_id), published_at)
+        first = first_published.setdefault((website, name), published_at)
         times = {"received_at": _wire(at), "scraped_at": _wire(at), "published_at": _wire(first)}
-        payload = {**times, **article.payload, "revision": revision}
-        rows.append(Staged(f"{website}|{entry.article_id}|{revision}", payload, article.origin))
-        kept.append((website, entry.article_id, revision, entry.digest, published_at, entry.title))
-    names = ("website", "article_id", "revision", "digest", "published_at", "title")
+        payload = {**times, "article_id": name, **article.payload, "revision": revision}
+        rows.append(Staged(f"{website}|{name}|{revision}", payload, article.origin))
+        kept.append((website, name, revision, entry.digest, published_at, entry.title, entry.url))
+    names = ("website", "article_id", "revision", "digest", "published_at", "title", "url")
     columns = {name: [row[number] for row in kept] for number, name in enumerate(names)}
     connection.execute(query("article_revisions_insert"), {"at": at, **columns})
+    shared = [(reading.feed.website, name) for reading in readings for name in reading.shared]
+    asked = {"website": [website for website, _ in shared], "name": [name for _, name in shared]}
+    connection.execute(query("shared_names_insert"), {"at": at, **asked})
     return rows
 
 
-def _first_published(connection: Connection[Any], asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
-    parameters = {"website": [website for website, _ in asked], "article_id": [article for _, article in asked]}
-    found = connection.execute(query("article_first_published"), parameters)
+def _first_published(
+    connection: Connection[Any], entries: Sequence[tuple[str, Entry]]
+) -> dict[tuple[str, str], datetime]:
+    found = connection.execute(query("article_first_published"), _asked(entries))
     return {(website, article_id): published_at for website, article_id, published_at in found}
+
+
+def _asked(entries: Sequence[tuple[str, Entry]]) -> dict[str, list[str]]:
+    """Every name of these entries, as the parameters of a query."""
+    asked = [(website, name) for website, entry in entries for name in entry.names if name]
+    return {"website": [website for website, _ in asked], "name": [name for _, name in asked]}
 
 
 def _wire(instant: datetime) -> str:

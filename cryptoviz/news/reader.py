@@ -93,12 +93,16 @@ class FeedState:
 
 @dataclass(frozen=True)
 class Reading:
-    """A feed as it is now: its entries, newest first as feeds have them, and what to remember of it."""
+    """A feed as it is now: its entries, newest first as feeds have them, and what to remember of it.
+
+    `shared` are the guids and links that stand for several of its entries.
+    """
 
     feed: Feed
     outcome: Outcome
     entries: tuple[Entry, ...] = ()
     state: FeedState | None = None
+    shared: frozenset[str] = frozenset()
 
     def without(self, errors: Sequence[str]) -> Reading:
         """The reading with a count of the entries that could not be read; their feed is asked for in full again."""
@@ -182,7 +186,7 @@ class Reader:
         newest = max((entry.published_at for entry in parsed.entries if entry.published_at is not None), default=None)
         outcome = replace(outcome, entries=len(parsed.entries), salvaged=parsed.salvaged, newest=newest)
         state = FeedState(feed.url, page.headers.get("etag", ""), page.headers.get("last-modified", ""))
-        return Reading(feed, outcome, parsed.entries, state).without(parsed.unreadable)
+        return Reading(feed, outcome, parsed.entries, state, parsed.shared).without(parsed.unreadable)
 
     def texts(self, feed: Feed, entries: tuple[Entry, ...]) -> list[Text]:
         """The text of each entry: the feed's own, else its page's, but of no more pages than the settings say."""

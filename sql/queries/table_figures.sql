@@ -54,6 +54,9 @@ FROM (
     SELECT 'article_revisions', false, (SELECT max(first_seen) FROM article_revisions),
            (SELECT count(*) FROM article_revisions WHERE first_seen > now() - interval '1 minute')
     UNION ALL
+    SELECT 'shared_article_names', false, max(first_seen), count(*) FILTER (WHERE first_seen > now() - interval '1 minute')
+    FROM shared_article_names
+    UNION ALL
     SELECT 'news_feed_states', false, max(checked_at), count(*) FILTER (WHERE checked_at > now() - interval '1 minute')
     FROM news_feed_states
     UNION ALL

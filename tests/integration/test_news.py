@@ -171,6 +171,35 @@ def test_an_article_keeps_the_date_of_its_first_revision_and_each_revision_its_o
     assert [str(when) for (when,) in select(settings, statement)] == ["2026-10-02 10:00:00", "2026-10-03 08:00:00"]
 
 
+def test_articles_that_share_a_guid_are_articles_of_their_own(settings: Settings, site: Site) -> None:
+    """A guid that is the home page of the site."""
+    dates = [f"Sat, 03 Oct 2026 0{hour}:00:00 GMT" for hour in (9, 8, 7)]
+    links = [f"https://example.com/{number}" for number in (1, 2, 3)]
+    entries = [
+        item(str(number), f"Title {number}", date).replace(f"<guid>{number}<", "<guid>https://example.com/<")
+        for number, date in enumerate(dates, 1)
+    ]
+    site.routes["/a"] = rss(*entries)
+    found = run(settings, site, "/a")
+    told = {row.payload["article_id"]: (row.payload["revision"], row.payload["published_at"]) for row in found.rows}
+    assert told == {link: (1, f"2026-10-03T0{hour}:00:00Z") for link, hour in zip(links, (9, 8, 7), strict=True)}
+    assert found.outcomes[0].new == 3
+    site.routes["/a"] = rss(*entries[1:])
+    assert not run(settings, site, "/a").rows
+
+
+def test_an_article_keeps_its_name_when_others_take_its_guid(settings: Settings, site: Site) -> None:
+    first, second, third = (
+        item(str(number), f"Title {number}").replace(f"<guid>{number}<", "<guid>latest<") for number in (1, 2, 3)
+    )
+    for entries, new in (([first], "latest"), ([second, first], "https://example.com/2"), ([second], None)):
+        site.routes["/a"] = rss(*entries)
+        assert [row.payload["article_id"] for row in run(settings, site, "/a").rows] == ([new] if new else [])
+    site.routes["/a"] = rss(third)
+    assert keys(run(settings, site, "/a")) == ["example.com|https://example.com/3|1"]
+    assert select(settings, "select website, name from shared_article_names") == [("example.com", "latest")]
+
+
 def test_two_feeds_of_one_site_bring_an_article_once(settings: Settings, site: Site) -> None:
     site.routes |= {"/a": rss(item("1")), "/b": rss(item("1"), item("2"))}
     assert sorted(keys(run(settings, site, "/a", "/b"))) == ["example.com|1|1", "example.com|2|1"]
@@ -346,7 +375,7 @@ class Killed(BaseException):
     """As a signal would come."""
 
 
-@pytest.mark.parametrize("statement", ["news_lock", "article_revisions_insert", "news_feed_upsert", "robots_forget"])
+@pytest.mark.parametrize("statement", ["news_lock", "article_revisions_insert", "shared_names_insert", "robots_forget"])
 def test_a_killed_poll_leaves_no_trace_and_loses_nothing(
     settings: Settings, site: Site, monkeypatch: pytest.MonkeyPatch, statement: str
 ) -> None:
@@ -362,7 +391,7 @@ def test_a_killed_poll_leaves_no_trace_and_loses_nothing(
     with pytest.raises(Killed):
         run(settings, site, "/a")
     monkeypatch.undo()
-    for table in ("staging", "article_revisions", "news_feed_states", "robots_cache"):
+    for table in ("staging", "article_revisions", "shared_article_names", "news_feed_states", "robots_cache"):
         assert select(settings, f"select count(*) from {table}") == [(0,)]
     assert run(settings, site, "/a").staged == 2
     assert run(settings, site, "/a").staged == 0

@@ -1,0 +1,132 @@
+"""Which article an entry is: by its guid, else its link, else its words.
+
+    names of an entry -> without those that stand for several entries -> which one is stored already? -> article_id
+
+Feeds give the address of their site, of themselves or one constant as guid of everything. So a name is an identity only
+while all entries that bear it are one article. A name that once stood for several in one document is none any more for
+entries to come (`shared_names`); the article that is stored under it keeps it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from cryptoviz.news.parse import Entry
+
+MAX_ID: Final = 500
+"""Characters of a guid or link, which becomes a key in the database; a longer one is replaced by its digest."""
+
+
+class Names(NamedTuple):
+    """What an entry may be known by, best first; empty: it has none, or one that says nothing."""
+
+    guid: str
+    link: str
+    words: str
+    """The digest of title, summary and text: nobody else has it."""
+
+
+@dataclass
+class Stored:
+    """What is stored of one article: the number of each revision by its digest, their addresses and titles.
+
+    An address is None where a revision was stored before addresses were.
+    """
+
+    revisions: dict[str, int] = field(default_factory=dict)
+    urls: set[str | None] = field(default_factory=set)
+    titles: set[str] = field(default_factory=set)
+
+    def add(self, entry: Entry) -> int:
+        """Count an entry as the next revision; its number."""
+        self.urls.add(entry.url)
+        self.titles.add(entry.title)
+        number = self.revisions[entry.digest] = max(self.revisions.values(), default=0) + 1
+        return number
+
+
+def names(guid: str, link: str, words: Iterable[str], addresses: Collection[str]) -> Names:
+    """The names of an entry of a feed whose own `addresses` (its site, itself) name none of its entries."""
+    own = {_address(address) for address in addresses}
+    return Names(_usable(guid, own), _usable(link, own), digest("\0".join(words)))
+
+
+def _usable(name: str, own: Set[str]) -> str:
+    return _key(name) if name and not _is_home_page(name) and _address(name) not in own else ""
+
+
+def shared_names(entries: Iterable[Entry]) -> frozenset[str]:
+    """The names that stand for several articles in one document.
+
+    A guid is shared by entries of different links (without links: titles), a link by entries of different guids
+    (without guids: titles). An entry that is listed twice is one article.
+    """
+    listed = list(entries)
+    guids = _of_several((entry.names.guid, entry.names.link or entry.title) for entry in listed)
+    links = _of_several(
+        (entry.names.link, entry.title if entry.names.guid in guids | {""} else entry.names.guid) for entry in listed
+    )
+    return guids | links
+
+
+def article_id(entry: Entry, shared: Set[str], stored: Mapping[str, Stored] | None = None) -> str:
+    """The first name of an entry that is not shared, or the one under which the same article is `stored` already."""
+    known = stored or {}
+    usable = [name for name in entry.names if name]
+    first = next(number for number, name in enumerate(usable) if name not in shared)
+    for name in usable[:first]:
+        if name in known and _is_about(entry, known[name], shared):
+            return name
+    if usable[first] not in known:
+        # It was seen before its publisher gave it a better name.
+        for name in usable[first + 1 :]:
+            if name in known and entry.title in known[name].titles and known[name].urls <= {entry.url, None}:
+                return name
+    return usable[first]
+
+
+def digest(text: str) -> str:
+    """A name for what has none, or too long a one."""
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _is_about(entry: Entry, stored: Stored, shared: Set[str]) -> bool:
+    """Whether what is stored under a name that is shared is this entry, and nothing else."""
+    if entry.names.link and entry.names.link not in shared:
+        return stored.urls == {entry.url}
+    return stored.titles == {entry.title}
+
+
+def _of_several(pairs: Iterable[tuple[str, str]]) -> frozenset[str]:
+    bearers: dict[str, set[str]] = {}
+    for name, bearer in pairs:
+        bearers.setdefault(name, set()).add(bearer)
+    return frozenset(name for name, each in bearers.items() if name and len(each) > 1)
+
+
+def _key(name: str) -> str:
+    return name if len(name) <= MAX_ID else digest(name)
+
+
+def _is_home_page(name: str) -> bool:
+    """Whether a name is the address of a whole site."""
+    try:
+        parts = urlsplit(name)
+    except ValueError:
+        return False
+    bare = parts.path in ("", "/") and not (parts.query or parts.fragment)
+    return parts.scheme.lower() in ("http", "https") and bool(parts.netloc) and bare
+
+
+def _address(name: str) -> str:
+    """An address as its readers mean it: whatever its scheme, "www." and the slash at its end."""
+    scheme, mark, rest = name.strip().partition("://")
+    if not mark or scheme.lower() not in ("http", "https"):
+        return name.strip()
+    host, slash, path = rest.partition("/")
+    return f"{host.lower().removeprefix('www.')}{slash}{path}".rstrip("/")
