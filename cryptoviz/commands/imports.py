@@ -26,6 +26,8 @@ app = typer.Typer(
 
 _START: Final = "is the database up? `make status` says; `make demo` or `make up` starts it"
 _AGAIN: Final = "run the same command again: it goes on behind the last row that was committed"
+_LISTED: Final = 20
+"""So many of the files that were left out are listed one by one."""
 _COLUMNS: Final = {
     "file": "file",
     "format": "format",
@@ -46,6 +48,11 @@ Form = Annotated[
     typer.Option("--format", help="kraken, binance, freqtrade, csv, parquet or feather; else the content says."),
 ]
 
+PairAnyway = Annotated[
+    bool,
+    typer.Option("--pair-anyway", help="Files named by hand are of this pair and exchange whatever they are called."),
+]
+
 
 @app.command()
 def trades(
@@ -60,10 +67,11 @@ def trades(
             "--single-trades", help="The ids are those of trades, not of aggregates, as most programs get them."
         ),
     ] = False,
+    pair_anyway: PairAnyway = False,
     json: Json = False,
 ) -> None:
     """Import trades; their candles follow. Killed and run again it goes on; run twice nothing is stored twice."""
-    asked = _asked("trades", exchange, pair, None, form)
+    asked = _asked("trades", exchange, pair, None, form, pair_anyway=pair_anyway)
     _import(replace(asked, single_trades=single_trades), files, json=json)
 
 
@@ -77,10 +85,11 @@ def candles(
     ] = None,
     *,
     form: Form = None,
+    pair_anyway: PairAnyway = False,
     json: Json = False,
 ) -> None:
     """Import candles as the exchange made them: they win over those of streamed trades; fetched ones stay."""
-    _import(_asked("candles", exchange, pair, timeframe, form), files, json=json)
+    _import(_asked("candles", exchange, pair, timeframe, form, pair_anyway=pair_anyway), files, json=json)
 
 
 def _import(asked: Asked, paths: Sequence[str], *, json: bool) -> None:
@@ -106,26 +115,41 @@ def _import(asked: Asked, paths: Sequence[str], *, json: bool) -> None:
                 told(file, 0, 1.0)
     finally:
         _tell(outcomes, json)
+    if all(one.became.value == "skipped" for one in outcomes):
+        raise StackError(
+            f"nothing was imported: no file is {asked.kind} of {asked.pair}",
+            fix="name a file by hand if its name does not say its pair",
+        )
     finish(all(one.became.value != "refused" for one in outcomes))
 
 
-def _asked(kind: str, exchange: str, pair: str, timeframe: str | None, form: str | None) -> Asked:
+def _asked(kind: str, exchange: str, pair: str, timeframe: str | None, form: str | None, *, pair_anyway: bool) -> Asked:
     from cryptoviz.history.imports.layouts import Format, Kind
     from cryptoviz.history.imports.run import Asked
     from cryptoviz.pairs import Timeframe
+    from cryptoviz.spellings import UnspelledPairError, spelling
 
-    with explained("that cannot be imported", "write BASE/QUOTE, such as BTC/USD", ValueError):
-        symbol = parse_pair(pair)
     name = exchange.strip().lower()
     if not name.isalnum():
         raise StackError(f"{exchange!r} is no exchange", fix="write its name, such as kraken or binance")
+    with explained("that cannot be imported", "write BASE/QUOTE, such as BTC/USD", ValueError):
+        symbol = parse_pair(pair)
+    with explained("that cannot be imported", "write the pair as the table instruments does", UnspelledPairError):
+        spelling(name, symbol)
     lengths = {str(one): one for one in Timeframe}
     if timeframe is not None and timeframe not in lengths:
         raise StackError(f"there are no candles of {timeframe!r}", fix=f"one of {', '.join(lengths)}")
     formats = {str(one): one for one in Format}
     if form is not None and form not in formats:
         raise StackError(f"there is no format {form!r}", fix=f"one of {', '.join(formats)}")
-    return Asked(Kind(kind), name, symbol, lengths[timeframe] if timeframe else None, formats[form] if form else None)
+    return Asked(
+        Kind(kind),
+        name,
+        symbol,
+        lengths[timeframe] if timeframe else None,
+        formats[form] if form else None,
+        pair_anyway=pair_anyway,
+    )
 
 
 @contextmanager
@@ -166,12 +190,25 @@ def _tell(outcomes: Sequence[Outcome], json: bool) -> None:
     if json:
         as_json({"files": rows, **{name: sum(row[name] for row in rows) for name in _SUMS}})
         return
-    table("", [{**row, "candles": _candles(row["candles"])} for row in rows], _COLUMNS, empty="nothing was imported")
+    shown = [{**row, "candles": _candles(row["candles"])} for row in rows if row["became"] != "skipped"]
+    table("", shown, _COLUMNS, empty="nothing was imported")
     for one in outcomes:
-        if one.reason:
+        if one.reason and one.became.value != "skipped":
             say(one.reason)
+    _tell_left_out([one for one in outcomes if one.became.value == "skipped"])
     if any(row["quarantined"] for row in rows):
         say("rows that failed the gate: `cryptoviz quarantine list`")
+
+
+def _tell_left_out(outcomes: Sequence[Outcome]) -> None:
+    """Which files were not taken and why: a folder or an archive may have thousands."""
+    if not outcomes:
+        return
+    say(f"left out: {len(outcomes):,} files")
+    for one in outcomes[:_LISTED]:
+        say(f"  {one.reason}")
+    if len(outcomes) > _LISTED:
+        say(f"  and {len(outcomes) - _LISTED:,} more: --json lists them all")
 
 
 _SUMS: Final = ("rows", "stored", "known", "quarantined")

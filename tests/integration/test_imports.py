@@ -198,7 +198,7 @@ def test_a_file_that_is_not_what_it_claims_is_refused_and_nothing_of_it_stored(
     assert ask("SELECT status, rows_read, error_message FROM import_progress") == [("failed", 0, done.reason)]
     [other] = run(database, written(tmp_path / "ETHUSDT-trades-2024-01.csv", lines(10)))
     assert other.became is Became.REFUSED
-    assert "not that of BTC/USDT" in other.reason
+    assert "its name says ETHUSDT-trades-2024-01, not BTC/USDT" in other.reason
     assert ask(STORED) == []
 
 
@@ -317,18 +317,32 @@ def test_the_command_says_what_became_of_each_file_and_fails_if_one_was_refused(
     for name, value in environment(database).items():
         if name.startswith(PREFIX):
             monkeypatch.setenv(name, value)
-    written(tmp_path / "a.csv", lines(20))
-    written(tmp_path / "ETHUSDT-trades.csv", lines(20))
+    written(tmp_path / "BTCUSDT-trades.csv", lines(20))
+    for name in ("ETHUSDT-trades.csv", "BTCARS-trades.csv", "a.csv", "MATIC_USDT-trades.csv"):
+        written(tmp_path / name, lines(20))
     common = ["import", "trades", "--exchange", "Binance", "--pair", "btc-usdt"]
     assert cli.run([*common, "--json", str(tmp_path)]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert [one["became"] for one in told["files"]] == ["skipped", "imported"]
+    assert [one["file"] for one in told["files"] if one["became"] == "imported"] == ["BTCUSDT-trades.csv"]
+    assert {one["file"]: one["reason"] for one in told["files"] if one["became"] == "skipped"} == {
+        "BTCARS-trades.csv": "BTCARS-trades.csv: its name says BTCARS-trades, not BTC/USDT",
+        "ETHUSDT-trades.csv": "ETHUSDT-trades.csv: its name says ETHUSDT-trades, not BTC/USDT",
+        "MATIC_USDT-trades.csv": "MATIC_USDT-trades.csv: its name says MATIC_USDT-trades, not BTC/USDT",
+        "a.csv": "a.csv: its name does not say BTC/USDT",
+    }
     assert (told["rows"], told["stored"]) == (20, 20)
-    written(tmp_path / "b.csv", ["what", "is this"])
-    assert cli.run([*common, str(tmp_path)]) == 1
+    written(tmp_path / "BTCUSDT-b.csv", ["what", "is this"])
+    assert cli.run([*common, str(tmp_path), str(tmp_path / "BTCUSDT-b.csv")]) == 1
     out = capsys.readouterr().out
     assert "complete already" in out
-    assert "b.csv has no column for time, price, volume" in out
+    assert "left out: 4 files\n  BTCARS-trades.csv: its name says BTCARS-trades, not BTC/USDT" in out
+    assert "BTCUSDT-b.csv has no column for time, price, volume" in out
+    assert cli.run([*common, str(tmp_path / "ETH*.csv")]) == 1, "nothing of what was asked for is among them"
+    assert "no file is trades of BTC/USDT" in capsys.readouterr().err
+    assert cli.run([*common, str(tmp_path / "ETHUSDT-trades.csv")]) == 1
+    assert "if it is BTC/USDT of binance all the same, say --pair-anyway" in capsys.readouterr().out
+    assert cli.run([*common, "--pair-anyway", "--json", str(tmp_path / "ETHUSDT-trades.csv")]) == 0
+    assert json.loads(capsys.readouterr().out)["files"][0]["became"] == "complete already", "it has the same content"
     for wrong, said in ((["--pair", "x"], "BASE/QUOTE"), (["--format", "xls"], "no format"), ([], "there is no file")):
         assert cli.run([*common, *wrong, str(tmp_path / "nothing.csv")]) == 1
         assert said in capsys.readouterr().err
@@ -365,10 +379,13 @@ def test_an_archive_of_many_pairs_and_lengths_gives_what_was_asked_for(
         archive.writestr("XBTUSD_1.csv", "\n".join(bars(range(20))))
         archive.writestr("XBTUSD_60.csv", "\n".join(bars(range(5), length=3_600)))
         archive.writestr("XBTUSD_720.csv", "\n".join(bars(range(5), length=43_200)))
-        archive.writestr("ETHUSD_1.csv", "\n".join(bars(range(5))))
+        for other in ("ADAUSD_1", "TUSD_1", "XBTAED_1", "XBTEUR_1", "ETH2.SUSD_1", "SUSD_1"):
+            archive.writestr(f"{other}.csv", f"{int(NOON.timestamp())},0.029,0.029,0.029,0.029,1,1\n")
+        archive.writestr("futures/XBTUSD_1.csv", f"{int(NOON.timestamp())},44,44,44,44,1,1\n")
     found = run(database, tmp_path / "Kraken_OHLCVT.zip", CANDLES_OF)
-    assert {one.file.stem: one.became for one in found} == {
-        "ETHUSD_1": Became.SKIPPED,
+    assert {one.file.member.removesuffix(".csv"): one.became for one in found if one.file.member} == {
+        **dict.fromkeys(("ADAUSD_1", "TUSD_1", "XBTAED_1", "XBTEUR_1", "ETH2.SUSD_1", "SUSD_1"), Became.SKIPPED),
+        "futures/XBTUSD_1": Became.SKIPPED,
         "XBTUSD_1": Became.IMPORTED,
         "XBTUSD_60": Became.IMPORTED,
         "XBTUSD_720": Became.SKIPPED,

@@ -20,7 +20,7 @@ from cryptoviz.history.imports import chunks as pieces
 from cryptoviz.history.imports.aggregates import without_ids
 from cryptoviz.history.imports.chunks import Chunk, Position, chunks
 from cryptoviz.history.imports.files import File, ImportRefusedError, files
-from cryptoviz.history.imports.layouts import Format, Kind, names_pair, recognise, timeframe_named
+from cryptoviz.history.imports.layouts import Format, Kind, recognise, timeframe_named
 from cryptoviz.history.imports.values import columns
 
 CANDLE = ("open", "high", "low", "close", "volume")
@@ -296,6 +296,8 @@ def test_folders_patterns_and_zips_are_looked_into(tmp_path: Path) -> None:
         "b.csv",
         "c.zip:y/z.csv",
     ]
+    with pytest.raises(ImportRefusedError, match="nothing that could be imported"):
+        files([str(tmp_path / "in" / "*.txt")])
     for nothing in ("nothing.csv", "*.parquet"):
         with pytest.raises(ImportRefusedError, match="there is no file"):
             files([str(tmp_path / nothing)])
@@ -306,27 +308,6 @@ def test_a_fingerprint_is_of_the_content_not_of_the_name(tmp_path: Path) -> None
     other = written(tmp_path / "c.csv", "1700000000,2,4\n")
     first, second, third = (file.fingerprint() for file in files([str(one), str(same), str(other)]))
     assert first == second != third
-
-
-@pytest.mark.parametrize(
-    ("stem", "pair", "is_it"),
-    [
-        ("XBTUSD", "BTC/USD", True),
-        ("XBTUSD_60", "BTC/USD", True),
-        ("XDGEUR_1", "DOGE/EUR", True),
-        ("BTCUSDT-trades-2024-01", "BTC/USDT", True),
-        ("BTC_USDT-5m", "BTC/USDT", True),
-        ("BTCUSDT-1m-2024-01", "BTC/USD", False),
-        ("ETHUSDT-1m-2024-01", "BTC/USDT", False),
-        ("ADA_BTC-5m", "BTC/USDT", False),
-        ("btcusdt-trades", "BTC/USDT", True),
-        ("my trades", "BTC/USDT", None),
-        ("btc_daily_2013_2025", "BTC/USD", None),
-        ("trades", "BTC/USD", None),
-    ],
-)
-def test_a_name_that_is_another_pairs_is_told(stem: str, pair: str, is_it: bool | None) -> None:
-    assert names_pair(stem, pair) is is_it
 
 
 @pytest.mark.parametrize(

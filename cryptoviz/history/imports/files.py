@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import gzip
 import hashlib
+import os
 import shutil
 import tempfile
 import zipfile
@@ -28,6 +29,10 @@ class ImportRefusedError(Exception):
     """A file is not what it should be, or does not fit what was asked for; the message names it and the reason."""
 
 
+class NotWantedError(ImportRefusedError):
+    """A file holds something else than what was asked for: in a folder, a pattern or an archive it is left out."""
+
+
 @dataclass(frozen=True)
 class File:
     """One file, or one member of a zip. `size` counts its bytes as they are read; `named`: somebody asked for it."""
@@ -45,11 +50,15 @@ class File:
     @property
     def stem(self) -> str:
         """The last part of the name, without what says the format."""
-        name = PurePosixPath(self.member).name if self.member else self.path.name
-        for suffix in sorted(KNOWN_SUFFIXES, key=len, reverse=True):
-            if name.lower().endswith(suffix):
-                return name[: -len(suffix)]
-        return name
+        return _bare(PurePosixPath(self.member).name if self.member else self.path.name)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the folders that it lies in, from the outermost on, of its zip, and its own: none has a suffix
+        that says a format."""
+        folders = Path(os.path.abspath(self.path)).parent.parts[1:]  # noqa: PTH100 - links keep their names
+        inside = (_bare(self.path.name), *PurePosixPath(self.member).parent.parts) if self.member else ()
+        return (*folders, *inside, self.stem)
 
     def fingerprint(self) -> str:
         """What tells this content from any other: the same file under another name has the same."""
@@ -99,7 +108,9 @@ def files(paths: Iterable[str]) -> list[File]:
     found: dict[tuple[Path, str | None], File] = {}
     for text in paths:
         for one in _meant(text):
-            found.setdefault((one.path, one.member), one)
+            key = one.path, one.member
+            if one.named or key not in found:
+                found[key] = one
     return list(found.values())
 
 
@@ -117,9 +128,19 @@ def _meant(text: str) -> Iterator[File]:
         matching = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207 - any pattern
         if not matching:
             raise ImportRefusedError(f"there is no file {text}")
-        for one in matching:
-            if one.is_file():
-                yield from _one(one, named=False)
+        inside = [one for one in matching if one.is_file() and _known(one.name)]
+        if not inside:
+            raise ImportRefusedError(f"there is nothing that could be imported among what {text} names")
+        for one in inside:
+            yield from _one(one, named=False)
+
+
+def _bare(name: str) -> str:
+    """A name without what says the format."""
+    for suffix in sorted((*KNOWN_SUFFIXES, ".zip"), key=len, reverse=True):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name
 
 
 def _known(name: str) -> bool:

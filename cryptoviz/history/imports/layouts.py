@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from cryptoviz.history.imports.files import File, ImportRefusedError
+from cryptoviz.history.imports.files import File, ImportRefusedError, NotWantedError
 
 
 class Kind(StrEnum):
@@ -132,7 +132,7 @@ def recognise(file: File, kind: Kind, forced: Format | None = None) -> Layout:
     else:
         layout = _lines(file, kind, _text(file, start))
     if layout.kind is not kind:
-        raise ImportRefusedError(
+        raise NotWantedError(
             f"{file.name} holds {layout.kind} ({layout.format}), not {kind}: use `cryptoviz import {layout.kind}`"
         )
     if forced is not None and layout.format is not forced:
@@ -305,32 +305,3 @@ def _minutes(count: int) -> str:
     if count % 1440 == 0:
         return f"{count // 1440}d"
     return f"{count // 60}h" if count % 60 == 0 else f"{count}m"
-
-
-_SPELLINGS: Final = {"XBT": "BTC", "XDG": "DOGE"}
-
-
-def names_pair(stem: str, pair: str) -> bool | None:
-    """Whether the name of a file is that of a pair's; None where it names none that could be told."""
-    word = stem.upper()
-    base, quote = pair.split("/")
-    spellings = {f"{b}{mark}{q}" for b in _spelled(base) for q in _spelled(quote) for mark in ("", "_", "-")}
-    head = next((one for one in sorted(spellings, key=len, reverse=True) if word.startswith(one)), None)
-    if head is not None and not word[len(head) :][:1].isalnum():
-        return True
-    token = re.match(r"^([A-Z0-9]{5,20}|[A-Z0-9]{2,10}_[A-Z]{3,5})(?=[-_.]|$)", word)
-    return False if token and _looks_like_market(token.group(1)) else None
-
-
-_QUOTES: Final = (
-    *("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "DAI", "USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "BRL", "TRY"),
-    *("BTC", "XBT", "ETH", "BNB"),
-)
-
-
-def _looks_like_market(token: str) -> bool:
-    return any(token.endswith(quote) and len(token) > len(quote) + 1 for quote in _QUOTES)
-
-
-def _spelled(coin: str) -> list[str]:
-    return [coin, *(odd for odd, ours in _SPELLINGS.items() if ours == coin)]

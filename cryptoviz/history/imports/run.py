@@ -13,8 +13,9 @@ from typing import Final
 from cryptoviz.history.imports.aggregates import explained, without_ids
 from cryptoviz.history.imports.candles import CandlesImport
 from cryptoviz.history.imports.chunks import Position, chunks
-from cryptoviz.history.imports.files import File, ImportRefusedError
-from cryptoviz.history.imports.layouts import Format, Kind, Layout, names_pair, recognise, timeframe_named
+from cryptoviz.history.imports.files import File, ImportRefusedError, NotWantedError
+from cryptoviz.history.imports.layouts import Format, Kind, Layout, recognise, timeframe_named
+from cryptoviz.history.imports.names import Says, verdict
 from cryptoviz.history.imports.progress import Progress, Target
 from cryptoviz.history.imports.trades import Connect, Imported, Told, TradesImport
 from cryptoviz.history.imports.values import columns
@@ -41,6 +42,8 @@ class Asked:
     format: Format | None = None
     single_trades: bool = False
     """Whether somebody vouches for that rows with ids are single trades, where that could be doubted."""
+    pair_anyway: bool = False
+    """Whether somebody vouches for that files named by hand are of that pair and exchange, whatever they are called."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,8 @@ def import_file(file: File, asked: Asked, connect: Connect, told: Told) -> Outco
     began = time.monotonic()
     form = ""
     try:
-        if names_pair(file.stem, asked.pair) is False:
-            return _other(file, f"its name is not that of {asked.pair}")
+        if reason := _not_wanted(file, asked):
+            return _other(file, reason)
         layout = recognise(file, asked.kind, asked.format)
         layout = without_ids(layout, asked.exchange, single=asked.single_trades)
         form = layout.format.value
@@ -86,6 +89,9 @@ def import_file(file: File, asked: Asked, connect: Connect, told: Told) -> Outco
             except ImportRefusedError as error:
                 progress.finish(connection, str(error))
                 raise
+    except NotWantedError as error:
+        became = Became.REFUSED if file.named else Became.SKIPPED
+        return Outcome(file, became, str(error), form, seconds=time.monotonic() - began)
     except ImportRefusedError as error:
         return Outcome(file, Became.REFUSED, str(error), form, seconds=time.monotonic() - began)
     became = Became.IMPORTED if done.rows else Became.COMPLETE
@@ -102,6 +108,18 @@ def _candles_only(file: File, layout: Layout, asked: Asked) -> str:
     if layout.kind is Kind.CANDLES or layout.of_single_trades:
         return ""
     return explained(layout, file.name, asked.exchange) if layout.aggregated else _CANDLES_ONLY.format(file.name)
+
+
+def _not_wanted(file: File, asked: Asked) -> str:
+    """Why a file is not of the market that was asked for, by its name; empty: it is, or somebody vouches for it."""
+    found = verdict(file.parts, asked.exchange, asked.pair)
+    if not file.named:
+        return found.reason
+    if found.says is Says.MARKET:
+        return f"{found.reason}; only spot trades and candles are kept"
+    if found.says is Says.OTHER and not asked.pair_anyway:
+        return f"{found.reason}; if it is {asked.pair} of {asked.exchange} all the same, say --pair-anyway"
+    return ""
 
 
 def _other(file: File, reason: str) -> Outcome:

@@ -1,0 +1,136 @@
+"""A file is of the pair that was asked for only if its name says so, in the words of its exchange or of a program."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from cryptoviz.history.imports.files import files
+from cryptoviz.history.imports.names import Says, verdict
+from cryptoviz.spellings import UnspelledPairError
+
+
+def said(path: str, exchange: str, pair: str) -> Says:
+    return verdict(("home", "data", *path.split("/")), exchange, pair).says
+
+
+@pytest.mark.parametrize(
+    ("exchange", "pair", "names"),
+    [
+        (
+            "kraken",
+            "BTC/USD",
+            "XBTUSD XBTUSD_1 XBTUSD_1440 XBTUSD_1_Q1_2026 OHLC_XBTUSD_1 BTC_USD-1h BTC-USD_1m btcusd XBT_USD-trades"
+            " Kraken_BTCUSD_d Kraken_BTCUSD_2024_minute BTCUSD_H1 Kraken_OHLCVT/XBTUSD_60 Kraken_Trading_History/XBTUSD"
+            " 2026Q1/XBTUSD_1 trades_csv/XBTUSD binance/kraken/XBTUSD",
+        ),
+        (
+            "binance",
+            "BTC/USDT",
+            "BTCUSDT-1m-2024-01 BTCUSDT-1mo-2024-01 BTCUSDT-trades-2024-01-01 BTCUSDT-aggTrades-2024-01 BTC_USDT-5m"
+            " BTC_USDT-1Mo BTC_USDT-trades BTC-USDT-1h btcusdt-trades BTC-USDT-trades-2024-01-01 BTC_USDT-202401"
+            " BTCUSDT_2024-01-01 data/spot/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2024-01 BTCUSDT/1m/2024-01"
+            " BTC/USDT/1h BTC-USDT/trades/2024-01-01 futures/spot/BTCUSDT-1m spot_BTCUSDT_1m_BTCUSDT-1m-2024-01"
+            " exchange=binance/symbol=BTC-USDT/timeframe=1m/month=2026-05/2026-05-01-r1-a3f0c9d2e1"
+            " BTCUSDT-trades-2024-01/trades",
+        ),
+        ("kraken", "T/USD", "TUSD_1"),
+        ("kraken", "S/EUR", "SEUR_60"),
+        ("kraken", "W/USD", "WUSD"),
+        ("kraken", "DOGE/EUR", "XDGEUR_1 DOGE_EUR-1d"),
+        ("kraken", "LUNC/USD", "LUNAUSD_1 LUNC_USD-1d"),
+        ("kraken", "LUNA/USD", "LUNA2USD_1"),
+        ("binance", "LUNA/USDT", "LUNAUSDT-1m"),
+        ("binance", "1000SHIB/USDT", "1000SHIBUSDT-1m"),
+        ("binance", "UNITTEST/BTC", "UNITTEST_BTC-1m"),
+        ("binance", "BTC/IDRT", "BTCIDRT-1m BTC_IDRT-1h"),
+    ],
+)
+def test_the_names_that_exchanges_and_programs_give_a_pair_say_it(exchange: str, pair: str, names: str) -> None:
+    assert {name: said(name, exchange, pair) for name in names.split()} == dict.fromkeys(names.split(), Says.PAIR)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "pair", "names"),
+    [
+        (
+            "kraken",
+            "BTC/USD",
+            "ADAUSD_1 TUSD_1 XBTAED_1 XBTEUR_1 XBTUSDT_1 WUSD SEUR ETH2.SUSD_1 XBT.MUSD XBTUSD.d BTCUSD.P WBTCUSD_1"
+            " PF_XBTUSD MATIC_USD-1h ethusd eth_usd-1h FOO binance/BTC_USD-1h Bitstamp_BTCUSD_d ETHUSD/2024-01 eth-usd",
+        ),
+        (
+            "binance",
+            "BTC/USDT",
+            "BTCARS-1m-2024-01 BTCIDRT-1m BTCUAH-1m BTCPLN-1m MATIC_USDT-1h MATIC-USDT-1h AVAX_USDT-1h XBTUSDT"
+            " BTCUSDT2024-01-01 DATA_USDT-1h DAY_BTC-5m BTCUSD BTCDOMUSDT-1m MATIC/USDT/1h ETH_BTC_USDT-1h",
+        ),
+        ("binance", "SHIB/USDT", "1000SHIBUSDT-1m-2024-01"),
+        ("kraken", "LUNA/USD", "LUNAUSD_1 LUNA_USD-1d"),
+        ("kraken", "LUNC/USD", "LUNA_USD-1d LUNA2USD_1"),
+        ("kraken", "S/USD", "ETH2.SUSD_1"),
+    ],
+)
+def test_whatever_looks_like_a_market_is_another_pair(exchange: str, pair: str, names: str) -> None:
+    assert {name: said(name, exchange, pair) for name in names.split()} == dict.fromkeys(names.split(), Says.OTHER)
+
+
+@pytest.mark.parametrize(
+    ("pair", "names"),
+    [
+        (
+            "BTC/USDT",
+            "BTC_USDT_USDT-5m-futures BTC_USDT_USDT-trades BTC-USDT:USDT BTC_USDT-1h-mark BTC_USDT-1h-index"
+            " BTC_USDT-8h-funding_rate BTCUSDT-fundingRate-2024-01 BTCUSDT_PERP BTC-PERP BTC-USDT-SWAP-trades-2024-01"
+            " BTCUSDT_240329-1h-2024-01 BTC_USDT_USDT-240329 BTC-240329-50000-C BTCUSDT-29MAR24-50000-P BTC-29MAR24"
+            " futures/BTC_USDT-1h futures/um/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2024-01 um/BTCUSDT-1m"
+            " futures/cm/BTCUSDT-1m option/daily/EOHSummary/BTCUSDT/BTCUSDT-EOHSummary-2023-05-18"
+            " markPriceKlines/BTCUSDT/1h/BTCUSDT-1h premiumIndexKlines/BTCUSDT-1h BTCUSDT-premiumIndex-1h"
+            " BTCUSDT-metrics-2024-01-01 BTCUSDT-bookDepth-2024-01-01 BTCUSDT_PERP/2024-01 spot/futures/BTCUSDT-1m",
+        ),
+        ("BTC/USD", "BTC_USD_BTC-1h BTCUSD_PERP-1m-2024-01 BTCUSD_240329-1m btc-perp-20211231-20220201_1m"),
+        ("ZZI/USDT", "ZZIUSDT_240329-1h-2024-01"),
+        ("ZZH/USDT", "futures/ZZH_USDT_USDT-1h-mark ZZH_USDT-1h-futures"),
+    ],
+)
+def test_a_contract_is_not_the_spot_market(pair: str, names: str) -> None:
+    assert {name: said(name, "binance", pair) for name in names.split()} == dict.fromkeys(names.split(), Says.MARKET)
+
+
+def test_a_name_may_say_nothing_or_more_than_the_pair() -> None:
+    for name in ("my-trades", "trades", "btc_daily_2013_2025", "daily", "t", "BTC-1h", "August", "2024-01"):
+        assert said(name, "kraken", "BTC/USD") is Says.NOTHING, name
+    for name in ("XBTUSD_1_renko", "btcusd-heikinashi"):
+        assert said(name, "kraken", "BTC/USD") is Says.MORE, name
+
+
+def test_every_name_that_is_not_simply_the_pair_has_its_reason() -> None:
+    for name, reason in {
+        "futures/BTC_USD-1h": "it lies in a folder 'futures': futures, not the spot market",
+        "BTC_USD-1h-mark": "its name says 'mark': mark prices, not the spot market",
+        "BTC_USD_BTC-1h": "its name says 'BTC' after the pair: a contract that is settled in it, not the spot market",
+        "BTCUSD_240329": "its name says '240329': a contract that ends that day, not the spot market",
+        "TUSD_1": "its name says TUSD_1, not BTC/USD",
+        "my-trades": "neither its name nor its folder says BTC/USD",
+        "XBTUSD_renko": "its name says renko beside BTC/USD, which may be anything",
+        "binance/BTCUSD": "its name or folder says binance, not kraken",
+    }.items():
+        assert verdict(("data", *name.split("/")), "kraken", "BTC/USD").reason == reason
+
+
+def test_a_pair_that_the_exchange_calls_otherwise_is_refused() -> None:
+    with pytest.raises(UnspelledPairError, match="ask for USTC"):
+        verdict(("USTUSD_1",), "kraken", "UST/USD")
+
+
+def test_the_parts_of_a_name_are_its_folders_its_zip_and_the_folders_in_it(tmp_path: Path) -> None:
+    (tmp_path / "BTC" / "USDT").mkdir(parents=True)
+    (tmp_path / "BTC" / "USDT" / "1h.csv.gz").write_bytes(b"")
+    with zipfile.ZipFile(tmp_path / "BTCUSDT-trades-2024-01.zip", "w") as archive:
+        archive.writestr("in/trades.csv", "1")
+    first, second = files([str(tmp_path)])
+    assert first.parts[-3:] == ("BTC", "USDT", "1h")
+    assert second.parts[-3:] == ("BTCUSDT-trades-2024-01", "in", "trades")
+    assert second.parts[: len(tmp_path.parts) - 1] == tmp_path.parts[1:]
