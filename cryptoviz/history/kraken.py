@@ -31,7 +31,10 @@ _PAGE: Final = 1000
 _LISTED: Final = 720
 _SURELY_LISTED: Final = 700
 _MOST_BUILT: Final = 10_000
-_STEPS_BACK: Final = (timedelta(minutes=10), timedelta(hours=6), timedelta(days=7), timedelta(days=60))
+_STEPS_BACK: Final = tuple(
+    timedelta(minutes=minutes) for minutes in (10, 360, 10_080, 86_400, 525_600, 4 * 525_600, 40 * 525_600)
+)
+_NEAR: Final = timedelta(hours=1)
 _OK: Final = 200
 
 # start, open, high, low, close, average, volume, count
@@ -118,17 +121,33 @@ class Kraken:
                 cursor = int(last)
 
     def _price_before(self, pair: str, instant: datetime) -> Decimal | None:
-        """The price of the last trade before an instant, if there was one in the two months before it."""
+        """The price of the last trade before an instant, if there ever was one, in a few requests however long ago."""
         for step in _STEPS_BACK:
-            before: Trade | None = None
-            for page in self._from(pair, instant - step):
-                earlier = [trade for trade in page if trade.timestamp < instant]
-                before = earlier[-1] if earlier else before
-                if len(earlier) < len(page):
-                    break
-            if before is not None:
-                return before.price
+            since = max(EPOCH, instant - step)
+            if trade := self._last_between(pair, since, instant):
+                return trade.price
+            if since == EPOCH:
+                break
         return None
+
+    def _last_between(self, pair: str, since: datetime, until: datetime) -> Trade | None:
+        """The last trade of a time: the middle of what is left is asked for, and in the end page after page."""
+        last, end = None, until
+        page, cursor = self._trades(pair, str(max(0, _nanos(since) - 1)))
+        while earlier := [trade for trade in page if trade.timestamp < until]:
+            last = earlier[-1]
+            if len(earlier) < len(page):
+                break
+            while len(page) >= _PAGE and end - last.timestamp > _NEAR:
+                middle = last.timestamp + (end - last.timestamp) / 2
+                beyond, following = self._trades(pair, str(_nanos(middle) - 1))
+                if beyond and beyond[0].timestamp < until:
+                    page, cursor = beyond, following
+                    break
+                end = middle
+            else:
+                page, cursor = self._trades(pair, cursor)
+        return last
 
     def trade_pages(
         self, pair: str, first_id: int, last_id: int, since: datetime, until: datetime

@@ -31,8 +31,12 @@ def pages(
     since: datetime,
     until: datetime,
     now: Callable[[], datetime],
+    *,
+    step: timedelta | None = None,
 ) -> Iterator[Page]:
     """The pages of a range. `ask` gives the rows from a time on and whether there may be more after them.
+
+    `step`: so far an answer without rows speaks; the rest is asked for with the next page. None: there is no more then.
 
     What it gives must reach beyond `until` by a row where it can: that row proves that the one before is closed, and
     that there is nothing else before it.
@@ -44,6 +48,8 @@ def pages(
         if told := telling(found):
             whole = len(closed(told, now())) == len(told)
             reached = floor(told[-1].window_end if whole else told[-1].window_start, timeframe)
+        elif step is not None:
+            reached, more = at + step, at + step < until
         if not more:
             reached = max(reached, min(floor(now() - SETTLED, timeframe), until))
         reached = min(reached, until)

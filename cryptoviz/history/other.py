@@ -33,14 +33,11 @@ class Other:
         """As many rows a page as the exchange likes; a window that it leaves out is neither silent nor explained."""
 
         def ask(at: datetime) -> tuple[Sequence[Row], bool]:
-            while at < until:
-                rows = self._rows(series, at)
-                if rows:
-                    return rows, listed.telling(rows)[-1].window_start < until
-                at += series.timeframe.length * _PAGE
-            return (), False
+            rows = self._rows(series, at)
+            return rows, bool(rows) and listed.telling(rows)[-1].window_start < until
 
-        return listed.pages(ask, series.timeframe, since, until, self._now)
+        # One may have nothing for years, and who is stopped meanwhile should go on there.
+        return listed.pages(ask, series.timeframe, since, until, self._now, step=series.timeframe.length * _PAGE)
 
     def first_candle(self, series: Series) -> datetime | None:
         """Where the exchange begins: it answers from there, or for the time asked about only."""

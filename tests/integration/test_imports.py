@@ -11,6 +11,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -22,7 +23,9 @@ import psycopg
 import pytest
 
 from cryptoviz import cli
+from cryptoviz.history import publish
 from cryptoviz.history.imports import chunks as pieces
+from cryptoviz.history.imports import windows
 from cryptoviz.history.imports.files import files
 from cryptoviz.history.imports.layouts import Kind
 from cryptoviz.history.imports.progress import Progress
@@ -478,7 +481,7 @@ def kraken_trades(count: int) -> list[str]:
 def test_trades_without_ids_make_candles_only_whenever_it_is_interrupted(
     database: Settings, ask: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pieces, "BLOCK_BYTES", 7_000)
+    monkeypatch.setattr(pieces, "BLOCK_BYTES", 56_000)
     rows = kraken_trades(2_000)
     path = written(tmp_path / "XBTUSD.csv", rows)
 
@@ -514,6 +517,49 @@ def test_trades_without_ids_make_candles_only_whenever_it_is_interrupted(
         at += timedelta(minutes=1)
     assert not minutes
     assert {row[-1] for row in ask(CANDLES) if row[0] == "1m"} == {"rest"}
+
+
+def test_a_long_silence_is_stored_in_pieces_and_gone_on_with_in_its_middle(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three days here, years in life: killed after every second piece, and never more of it in memory than a piece."""
+    monkeypatch.setattr(windows, "AT_ONCE", 500)
+    later = NOON + timedelta(days=3)
+    rows = [*kraken_trades(60), *(f"{int(later.timestamp()) + n * 7},90.5,1" for n in range(30))]
+    rows.insert(70, f"{int(later.timestamp()) + 70},abc,1")
+    [file] = files([str(written(tmp_path / "XBTUSD.csv", rows))])
+    writer = partial(connect, Role.WRITER, database, autocommit=True)
+    sizes, publish_staged = [], publish.publish
+
+    def counted(*batch: Any, **settings: Any) -> Any:
+        sizes.extend(ask("SELECT count(*) FROM staged_candles")[0])
+        return publish_staged(*batch, **settings)
+
+    class KilledError(Exception):
+        pass
+
+    def kill(_count: int, share: float) -> None:
+        shares.append(share)
+        if len(shares) % 2 == 0:
+            raise KilledError
+
+    monkeypatch.setattr(publish, "publish", counted)
+    shares: list[float] = []
+    stored = [0]
+    while not ask("SELECT FROM import_progress WHERE status = 'completed'"):
+        with suppress(KilledError):
+            import_file(file, KRAKEN_TRADES, writer, kill)
+        stored += ask("SELECT count(*)::int FROM candles WHERE timeframe = '1m'")[0]
+    expected = timedelta(days=3) // timedelta(minutes=1) + 4
+    assert stored[:4] == [0, 1_000, 2_000, 3_000], "it goes on where it was"
+    assert (stored[-1], max(sizes), sum(sizes)) == (expected, 500, expected), "nothing is made twice"
+    minutes = [row for row in ask(CANDLES) if row[0] == "1m"]
+    assert [row[1] for row in minutes] == [NOON + n * timedelta(minutes=1) for n in range(expected)]
+    close = minutes[6][5]
+    assert {row[2:8] for row in minutes[7:-4]} == {(close, close, close, close, 0, 0)}
+    [progress] = ask("SELECT rows_read, rows_stored, rows_quarantined FROM import_progress")
+    assert progress == (len(rows), expected, 1)
+    assert ask("SELECT occurrences FROM quarantine") == [(1,)]
 
 
 def test_real_trades_of_kraken_make_the_candles_that_kraken_makes(

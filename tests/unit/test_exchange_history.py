@@ -159,6 +159,41 @@ def trade(number: int, instant: datetime, price: str, volume: str = "1") -> Trad
     )
 
 
+def made_market(moments: Sequence[datetime]) -> Market:
+    """Kraken with a trade at each moment, whose price is its number."""
+    nanos = [int(moment.timestamp()) * 10**9 for moment in moments]
+
+    def trades(params: dict[str, Any]) -> str:
+        first = bisect_right(nanos, int(params["since"]))
+        stop = min(first + params["count"], len(nanos))
+        rows = [[str(n + 1), "1", nanos[n] / 1e9, "b", "m", "", n + 1] for n in range(first, stop)]
+        last = nanos[stop - 1] if rows else params["since"]
+        return json.dumps({"error": [], "result": {"XBTUSDT": rows, "last": str(last)}})
+
+    return Market(trades=trades)
+
+
+@pytest.mark.parametrize(
+    "silence", [timedelta(minutes=30), timedelta(days=30), timedelta(days=730), timedelta(days=3_650)]
+)
+@pytest.mark.parametrize("before", [1, 999, 1_000, 5_500])
+def test_the_price_is_carried_on_over_a_silence_of_any_length(before: int, silence: timedelta) -> None:
+    """Whoever was killed in its middle goes on as if he had not been: a few requests find the last price."""
+    moments = [NOON - silence - n * MINUTE / 4 for n in range(before)][::-1]
+    market = made_market([*moments, NOON + 5 * MINUTE])
+    kraken = Kraken(Rest("kraken", market, Free()), at(NOON + timedelta(days=60)))
+    rows = all_pages(list(kraken.pages(BTC_USDT, NOON, NOON + 3 * MINUTE)), NOON, NOON + 3 * MINUTE)
+    assert [figures(row)[1:] for row in rows] == [(before, before, before, before, 0, 0)] * 3
+    assert len(market.asked) < 40
+
+
+def test_before_the_first_trade_no_price_is_known() -> None:
+    market = made_market([NOON + 5 * MINUTE])
+    kraken = Kraken(Rest("kraken", market, Free()), at(NOON + timedelta(days=60)))
+    [page] = kraken.pages(BTC_USDT, NOON, NOON + 3 * MINUTE)
+    assert (page.rows, page.silent) == ([], [(NOON, NOON + 3 * MINUTE)])
+
+
 def test_open_and_close_follow_time_and_then_id() -> None:
     trades = [
         trade(3, NOON + MINUTE / 2, "7"),
@@ -345,6 +380,16 @@ def test_any_other_exchange_is_paged_whatever_its_pages_hold() -> None:
     assert [row.window_start for row in rows] == [one for one in market.starts[:-1] if one not in lacks]
     assert {row.trade_count for row in rows} == {0}
     assert other.first_candle(series) == NOON - timedelta(hours=8)
+
+
+def test_a_long_silence_of_any_other_exchange_is_answered_page_by_page() -> None:
+    market = Unified(NOON + timedelta(days=30), NOON + timedelta(days=31))
+    other = Other(Rest("elsewhere", market, Free()), at(NOON + timedelta(days=40)))
+    until = NOON + timedelta(days=30, hours=1)
+    pages = list(other.pages(Series("elsewhere", "BTC/USDT", Timeframe.M1), NOON, until))
+    reached = [page.until - NOON for page in pages]
+    assert reached[:3] == [500 * MINUTE, 1_000 * MINUTE, 1_500 * MINUTE], "whoever is stopped goes on there"
+    assert [row.window_start for row in all_pages(pages, NOON, until)] == market.starts[:60]
 
 
 def test_other_exchanges_give_no_trades_by_id() -> None:

@@ -8,8 +8,7 @@ They are the exchange's own: they win over what was made of streamed trades. A f
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -26,6 +25,7 @@ from cryptoviz.history.imports.gate import Judge, Judgement, Origin, contradicti
 from cryptoviz.history.imports.layouts import Format, Kind, Layout
 from cryptoviz.history.imports.progress import Progress, Standing, Target
 from cryptoviz.history.imports.trades import Connect, Imported, Told, copy, drop, lines
+from cryptoviz.history.imports.windows import Last, Piece, Row, filled, pieces
 from cryptoviz.pairs import Timeframe
 from cryptoviz.storage.queries import query
 
@@ -44,29 +44,12 @@ _COPY_CANDLES: Final = (
 _WHOLE_ARCHIVES: Final = (Format.KRAKEN, Format.BINANCE)
 """Files of these begin and end between two minutes; any other may begin or end in the middle of one."""
 
+_PARTS: Final = 8
+"""What is made of rows here takes ten times as much memory as the rows themselves."""
+
 _ENOUGH: Final = 100
 _SAME: Final = Decimal("1e-12")
 """Up to so small a part two numbers are one: a floating-point copy of a decimal differs in its last digit."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One candle as a file has it. `number`: of its row, or of the first of its trades; `made`: the file lacks it."""
-
-    number: int
-    start: datetime
-    open: str
-    high: str
-    low: str
-    close: str
-    volume: str
-    trade_count: int
-    made: bool = False
-
-    @property
-    def figures(self) -> tuple[Decimal, ...]:
-        """What two candles of one window may differ in."""
-        return tuple(Decimal(one) for one in (self.open, self.high, self.low, self.close, self.volume))
 
 
 @dataclass(frozen=True)
@@ -98,8 +81,8 @@ class CandlesImport:
         self._length = self._series.timeframe.length
         self._batch = publish.Batch(f"import {progress.fingerprint[:12]}", self._series)
         self._done = Imported()
-        self._last: tuple[datetime, str] | None = None
-        """The newest window that was read, and its close."""
+        self._last: Last | None = None
+        self._share = 0.0
         self._judge: Judge | None = None
 
     def run(self, _connect: Connect, connection: Connection[Any]) -> Imported:
@@ -121,7 +104,7 @@ class CandlesImport:
 
     def _chunks(self, since: Position) -> Iterator[Chunk]:
         whole = None if self._layout.kind is Kind.CANDLES else self._whole_minutes
-        return chunks(self._file, self._layout, since, whole)
+        return chunks(self._file, self._layout, since, whole, parts=_PARTS)
 
     def _whole_minutes(self, table: pa.Table) -> int:
         """How many of some trades are of minutes that have ended."""
@@ -132,7 +115,7 @@ class CandlesImport:
         newest = pc.max(minutes).as_py()
         return int(pc.index(minutes, newest).as_py()) if newest is not None else int(table.num_rows)
 
-    def _read_last(self, connection: Connection[Any], standing: Standing) -> tuple[datetime, str] | None:
+    def _read_last(self, connection: Connection[Any], standing: Standing) -> Last | None:
         if standing.last is None:
             return None
         at = standing.last - self._length
@@ -206,23 +189,33 @@ class CandlesImport:
             )
 
     def _store(self, connection: Connection[Any], chunk: Chunk, read: Read) -> None:
-        whole = self._filled(read)
-        fresh, differing = self._compared(connection, whole)
-        faults = {**read.faults, **differing}
+        """Store what a chunk comes to: two of its rows may be years apart, and each piece of that time is committed."""
         if read.judgement is None:
-            refuse_nonsense(self._file, faults, chunk.count)
+            refuse_nonsense(self._file, read.faults, chunk.count)
+        windows: Iterable[Row] = read.rows
+        if self._layout.format is Format.KRAKEN:  # leaves windows without trades out
+            windows = filled(read.rows, self._last, self._length, read.faults)
+        end = read.rows[-1].start if read.rows else None
+        for number, piece in enumerate(pieces(chunk, windows, self._share, end)):
+            self._store_piece(connection, chunk, read, piece, number)
+            self._share = piece.share
+            self._told(piece.count, piece.share)
+
+    def _store_piece(self, connection: Connection[Any], chunk: Chunk, read: Read, piece: Piece, number: int) -> None:
+        fresh, differing = self._compared(connection, piece.rows)
+        faults = {**piece.within(read.faults), **differing}
+        if read.judgement is None:
+            refuse_nonsense(self._file, faults, piece.count)
         key = self._progress.fingerprint
-        origin = Origin(self._run, self._layout.kind.value, self._file.name, key, f"{key[:12]}:{chunk.until.rows}")
+        batch = f"{key[:12]}:{chunk.until.rows}" + (f":{number}" if number else "")
+        origin = Origin(self._run, self._layout.kind.value, self._file.name, key, batch)
 
         def settle(published: publish.Published) -> None:
             held = self._refused(connection, origin, fresh, published)
-            if read.judgement is not None:
-                read.judgement.write(connection, origin, lambda row: values.fields_of(chunk, self._layout, row))
-                faults_left: Mapping[int, Fault] = differing
-            else:
-                faults_left = faults
-            hold_back(connection, origin, faults_left, lambda row: values.fields_of(chunk, self._layout, row))
-            self._advance(connection, chunk, whole, fresh, faults=len(faults), held=held)
+            if read.judgement is not None and piece.first:
+                read.judgement.write_results(connection, origin)
+            hold_back(connection, origin, faults, lambda row: values.fields_of(chunk, self._layout, row))
+            self._advance(connection, piece, fresh, faults=len(faults), differing=len(differing), held=held)
             self._done.candles.update(published.changed)
 
         copy(connection, _COPY_CANDLES, self._lines(fresh))
@@ -231,27 +224,8 @@ class CandlesImport:
         except ImportRefusedError:
             publish.forget(connection, self._batch)
             raise
-        if whole:
-            self._last = whole[-1].start, whole[-1].close
-        self._told(chunk.count, chunk.share)
-
-    def _filled(self, read: Read) -> list[Row]:
-        """The rows, and between them the windows without trades where the archive leaves those out."""
-        if self._layout.format is not Format.KRAKEN:
-            return list(read.rows)
-        whole: list[Row] = []
-        last, number = self._last, 0
-        faults = sorted(read.faults)
-        for row in read.rows:
-            # A row that cannot be read may be of any of the windows that lack.
-            if last is not None and bisect_right(faults, row.number) == bisect_right(faults, number):
-                at = last[0] + self._length
-                while at < row.start:
-                    whole.append(_quiet(row.number, at, last[1]))
-                    at += self._length
-            whole.append(row)
-            last, number = (row.start, row.close), row.number
-        return whole
+        if piece.rows:
+            self._last = piece.rows[-1].start, piece.rows[-1].close
 
     def _compared(self, connection: Connection[Any], whole: Sequence[Row]) -> tuple[list[Row], dict[int, Fault]]:
         """The rows whose windows no fetched candle has yet, and those that contradict one."""
@@ -294,18 +268,19 @@ class CandlesImport:
     def _advance(
         self,
         connection: Connection[Any],
-        chunk: Chunk,
-        whole: Sequence[Row],
+        piece: Piece,
         fresh: Sequence[Row],
         *,
         faults: int,
+        differing: int,
         held: int,
     ) -> None:
-        counts = {"stored": len(fresh) - held, "quarantined": faults + held}
-        counts["known"] = 0 if self._layout.kind is Kind.TRADES else max(0, len(whole) - len(fresh) - faults)
-        span = (whole[0].start, whole[-1].start + self._length) if whole else None
-        self._progress.advance(connection, chunk.until, **counts, span=span, candles=False)
-        self._done.rows += chunk.count
+        counts = {"stored": len(fresh) - held, "quarantined": faults + held, "known": 0}
+        if self._layout.kind is Kind.CANDLES:
+            counts["known"] = sum(not row.made for row in piece.rows) - sum(not row.made for row in fresh) - differing
+        span = (piece.rows[0].start, piece.rows[-1].start + self._length) if piece.rows else None
+        self._progress.advance(connection, piece.until, **counts, span=span, candles=False)
+        self._done.rows += piece.count
         self._done.stored += counts["stored"]
         self._done.known += counts["known"]
         self._done.quarantined += counts["quarantined"]
@@ -320,11 +295,6 @@ class CandlesImport:
                 for row in rows
             ).encode()
         )
-
-
-def _quiet(number: int, start: datetime, price: str) -> Row:
-    """A window without trades: the price is carried on."""
-    return Row(number, start, price, price, price, price, "0", 0, made=True)
 
 
 def _same(some: Sequence[Decimal], others: Sequence[Decimal]) -> bool:

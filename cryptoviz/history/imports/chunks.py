@@ -46,30 +46,43 @@ class Broken:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows: `table` has the columns of the layout, `rows` their numbers in the file, from 1 on.
+    """Some rows after a position: `table` has the columns of the layout, `rows` their numbers in the file, from 1 on.
 
-    `share` of the file has been read when this chunk is done.
+    `share` of the file has been read when this chunk is done. `ends`: where each row ends, in bytes from `since` on.
     """
 
+    since: Position
     table: pa.Table
     rows: pa.Array
     broken: tuple[Broken, ...]
     until: Position
     share: float
     last: bool
+    ends: Any = None
 
     @property
     def count(self) -> int:
         """Rows of any kind."""
         return int(self.table.num_rows) + len(self.broken)
 
+    def before(self, row: int) -> Position:
+        """Where to go on for a row to be the next."""
+        done = row - 1 - self.since.rows
+        if self.ends is None or not done:
+            return Position(self.since.bytes, row - 1)
+        return Position(self.since.bytes + int(self.ends[done - 1]), row - 1)
+
 
 Whole = Callable[["pa.Table"], int]
 """How many of some rows belong together with nothing that follows; the others are given with the next piece."""
 
 
-def chunks(file: File, layout: Layout, since: Position, whole: Whole | None = None) -> Iterator[Chunk]:
+def chunks(
+    file: File, layout: Layout, since: Position, whole: Whole | None = None, *, parts: int = 1
+) -> Iterator[Chunk]:
     """The rows of a file after a position, in order; `whole` is not asked about the last ones.
+
+    `parts`: a piece is to be so many times smaller than usual.
 
     Raises:
         ImportRefusedError: it cannot be read any further.
@@ -77,13 +90,13 @@ def chunks(file: File, layout: Layout, since: Position, whole: Whole | None = No
     match layout.packing:
         case Packing.LINES:
             with file.open() as source:
-                yield from _lines(file, layout, source, since, whole)
+                yield from _lines(file, layout, source, since, whole, size=BLOCK_BYTES // parts)
         case Packing.ARRAYS:
             with file.open() as source:
-                yield from _lines(file, layout, _ArraysAsLines(file, source), since, whole)
+                yield from _lines(file, layout, _ArraysAsLines(file, source), since, whole, size=BLOCK_BYTES // parts)
         case Packing.PARQUET | Packing.ARROW:
             with file.seekable() as source:
-                yield from _columnar(file, layout, source, since, whole)
+                yield from _columnar(file, layout, source, since, whole, size=BLOCK_ROWS // parts)
 
 
 class _ArraysAsLines:
@@ -127,16 +140,18 @@ class _ArraysAsLines:
         return _AFTER_COMMA.sub(b",", _BETWEEN_ARRAYS.sub(b"\n", rows))
 
 
-def _lines(file: File, layout: Layout, source: Any, since: Position, whole: Whole | None) -> Iterator[Chunk]:
+def _lines(
+    file: File, layout: Layout, source: Any, since: Position, whole: Whole | None, *, size: int
+) -> Iterator[Chunk]:
     at, rest = since, b""
     if since.bytes:
         rest = _skip(source, since.bytes)
     elif layout.header:
         rest, header = _first_line(file, source)
         at = Position(header, 0)
-    block = source.read(BLOCK_BYTES)
+    block = source.read(size)
     while rest or block:
-        text, block = rest + block, source.read(BLOCK_BYTES)
+        text, block = rest + block, source.read(size)
         last = not block
         cut = text.rfind(b"\n") + 1
         if last and cut < len(text):
@@ -146,23 +161,19 @@ def _lines(file: File, layout: Layout, source: Any, since: Position, whole: Whol
         if cut:
             chunk = _parsed(layout, text[:cut], at, _share(file, source, at.bytes + cut), last=last)
             if whole is not None and not last:
-                cut, chunk = _shortened(chunk, text, at, whole(chunk.table))
+                cut, chunk = _shortened(chunk, whole(chunk.table))
             if chunk.count:
                 at = chunk.until
                 yield chunk
         rest = text[cut:]
 
 
-def _shortened(chunk: Chunk, text: bytes, at: Position, rows: int) -> tuple[int, Chunk]:
+def _shortened(chunk: Chunk, rows: int) -> tuple[int, Chunk]:
     """The first rows of a chunk, and the bytes that they take."""
-    import numpy as np  # noqa: PLC0415
-
-    lines = chunk.rows[rows - 1].as_py() - at.rows if rows else 0
-    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
-    cut = int(ends[lines - 1]) + 1 if lines else 0
-    broken = tuple(one for one in chunk.broken if one.row <= at.rows + lines)
-    until = Position(at.bytes + cut, at.rows + lines)
-    return cut, replace(chunk, table=chunk.table[:rows], rows=chunk.rows[:rows], broken=broken, until=until)
+    until = chunk.before(chunk.rows[rows - 1].as_py() + 1) if rows else chunk.since
+    broken = tuple(one for one in chunk.broken if one.row <= until.rows)
+    shorter = replace(chunk, table=chunk.table[:rows], rows=chunk.rows[:rows], broken=broken, until=until)
+    return until.bytes - chunk.since.bytes, shorter
 
 
 def _skip(source: Any, count: int) -> bytes:
@@ -223,35 +234,38 @@ def _parsed(layout: Layout, text: bytes, at: Position, share: float, *, last: bo
     numbers = np.arange(at.rows + 1, at.rows + 1 + count, dtype=np.int64)
     if broken:
         numbers = np.setdiff1d(numbers, [one.row for one in broken])
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
     until = Position(at.bytes + len(text), at.rows + count)
-    return Chunk(table, pa.array(numbers), tuple(broken), until, share, last)
+    return Chunk(at, table, pa.array(numbers), tuple(broken), until, share, last, ends)
 
 
-def _columnar(file: File, layout: Layout, source: Any, since: Position, whole: Whole | None) -> Iterator[Chunk]:
+def _columnar(
+    file: File, layout: Layout, source: Any, since: Position, whole: Whole | None, *, size: int
+) -> Iterator[Chunk]:
     import pyarrow as pa  # noqa: PLC0415
 
     try:
-        total, batches = _batches(layout, source)
+        total, batches = _batches(layout, source, size)
         read, at = 0, since.rows
         held: pa.Table | None = None
         for batch in batches:
-            begin, read = read, read + batch.num_rows
+            before, read = read, read + batch.num_rows
             if read <= since.rows:
                 continue
-            fresh = batch.slice(max(0, since.rows - begin))
+            fresh = batch.slice(max(0, since.rows - before))
             table = fresh if held is None else pa.concat_tables([held, fresh])
             last = read == total
             rows = table.num_rows if last or whole is None else whole(table)
             held = table.slice(rows)
             if rows:
                 numbers = pa.array(range(at + 1, at + rows + 1), pa.int64())
-                at += rows
-                yield Chunk(table.slice(0, rows), numbers, (), Position(0, at), at / total, last)
+                begin, at = Position(0, at), at + rows
+                yield Chunk(begin, table.slice(0, rows), numbers, (), Position(0, at), at / total, last)
     except (pa.ArrowException, OSError) as error:
         raise ImportRefusedError(f"{file.name} cannot be read any further: {str(error).splitlines()[0]}") from error
 
 
-def _batches(layout: Layout, source: Any) -> tuple[int, Iterator[pa.Table]]:
+def _batches(layout: Layout, source: Any, size: int) -> tuple[int, Iterator[pa.Table]]:
     import pyarrow as pa  # noqa: PLC0415
 
     wanted = list(dict.fromkeys(layout.fields.values()))
@@ -259,12 +273,12 @@ def _batches(layout: Layout, source: Any) -> tuple[int, Iterator[pa.Table]]:
         import pyarrow.parquet as pq  # noqa: PLC0415
 
         parquet = pq.ParquetFile(source)
-        found = parquet.iter_batches(BLOCK_ROWS, columns=wanted)
+        found = parquet.iter_batches(size, columns=wanted)
         return parquet.metadata.num_rows, (pa.Table.from_batches([one]) for one in found)
     arrow = pa.ipc.open_file(source)
     total = sum(arrow.get_batch(number).num_rows for number in range(arrow.num_record_batches))
     return total, (
-        pa.Table.from_batches([arrow.get_batch(number)]).select(wanted).slice(start, BLOCK_ROWS)
+        pa.Table.from_batches([arrow.get_batch(number)]).select(wanted).slice(start, size)
         for number in range(arrow.num_record_batches)
-        for start in range(0, max(1, arrow.get_batch(number).num_rows), BLOCK_ROWS)
+        for start in range(0, max(1, arrow.get_batch(number).num_rows), size)
     )

@@ -79,6 +79,11 @@ class Judgement:
 
     def write(self, connection: Connection[Any], origin: Origin, raw: Raw) -> None:
         """Write the results down and the rows at fault into quarantine, within the caller's transaction."""
+        self.write_results(connection, origin)
+        hold_back(connection, origin, self.faults, raw)
+
+    def write_results(self, connection: Connection[Any], origin: Origin) -> None:
+        """Write down what each expectation found, within the caller's transaction."""
         rows = tuple(self._contradictions)
         agreed = engine.added(_AGREES, engine.Outcome(not rows, None, len(rows), rows), self.count)
         judged = [*self.judged, agreed]
@@ -105,7 +110,6 @@ class Judgement:
         connection.execute(
             query("quality_document_insert"), {**told, "success": not failed, "failed": failed, "document": document}
         )
-        hold_back(connection, origin, self.faults, raw)
 
 
 def hold_back(connection: Connection[Any], origin: Origin, faults: Mapping[int, Fault], raw: Raw) -> None:

@@ -1,0 +1,96 @@
+"""The windows that some rows of a file come to, piece by piece, however long nobody traded between two of them.
+
+rows of a chunk --between them, where the archive leaves them out: windows without trades--> pieces, each committed
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import islice
+from typing import Any, Final
+
+from cryptoviz.history.imports.chunks import Chunk, Position
+
+AT_ONCE: Final = 20_000
+"""So many windows are judged and committed together: two weeks of minutes, some 20 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One candle as a file has it. `number`: of its row, or of the first of its trades; `made`: the file lacks it."""
+
+    number: int
+    start: datetime
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    trade_count: int
+    made: bool = False
+
+    @property
+    def figures(self) -> tuple[Decimal, ...]:
+        """What two candles of one window may differ in."""
+        return tuple(Decimal(number) for number in (self.open, self.high, self.low, self.close, self.volume))
+
+
+Last = tuple[datetime, str]
+"""The newest window that was read, and its close."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Windows that are committed together, and where to go on in the file behind them; `first`: of their chunk."""
+
+    rows: Sequence[Row]
+    since: Position
+    until: Position
+    share: float
+    first: bool
+
+    @property
+    def count(self) -> int:
+        """Rows of the file that are done with it."""
+        return self.until.rows - self.since.rows
+
+    def within(self, faults: Mapping[int, Any]) -> dict[int, Any]:
+        """What was found of the rows of the file that are done with it."""
+        return {row: fault for row, fault in faults.items() if self.since.rows < row <= self.until.rows}
+
+
+def filled(rows: Iterable[Row], last: Last | None, length: timedelta, faults: Iterable[int]) -> Iterator[Row]:
+    """The rows, and between them the windows without trades, with the price carried on.
+
+    Not where a row in between is at fault: it may be of any of the windows that lack.
+    """
+    number, doubtful = 0, sorted(faults)
+    for row in rows:
+        if last is not None and bisect_right(doubtful, row.number) == bisect_right(doubtful, number):
+            at, price = last[0] + length, last[1]
+            while at < row.start:
+                yield Row(row.number, at, price, price, price, price, "0", 0, made=True)
+                at += length
+        yield row
+        last, number = (row.start, row.close), row.number
+
+
+def pieces(chunk: Chunk, windows: Iterable[Row], began: float, end: datetime | None) -> Iterator[Piece]:
+    """The windows of a chunk, so many at once as are committed together; at least one piece.
+
+    `began`: the share of the file that was read before the chunk; `end`: its last window. Whoever stops in the middle
+    of a silence goes on with the row after it, and knows from the newest window that is stored how much of it is done.
+    """
+    left, since, first = iter(windows), chunk.since, True
+    some = [*islice(left, AT_ONCE)]
+    start = some[0].start if some else end
+    while (following := next(left, None)) is not None:
+        until = chunk.before(following.number)
+        done = (following.start - start) / (end - start) if start and end and start < end else 0.0
+        yield Piece(some, since, until, began + (chunk.share - began) * min(1.0, max(0.0, done)), first)
+        some, since, first = [following, *islice(left, AT_ONCE - 1)], until, False
+    yield Piece(some, since, chunk.until, chunk.share, first)
