@@ -17,9 +17,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psycopg
+import pyarrow as pa
 import pytest
 
 from cryptoviz import cli
@@ -758,3 +759,116 @@ def test_aggregates_that_were_stored_as_trades_leave_with_the_upgrade(
     [again] = run(database, path)
     assert (again.became, again.rows.rows, len(ask(STORED))) == (Became.IMPORTED, 100, 1)
     assert {row[-1] for row in ask(CANDLES) if row[0] == "1m" and row[1] == NOON + timedelta(minutes=1)} == {"rest"}
+
+
+FREQTRADE = ("timestamp", "id", "type", "side", "price", "amount", "cost")
+
+
+def feather(path: Path, columns: dict[str, Any]) -> Path:
+    table = pa.table(columns)
+    with path.open("wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write(table)
+    return path
+
+
+def test_trades_that_freqtrade_keeps_for_kraken_make_candles(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Its converter of Kraken's downloads leaves id, type and side empty and counts milliseconds as floats."""
+    rows = [row.split(",") for row in kraken_trades(90)]
+    numbers = {"price": [float(row[1]) for row in rows], "amount": [float(row[2]) for row in rows]}
+    empty = dict.fromkeys(("id", "type", "side"), [""] * len(rows))
+    columns = {"timestamp": [float(row[0]) * 1e3 for row in rows], **empty, **numbers, "cost": [0.0] * len(rows)}
+    path = feather(tmp_path / "BTC_USD-trades.feather", {name: columns[name] for name in FREQTRADE})
+    [done] = run(database, path, KRAKEN_TRADES)
+    assert (done.became, done.format, done.rows.quarantined) == (Became.IMPORTED, "freqtrade", 0)
+    assert "candles were made of them, no trades stored" in done.reason
+    text = json.dumps([[float(row[0]) * 1e3, "", None, "", float(row[1]), float(row[2]), 0.0] for row in rows])
+    (tmp_path / "BTC_USD-trades.json").write_text(text)
+    [again] = run(database, tmp_path / "BTC_USD-trades.json", KRAKEN_TRADES)
+    assert (again.became, again.rows.stored, again.rows.quarantined) == (Became.IMPORTED, 0, 0), "the same candles"
+    expected: dict[datetime, list[Decimal]] = {}
+    for seconds, price, _volume in rows:
+        expected.setdefault(datetime.fromtimestamp(int(seconds) // 60 * 60, UTC), []).append(Decimal(price))
+    whole = sorted(expected)[1:-1]
+    assert [(row[1], row[2], row[5], row[7]) for row in ask(CANDLES) if row[0] == "1m"] == [
+        (minute, expected[minute][0], expected[minute][-1], len(expected[minute])) for minute in whole
+    ]
+    assert ask(STORED) == []
+
+
+def klines(starts: Sequence[datetime], *, volume: str = "1.5", header: str = "") -> list[str]:
+    """Candles of a minute as Binance's archive has them."""
+    rows = []
+    for number, start in enumerate(starts):
+        at = int(start.timestamp() * 1000)
+        price = 100 + number
+        rows.append(f"{at},{price},{price + 2},{price - 1},{price + 1},{volume},{at + 59_999},150,3,1,100,0")
+    return [header, *rows] if header else rows
+
+
+@pytest.mark.parametrize("kraken", [True, False])
+def test_first_and_last_are_the_times_of_the_earliest_and_the_latest_row(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path, *, kraken: bool
+) -> None:
+    minutes = [3, 0, 7, 5, 1]
+    starts = [NOON + timedelta(minutes=n) for n in minutes]
+    name, rows = ("XBTUSD_1.csv", bars(minutes)) if kraken else ("BTCUSD-1m-2024-01.csv", klines(starts))
+    [done] = run(
+        database, written(tmp_path / name, rows), replace(CANDLES_OF, exchange="kraken" if kraken else "binance")
+    )
+    assert (done.became, done.rows.quarantined) == (Became.IMPORTED, 0)
+    assert (done.rows.first, done.rows.last) == (NOON, NOON + timedelta(minutes=8))
+    assert ask("SELECT first_ts, last_ts FROM import_progress") == [(NOON, NOON + timedelta(minutes=8))]
+    stored = [(row[1] - NOON).seconds // 60 for row in ask(CANDLES) if row[0] == "1m"]
+    assert stored == sorted(minutes), "what lies between rows that are not in order is not known to be quiet"
+
+
+def test_a_day_that_lies_beside_the_minutes_is_refused_with_where_its_trades_are(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    asked = Asked(Kind.CANDLES, "binance", "BTC/USDT", Timeframe.M1)
+    late = timedelta(seconds=14.789)
+    rows = klines([NOON + n * timedelta(minutes=1) + late for n in range(842)])
+    [done] = run(database, written(tmp_path / "BTCUSDT-1m-2018-02-09.csv", rows), asked)
+    assert done.became is Became.REFUSED
+    assert done.reason == (
+        "BTCUSDT-1m-2018-02-09.csv: 842 of 842 windows begin beside those of 1m, 14.789 s late (the first at 2024-01-01"
+        " 12:00:14.789000): it has no candles of 1m. The trades of that time make them: Binance's archive has them as"
+        " BTCUSDT-trades-2018-02-09.csv; `cryptoviz import trades --exchange binance --pair BTC/USDT"
+        " BTCUSDT-trades-2018-02-09.csv`"
+    )
+    hourly = klines([NOON + n * timedelta(minutes=1) for n in range(100)])
+    [wrong] = run(database, written(tmp_path / "x.csv", hourly), replace(asked, timeframe=Timeframe.H1))
+    assert (wrong.became, wrong.reason) == (Became.REFUSED, "x.csv has a row every 60 s: no candles of 1h")
+    assert ask("SELECT count(*) FROM candles") == [(0,)]
+
+
+_UM: Final = (
+    "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
+)
+
+
+def test_what_a_file_holds_may_say_that_it_is_not_the_spot_market(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Binance's archives of spot and futures give their files the same names; mark prices have no volume."""
+    starts = [NOON + n * timedelta(minutes=1) for n in range(20)]
+    (tmp_path / "in").mkdir()
+    written(tmp_path / "in" / "BTCUSDT-1m-2024-01.csv", klines(starts, volume="0"))
+    written(tmp_path / "in" / "BTCUSDT-1m-2024-02.csv", klines(starts, header=_UM))
+    written(tmp_path / "in" / "BTCUSDT-1m-2024-03.csv", klines([NOON]))
+    asked = Asked(Kind.CANDLES, "binance", "BTC/USDT")
+    left, headed, taken = run(database, tmp_path / "in", asked)
+    assert (left.became, "no volume in any of 20 rows" in left.reason) == (Became.SKIPPED, True)
+    assert (headed.became, "the header of Binance's archive of futures" in headed.reason) == (Became.SKIPPED, True)
+    assert taken.became is Became.IMPORTED
+    for name, rows in {
+        "BTCUSDT-trades-2024-01.csv": [row.rpartition(",")[0] for row in lines(20)],
+        "BTCUSDT-aggTrades-2024-01.csv": [f"{n},100,1,{n},{n},1704110400000,true" for n in range(20)],
+    }.items():
+        [refused] = run(database, written(tmp_path / name, rows))
+        assert (refused.became, "trades of Binance's futures" in refused.reason) == (Became.REFUSED, True)
+    [named] = run(database, tmp_path / "in" / "BTCUSDT-1m-2024-01.csv", replace(asked, pair_anyway=True))
+    assert named.became is Became.REFUSED
+    assert [row[1] for row in ask(CANDLES) if row[0] == "1m"] == [NOON]

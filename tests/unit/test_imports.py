@@ -74,6 +74,20 @@ def test_a_trade_is_read_exactly_whatever_its_times_count(tmp_path: Path, name: 
         ("2023-11-14 22:13:20.123456 UTC", MADE),
         ("1700000000.123456", MADE),
         ("1700000000123456789", MADE),
+        ("1700000000123456.0", MADE),
+        ("1700000000123.456", MADE),
+        ("1700000000123.4567", MADE),
+        ("1700000000123.", MADE // 1000 * 1000),
+        ("1671166800000.0", 1_671_166_800_000_000),
+        ("1.6711668e+12", 1_671_166_800_000_000),
+        ("1.6711668E9", 1_671_166_800_000_000),
+        ("1.700000000123456e+09", MADE),
+        ("1.700000000123456e+15", MADE),
+        ("1.700000000123456789e18", MADE),
+        ("-1.5", -1_500_000),
+        ("1.5e30", None),
+        ("inf", None),
+        ("1e", None),
         ("2023-11-14", 1_699_920_000_000_000),
         ("2023-13-14", None),
         ("soon", None),
@@ -83,6 +97,38 @@ def test_times_are_utc_however_they_are_written(tmp_path: Path, text: str, made:
     [row] = read(written(tmp_path / "trades.csv", f"time,id,price,amount,side\n{text},1,2,3,buy\n"), Kind.TRADES)
     assert row["microseconds"] == made
     assert row["unreadable"] == (None if made else f"time {text} is no time")
+
+
+@pytest.mark.parametrize(
+    ("times", "made"),
+    [
+        ([1_671_166_800_000.0, 1_700_000_000_123.0], [1_671_166_800_000_000, MADE // 1000 * 1000]),
+        ([1_671_166_800.0, 1_700_000_000.123456], [1_671_166_800_000_000, MADE]),
+        ([1_671_166_800_000.0, 1_700_000_000_123.456], [1_671_166_800_000_000, MADE]),
+        ([1_700_000_000_123_456.0, None], [MADE, None]),
+        ([1.7e18, float("nan")], [1_700_000_000_000_000, None]),
+        ([1e300, float("inf")], [None, None]),
+    ],
+)
+def test_floating_point_columns_of_times_and_ids_are_read_exactly(
+    tmp_path: Path, times: list[float | None], made: list[int | None]
+) -> None:
+    path = tmp_path / "trades.parquet"
+    ids = pa.array([12_345_678_901.0, 12_345_678_902.0])
+    rest = {"id": ids, "price": [1.5, 2.5], "amount": [1.0, 1.0], "side": ["buy", "sell"]}
+    pq.write_table(pa.table({"timestamp": pa.array(times, pa.float64()), **rest}), path)
+    rows = read(path, Kind.TRADES)
+    assert [row["microseconds"] for row in rows] == made
+    assert [row["trade_id"] for row in rows] == [12_345_678_901, 12_345_678_902]
+    assert [row["unreadable"] is None for row in rows] == [one is not None for one in made]
+
+
+def test_times_of_too_few_bits_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "trades.parquet"
+    times = pa.array([1_671_166_800.0], pa.float32())
+    pq.write_table(pa.table({"time": times, "price": [1.0], "volume": [1.0]}), path)
+    with pytest.raises(ImportRefusedError, match="32-bit floating-point numbers, which are off by up to 64 seconds"):
+        only(path, Kind.TRADES)
 
 
 def test_what_cannot_be_read_says_what_and_where(tmp_path: Path) -> None:

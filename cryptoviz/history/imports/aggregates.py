@@ -14,9 +14,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from cryptoviz.history.imports.chunks import Position, chunks
 from cryptoviz.history.imports.files import File, ImportRefusedError
 from cryptoviz.history.imports.layouts import Format, Kind, Layout
 from cryptoviz.history.imports.progress import Target
+from cryptoviz.history.imports.values import blank
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -45,6 +47,28 @@ def without_ids(layout: Layout, exchange: str, *, single: bool) -> Layout:
         return layout
     fields = {field: name for field, name in layout.fields.items() if field not in ("trade_id", "side")}
     return replace(layout, fields=fields, aggregated=True)
+
+
+def without_blanks(file: File, layout: Layout) -> Layout:
+    """The layout as it is to be read: a file whose ids or sides are left blank has none.
+
+    freqtrade writes its columns of trades for Kraken's downloads, too, which have neither. What it fetched later has
+    both: where any of its first rows has none, no row counts as a single trade, and candles are made of all of them.
+
+    Raises:
+        ImportRefusedError: the file cannot be read.
+    """
+    if not layout.of_single_trades:
+        return layout
+    first = next(iter(chunks(file, layout, Position())), None)
+    if first is None:
+        return layout
+    said = [field for field in ("trade_id", "side", "maker") if field in layout.fields]
+    blanks = [blank(first.table[layout.fields[field]]) for field in said]
+    enough = 1 if layout.format is Format.FREQTRADE else max(1, first.table.num_rows)
+    if max(blanks) < enough:
+        return layout
+    return replace(layout, fields={field: name for field, name in layout.fields.items() if field not in said})
 
 
 def explained(layout: Layout, name: str, exchange: str) -> str:

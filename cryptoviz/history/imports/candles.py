@@ -23,6 +23,7 @@ from cryptoviz.history.imports.chunks import Chunk, Position, chunks
 from cryptoviz.history.imports.files import File, ImportRefusedError
 from cryptoviz.history.imports.gate import Judge, Judgement, Origin, contradiction, hold_back, refuse_nonsense
 from cryptoviz.history.imports.layouts import Format, Kind, Layout
+from cryptoviz.history.imports.plausible import refuse_no_candles
 from cryptoviz.history.imports.progress import Progress, Standing, Target
 from cryptoviz.history.imports.trades import Connect, Imported, Told, copy, drop, lines
 from cryptoviz.history.imports.windows import Last, Piece, Row, filled, pieces
@@ -54,7 +55,7 @@ _SAME: Final = Decimal("1e-12")
 
 @dataclass(frozen=True)
 class Read:
-    """What a chunk comes to: candles, and the rows that are none or belong to none."""
+    """What a chunk comes to: candles in the order of time, and the rows that are none or belong to none."""
 
     rows: Sequence[Row]
     faults: Mapping[int, Fault]
@@ -134,6 +135,7 @@ class CandlesImport:
         return self._minutes(connection, chunk, staged)
 
     def _candles(self, staged: pa.Table) -> Read:
+        refuse_no_candles(self._file, self._layout.format, self._target, staged)
         faults: dict[int, Fault] = {}
         found = []
         for row in staged.to_pylist():
@@ -143,6 +145,7 @@ class CandlesImport:
             prices = {name: row[name] for name in values.PRICES[Kind.CANDLES]}
             start = _EPOCH + row["microseconds"] * _MICROSECOND
             found.append(Row(row["row_number"], start, **prices, trade_count=row.get("trade_count") or 0))
+        found.sort(key=lambda row: row.start)
         steps = (after.start - before.start for before, after in pairwise(found))
         apart = min((step for step in steps if step > timedelta(0)), default=self._length)
         if len(found) > _ENOUGH and apart > self._length:
@@ -193,10 +196,11 @@ class CandlesImport:
         if read.judgement is None:
             refuse_nonsense(self._file, read.faults, chunk.count)
         windows: Iterable[Row] = read.rows
-        if self._layout.format is Format.KRAKEN:  # leaves windows without trades out
+        ordered = all(before.number < after.number for before, after in pairwise(read.rows))
+        if self._layout.format is Format.KRAKEN and ordered:  # leaves windows without trades out
             windows = filled(read.rows, self._last, self._length, read.faults)
         end = read.rows[-1].start if read.rows else None
-        for number, piece in enumerate(pieces(chunk, windows, self._share, end)):
+        for number, piece in enumerate(pieces(chunk, windows, self._share, end, ordered=ordered)):
             self._store_piece(connection, chunk, read, piece, number)
             self._share = piece.share
             self._told(piece.count, piece.share)

@@ -150,6 +150,7 @@ def _text(file: File, start: bytes) -> str:
 
 def _lines(file: File, kind: Kind, line: str) -> Layout:
     cells = [cell.strip().strip('"') for cell in line.split(",")]
+    _refuse_futures(file, cells)
     if not any(_NUMBER.fullmatch(cell) for cell in cells):
         return _with_header(file, kind, cells)
     for form, holds, names, fitting in _HEADERLESS:
@@ -170,9 +171,9 @@ def _is_kraken_trade(cells: Sequence[str]) -> bool:
 
 def _is_binance_trade(cells: Sequence[str]) -> bool:
     return (
-        len(cells) in (6, 7)
+        len(cells) in (6, 7)  # 6: of futures
         and _numbers(cells[:5])
-        and bool(_WHOLE.fullmatch(cells[0]) and _WHOLE.fullmatch(cells[4]))
+        and bool(_WHOLE.fullmatch(cells[0]) and _WHOLE.fullmatch(cells[4]) and len(cells[4]) > 9)
         and all(_TRUTH.fullmatch(cell) for cell in cells[5:])
         and not _is_kraken_candle(cells)
     )
@@ -180,7 +181,7 @@ def _is_binance_trade(cells: Sequence[str]) -> bool:
 
 def _is_aggregate(cells: Sequence[str]) -> bool:
     return (
-        len(cells) in (7, 8)
+        len(cells) in (7, 8)  # 7: of futures
         and _numbers(cells[:6])
         and all(_WHOLE.fullmatch(cell) for cell in (cells[0], *cells[3:6]))
         and all(_TRUTH.fullmatch(cell) and not _NUMBER.fullmatch(cell) for cell in cells[6:])
@@ -201,6 +202,17 @@ def _is_kline(cells: Sequence[str]) -> bool:
     return len(cells) == 12 and _numbers(cells[:11]) and bool(_WHOLE.fullmatch(cells[0]) and _WHOLE.fullmatch(cells[6]))
 
 
+_FUTURES_HEADERS: Final = tuple(
+    tuple(header.split(","))
+    for header in (
+        "id,price,qty,quote_qty,time,is_buyer_maker",
+        "id,price,qty,base_qty,time,is_buyer_maker",
+        "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker",
+        "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,"
+        "taker_buy_quote_volume,ignore",
+    )
+)
+
 _HEADERLESS: Final = (
     (Format.KRAKEN, Kind.TRADES, _KRAKEN_TRADES, _is_kraken_trade),
     (Format.BINANCE, Kind.TRADES, _BINANCE_TRADES, _is_binance_trade),
@@ -208,6 +220,23 @@ _HEADERLESS: Final = (
     (Format.KRAKEN, Kind.CANDLES, _KRAKEN_CANDLES, _is_kraken_candle),
     (Format.BINANCE, Kind.CANDLES, _KLINES, _is_kline),
 )
+
+
+def _refuse_futures(file: File, cells: Sequence[str]) -> None:
+    """Raise NotWantedError for lines of Binance's archive of futures: the spot archive's have a column more, no header.
+
+    The files of both have the same names.
+    """
+    if (len(cells) == 6 and _is_binance_trade(cells)) or (len(cells) == 7 and _is_aggregate(cells)):
+        raise NotWantedError(
+            f"{file.name} holds trades of Binance's futures ({len(cells)} columns; spot trades have {len(cells) + 1}):"
+            " only spot trades and candles are kept"
+        )
+    if tuple(cells) in _FUTURES_HEADERS:
+        raise NotWantedError(
+            f"{file.name} has the header of Binance's archive of futures, and the spot archive has none: only spot"
+            " trades and candles are kept. If they are spot all the same, take the header out"
+        )
 
 
 def _fields(names: Sequence[str]) -> dict[str, str]:
@@ -275,12 +304,19 @@ def _columnar(file: File, kind: Kind, packing: Packing, forced: Format | None) -
             if packing is Packing.PARQUET:
                 import pyarrow.parquet as pq  # noqa: PLC0415
 
-                names = pq.ParquetFile(source).schema_arrow.names
+                schema = pq.ParquetFile(source).schema_arrow
             else:
-                names = pa.ipc.open_file(source).schema.names
+                schema = pa.ipc.open_file(source).schema
         except (pa.ArrowException, OSError) as error:
             raise ImportRefusedError(f"{file.name} cannot be read: {str(error).splitlines()[0]}") from error
+    names = schema.names
     fields = _named(file, kind, names)
+    times = schema.field(fields["time"]).type
+    if pa.types.is_float32(times) or pa.types.is_float16(times):
+        raise ImportRefusedError(
+            f"{file.name} has times that are {times.bit_width}-bit floating-point numbers, which are off by up to"
+            " 64 seconds and more: write it again with whole numbers or instants"
+        )
     if packing is Packing.PARQUET:
         form = Format.PARQUET
     else:

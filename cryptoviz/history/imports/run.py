@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
-from cryptoviz.history.imports.aggregates import explained, without_ids
+from cryptoviz.history.imports.aggregates import explained, without_blanks, without_ids
 from cryptoviz.history.imports.candles import CandlesImport
 from cryptoviz.history.imports.chunks import Position, chunks
 from cryptoviz.history.imports.files import File, ImportRefusedError, NotWantedError
@@ -74,7 +74,7 @@ def import_file(file: File, asked: Asked, connect: Connect, told: Told) -> Outco
         if reason := _not_wanted(file, asked):
             return _other(file, reason)
         layout = recognise(file, asked.kind, asked.format)
-        layout = without_ids(layout, asked.exchange, single=asked.single_trades)
+        layout = without_blanks(file, without_ids(layout, asked.exchange, single=asked.single_trades))
         form = layout.format.value
         timeframe = None
         if layout.kind is Kind.CANDLES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.history.imports.chunks import Chunk
@@ -20,14 +21,18 @@ if TYPE_CHECKING:
 _NUMBER: Final = r"^-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]{1,3})?$"
 _WHOLE: Final = r"^[0-9]{1,18}(\.0+)?$"
 _COUNTED: Final = r"^-?([0-9]{1,18}|[1-8][0-9]{18})$"
+_POINT: Final = r"^(?P<sign>-?)(?P<whole>[0-9]{1,18})\.(?P<part>[0-9]*)$"
+_EXPONENT: Final = r"^-?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]{1,2}$"
+_EXACT: Final = 2**53
+"""Up to this size a floating-point number stands for one whole number only."""
 _ISO: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?)?$"
 _ISO_ZONE: Final = r"(Z|z| ?UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
 _SIDES: Final[Mapping[str, tuple[str, ...]]] = {"buy": ("buy", "b", "bid"), "sell": ("sell", "s", "ask")}
 _MAKER: Final[Mapping[str, tuple[str, ...]]] = {"sell": ("true", "1", "t"), "buy": ("false", "0", "f")}
 """The buyer made the offer: it was the seller who took it."""
 
-_UNITS: Final = ((10**11, 1_000_000), (10**14, 1_000), (10**17, 1))
-"""Below which size a time counts seconds, milliseconds or microseconds (above: nanoseconds), and its microseconds."""
+_UNITS: Final = ((10**11, 6), (10**14, 3), (10**17, 0))
+"""Below which size a time counts seconds, milliseconds or microseconds (above: nanoseconds), and its digits left."""
 
 PRICES: Final = {Kind.TRADES: ("price", "volume"), Kind.CANDLES: ("open", "high", "low", "close", "volume")}
 
@@ -91,6 +96,15 @@ def fields_of(chunk: Chunk, layout: Layout, row: int) -> dict[str, Any]:
     return {field: found[name] for field, name in layout.fields.items()}
 
 
+def blank(column: pa.ChunkedArray) -> int:
+    """How many values of a column are nothing: missing, empty or not a number."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    text = pc.fill_null(_text(column.combine_chunks()), "")
+    return int(pc.sum(pc.is_in(text, pa.array(("", "nan", "NaN")))).as_py() or 0)
+
+
 def _text(column: pa.Array) -> pa.Array:
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
@@ -118,6 +132,10 @@ def _whole(column: pa.Array) -> pa.Array:
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
 
+    if pa.types.is_floating(column.type):
+        exact = pc.and_(pc.equal(pc.floor(column), column), pc.less_equal(pc.abs(column), _EXACT))
+        found = _where(exact, column).cast(pa.int64())
+        return _where(pc.greater_equal(found, 0), found)
     text = _text(column)
     fitting = _where(pc.match_substring_regex(text, _WHOLE), text)
     return pc.replace_substring_regex(fitting, r"\.0+$", "").cast(pa.int64())
@@ -152,12 +170,16 @@ def instants(column: pa.Array) -> pa.Array:
         return column.cast(pa.timestamp("us")).cast(pa.int64())
     if pa.types.is_integer(column.type):
         return _scaled(column.cast(pa.int64(), safe=False))
+    if pa.types.is_floating(column.type):
+        integral = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), 2.0**63))
+        whole = _scaled(_where(integral, column).cast(pa.int64()))
+        return whole if whole.null_count == column.null_count else pc.coalesce(whole, _decimals(_text(column)))
     text = _text(column)
     counted = pc.match_substring_regex(text, _COUNTED)
     whole = _scaled(_where(counted, text).cast(pa.int64()))
     if pc.all(pc.fill_null(counted, False), skip_nulls=False).as_py():
         return whole
-    return pc.coalesce(whole, _fractions(text), _dates(text))
+    return pc.coalesce(whole, _decimals(text), _dates(text))
 
 
 def _scaled(count: pa.Array) -> pa.Array:
@@ -165,22 +187,41 @@ def _scaled(count: pa.Array) -> pa.Array:
 
     size = pc.abs(count)
     scaled = pc.divide(count, 1_000)
-    for limit, factor in reversed(_UNITS):
+    for limit, digits in reversed(_UNITS):
         # What is not of this size is left out before it is multiplied: it would not fit.
         fitting = pc.less(size, limit)
-        scaled = pc.if_else(fitting, pc.multiply(pc.if_else(fitting, count, 0), factor), scaled)
+        scaled = pc.if_else(fitting, pc.multiply(pc.if_else(fitting, count, 0), 10**digits), scaled)
     return scaled
 
 
-def _fractions(text: pa.Array) -> pa.Array:
-    """Seconds with decimals, as `1699999999.123456`."""
+def _decimals(text: pa.Array) -> pa.Array:
+    """Numbers with a point or an exponent, as `1699999999.123456`, `1671166800000.0` or `1.6711668e+12`."""
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
 
-    parts = pc.extract_regex(text, r"^(?P<whole>-?[0-9]{1,11})\.(?P<part>[0-9]{0,9})$")
+    parts = pc.extract_regex(text, _POINT)
     whole = pc.struct_field(parts, "whole").cast(pa.int64())
-    part = pc.utf8_slice_codeunits(pc.utf8_rpad(pc.struct_field(parts, "part"), 6, "0"), 0, 6).cast(pa.int64())
-    return pc.add(pc.multiply(whole, 1_000_000), part)
+    made = _scaled(whole)
+    least = 0
+    for limit, digits in _UNITS[:2]:
+        first = pc.utf8_slice_codeunits(pc.utf8_rpad(pc.struct_field(parts, "part"), digits, "0"), 0, digits)
+        of_unit = pc.and_(pc.less(whole, limit), pc.greater_equal(whole, least))
+        made = pc.if_else(of_unit, pc.add(made, first.cast(pa.int64())), made)
+        least = limit
+    pointed = pc.if_else(pc.equal(pc.struct_field(parts, "sign"), "-"), pc.negate(made), made)
+    exponents = _where(pc.match_substring_regex(text, _EXPONENT), text)
+    if exponents.null_count == len(exponents):
+        return pointed
+    return pc.coalesce(pointed, pa.array([_microseconds(one) for one in exponents.to_pylist()], pa.int64()))
+
+
+def _microseconds(text: str | None) -> int | None:
+    if text is None:
+        return None
+    count = Decimal(text)
+    digits = next((digits for limit, digits in _UNITS if abs(count) < limit), -3)
+    found = int(count.scaleb(digits))
+    return found if abs(found) < 2**63 else None
 
 
 def _dates(text: pa.Array) -> pa.Array:

@@ -79,14 +79,18 @@ def filled(rows: Iterable[Row], last: Last | None, length: timedelta, faults: It
         last, number = (row.start, row.close), row.number
 
 
-def pieces(chunk: Chunk, windows: Iterable[Row], began: float, end: datetime | None) -> Iterator[Piece]:
+def pieces(
+    chunk: Chunk, windows: Iterable[Row], began: float, end: datetime | None, *, ordered: bool
+) -> Iterator[Piece]:
     """The windows of a chunk, so many at once as are committed together; at least one piece.
+
+    Where the rows of the file are not `ordered` by time, no place in it parts what is done from what is not: one piece.
 
     `began`: the share of the file that was read before the chunk; `end`: its last window. Whoever stops in the middle
     of a silence goes on with the row after it, and knows from the newest window that is stored how much of it is done.
     """
     left, since, first = iter(windows), chunk.since, True
-    some = [*islice(left, AT_ONCE)]
+    some = [*islice(left, AT_ONCE if ordered else None)]
     start = some[0].start if some else end
     while (following := next(left, None)) is not None:
         until = chunk.before(following.number)

@@ -1,0 +1,88 @@
+"""Whether rows that look like candles can be candles of trades, of the length that their file claims.
+
+columns of a chunk -> nothing, or ImportRefusedError with what the file holds instead and what to do
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptoviz.history.imports.files import File, ImportRefusedError, NotWantedError
+from cryptoviz.history.imports.layouts import Format
+from cryptoviz.history.imports.progress import Target
+from cryptoviz.pairs import Timeframe
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def refuse_no_candles(file: File, form: Format, target: Target, staged: pa.Table) -> None:
+    """Refuse rows of which most begin beside the windows of their length, or that have no volume while prices move.
+
+    Raises:
+        NotWantedError: nothing was traded in any of them.
+        ImportRefusedError: they are no candles of this timeframe.
+    """
+    _refuse_off_grid(file, form, target, staged)
+    _refuse_no_trades(file, staged)
+
+
+def _refuse_off_grid(file: File, form: Format, target: Target, staged: pa.Table) -> None:
+    import numpy as np  # noqa: PLC0415 - takes a moment
+
+    timeframe = target.timeframe or Timeframe.M1
+    times = np.sort(staged["microseconds"].drop_null().to_numpy())
+    late = times % (timeframe.seconds * 1_000_000)
+    off = late[late > 0]
+    if 2 * len(off) <= len(times):
+        return
+    if len(times) > 1 and (apart := _usual(np.diff(times))[0]) < timeframe.seconds * 1_000_000:
+        raise ImportRefusedError(f"{file.name} has a row every {_seconds(apart)}: no candles of {timeframe}")
+    after, count = _usual(off)
+    which = "" if count == len(off) else f"most of them, {count:,}, "
+    first = _EPOCH + timedelta(microseconds=int(times[late > 0][0]))
+    raise ImportRefusedError(
+        f"{file.name}: {len(off):,} of {len(times):,} windows begin beside those of {timeframe},"
+        f" {which}{_seconds(after)} late (the first at {first:%Y-%m-%d %H:%M:%S.%f}): it has no candles of {timeframe}."
+        f" The trades of that time make them: {_trades(file, form, target)}"
+    )
+
+
+def _usual(counts: Any) -> tuple[int, int]:
+    """The commonest of some numbers, and how often it is there."""
+    import numpy as np  # noqa: PLC0415
+
+    values, often = np.unique(counts, return_counts=True)
+    return int(values[often.argmax()]), int(often.max())
+
+
+def _seconds(microseconds: int) -> str:
+    return f"{Decimal(microseconds).scaleb(-6).normalize():f} s"
+
+
+def _trades(file: File, form: Format, target: Target) -> str:
+    """How to get the trades of the time of a file."""
+    command = f"cryptoviz import trades --exchange {target.exchange} --pair {target.pair}"
+    archive = re.sub(r"-\d+(mo|[smhdw])-", "-trades-", file.path.name)
+    if form is Format.BINANCE and archive != file.path.name:
+        return f"Binance's archive has them as {archive}; `{command} {archive}`"
+    return f"`{command}` with the exchange's archive of trades"
+
+
+def _refuse_no_trades(file: File, staged: pa.Table) -> None:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    read = staged.filter(pc.is_null(staged["unreadable"]))
+    high, low, volume = (read[name].cast(pa.float64()) for name in ("high", "low", "volume"))
+    moved = pc.any(pc.not_equal(high, low)).as_py() or pc.count_distinct(high).as_py() > 1
+    if moved and not pc.any(pc.not_equal(volume, 0)).as_py():
+        raise NotWantedError(
+            f"{file.name} has prices that move and no volume in any of {read.num_rows:,} rows: these are mark or index"
+            " prices, or volumes are not known; only candles of spot trades are kept"
+        )
