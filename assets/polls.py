@@ -37,8 +37,8 @@ SCHEDULE: Final = "dagster/schedule_name"
 """The tag of a run that a schedule started."""
 
 _FEED_FACTS: Final = (
-    "status", "reason", "detail", "http_status", "wire_bytes", "seconds", "entries", "entries_refused", "new",
-    "revised", "salvaged", "pages", "pages_refused",
+    "status", "reason", "detail", "http_status", "wire_bytes", "seconds", "entries", "entries_refused", "dates_unknown",
+    "new", "revised", "salvaged", "pages", "pages_refused",
 )  # fmt: skip
 
 

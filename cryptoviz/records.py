@@ -259,6 +259,7 @@ class Sentiment(msgspec.Struct, frozen=True, kw_only=True):
 class Article(Record, frozen=True, kw_only=True, gc=False):
     """One revision of a news article. `website` is the site; `source` the feed's name.
 
+    `published_known` says that `published_at` is the publisher's word; else it is when we first saw the article.
     `article_id` is the feed's guid where that stands for this article alone, else its link, else a digest of its words.
     """
 
@@ -275,6 +276,7 @@ class Article(Record, frozen=True, kw_only=True, gc=False):
     tags: tuple[str, ...]
     cryptocurrencies_mentioned: tuple[str, ...]
     sentiment: Sentiment
+    published_known: bool = True
 
     def __post_init__(self) -> None:
         # A feed may announce an article for later today: a publication time is the publisher's word, not a clock's.

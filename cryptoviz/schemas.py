@@ -61,7 +61,9 @@ def _avro_field(field: types.Field) -> dict[str, Any]:
     if isinstance(avro, list) and field.default is None:
         nullable = ["null", *(alternative for alternative in avro if alternative != "null")]
         return {"name": field.name, "type": nullable, "default": None}
-    return {"name": field.name, "type": avro}
+    # Without a default older messages, which lack the field, could not be read.
+    default = {} if field.default is msgspec.NODEFAULT else {"default": field.default}
+    return {"name": field.name, "type": avro, **default}
 
 
 def avro_row(record: msgspec.Struct) -> dict[str, Any]:

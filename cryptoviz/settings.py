@@ -250,7 +250,8 @@ class Settings(BaseSettings):
     # News
     news_feeds_file: ReadableFile = Field(
         None,
-        description="A JSON file with the feeds to read, instead of cryptoviz/news/feeds.json and written like it.",
+        description="A JSON file with the feeds to read, instead of cryptoviz/news/feeds.json and written like it; "
+        "`time_zone`, such as Asia/Kolkata, for a feed whose dates name no zone.",
     )
     news_poll_s: Seconds = Field(
         90, description="Longest time of one poll of all feeds; what is slower is left for the next."

@@ -2337,6 +2337,7 @@ CREATE TABLE cold_storage.article_data (
     sentiment_label text,
     revision integer DEFAULT 1 NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
+    published_known boolean,
     CONSTRAINT article_data_revision_check CHECK ((revision >= 1)),
     CONSTRAINT article_data_sentiment_label_check CHECK ((sentiment_label = ANY (ARRAY['positive'::text, 'neutral'::text, 'negative'::text]))),
     CONSTRAINT article_data_sentiment_score_check CHECK (((sentiment_score >= (0)::double precision) AND (sentiment_score <= (1)::double precision)))
@@ -2344,7 +2345,7 @@ CREATE TABLE cold_storage.article_data (
 
 COMMENT ON TABLE cold_storage.article_data IS 'Articles older than their hot age.';
 
-COMMENT ON COLUMN cold_storage.article_data."timestamp" IS 'When it was published, by the publisher''s word (UTC).';
+COMMENT ON COLUMN cold_storage.article_data."timestamp" IS 'When it was published, by the publisher''s word if published_known, else when we first saw it (UTC).';
 
 COMMENT ON COLUMN cold_storage.article_data.website IS 'The site that published it.';
 
@@ -2365,6 +2366,8 @@ COMMENT ON COLUMN cold_storage.article_data.sentiment_label IS 'positive above 0
 COMMENT ON COLUMN cold_storage.article_data.revision IS 'Counts the versions the site published, from 1.';
 
 COMMENT ON COLUMN cold_storage.article_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+COMMENT ON COLUMN cold_storage.article_data.published_known IS 'The time is the publisher''s word; false: it is when we first saw the article; null: stored before this was noted.';
 
 CREATE TABLE cold_storage.candles (
     window_start timestamp with time zone NOT NULL,
@@ -2719,6 +2722,7 @@ CREATE TABLE public.article_data (
     sentiment_label text,
     revision integer DEFAULT 1 NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
+    published_known boolean,
     CONSTRAINT article_data_revision_check CHECK ((revision >= 1)),
     CONSTRAINT article_data_sentiment_label_check CHECK ((sentiment_label = ANY (ARRAY['positive'::text, 'neutral'::text, 'negative'::text]))),
     CONSTRAINT article_data_sentiment_score_check CHECK (((sentiment_score >= (0)::double precision) AND (sentiment_score <= (1)::double precision)))
@@ -2726,7 +2730,7 @@ CREATE TABLE public.article_data (
 
 COMMENT ON TABLE public.article_data IS 'News articles with their sentiment; the newest revision of each. Older ones: all_news.';
 
-COMMENT ON COLUMN public.article_data."timestamp" IS 'When it was published, by the publisher''s word (UTC).';
+COMMENT ON COLUMN public.article_data."timestamp" IS 'When it was published, by the publisher''s word if published_known, else when we first saw it (UTC).';
 
 COMMENT ON COLUMN public.article_data.website IS 'The site that published it.';
 
@@ -2748,6 +2752,8 @@ COMMENT ON COLUMN public.article_data.revision IS 'Counts the versions the site 
 
 COMMENT ON COLUMN public.article_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
 
+COMMENT ON COLUMN public.article_data.published_known IS 'The time is the publisher''s word; false: it is when we first saw the article; null: stored before this was noted.';
+
 CREATE VIEW public.all_news AS
  SELECT article_data."timestamp",
     article_data.website,
@@ -2760,7 +2766,8 @@ CREATE VIEW public.all_news AS
     article_data.sentiment_label,
     article_data.revision,
     article_data.received_at,
-    'hot'::text AS tier
+    'hot'::text AS tier,
+    article_data.published_known
    FROM public.article_data
 UNION ALL
  SELECT article_data."timestamp",
@@ -2774,7 +2781,8 @@ UNION ALL
     article_data.sentiment_label,
     article_data.revision,
     article_data.received_at,
-    'cold'::text AS tier
+    'cold'::text AS tier,
+    article_data.published_known
    FROM cold_storage.article_data;
 
 COMMENT ON VIEW public.all_news IS 'Articles, hot and cold.';
@@ -2802,6 +2810,8 @@ COMMENT ON COLUMN public.all_news.revision IS 'Counts the versions the site publ
 COMMENT ON COLUMN public.all_news.received_at IS 'When we saw or computed it, by our clock (UTC).';
 
 COMMENT ON COLUMN public.all_news.tier IS 'Where the row lives: hot or cold.';
+
+COMMENT ON COLUMN public.all_news.published_known IS 'The time is the publisher''s word; false: it is when we first saw the article; null: stored before this was noted.';
 
 CREATE TABLE public.analytics_data (
     "timestamp" timestamp with time zone NOT NULL,

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -23,6 +24,11 @@ from cryptoviz.settings import PROJECT_ROOT, Settings, load
 from cryptoviz.stack.kafka import LocalKafka
 from cryptoviz.stack.postgres import Edition, LocalPostgres, ensure_secrets, find_or_install
 from cryptoviz.storage.migrations import migrate
+
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

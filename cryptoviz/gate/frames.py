@@ -125,6 +125,7 @@ def _article(payload: Mapping[str, Any], origin: Mapping[str, Any]) -> Columns:
         "title_length": len(title),
         "text_length": len(summary) + len(content),
         "markup": next((part for part in (title, summary) if _MARKUP.search(part)), None),
+        "publication_known": payload.get("published_known", True) is True,
         "age_days": None if published is None else published / 86_400,
         "on_website": _on_website(payload, origin),
         "score": score,

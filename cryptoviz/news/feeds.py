@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 import msgspec
 
@@ -15,11 +16,20 @@ FEEDS_FILE: Final = Path(__file__).with_name("feeds.json")
 
 
 class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One feed. `website` is the domain of its site, which articles are listed under."""
+    """One feed. `website` is the domain of its site, which articles are listed under.
+
+    `time_zone` (Asia/Kolkata) is that of its dates that say none, or one by an abbreviation such as IST that means
+    several; empty: the time of such articles is unknown.
+    """
 
     name: Name
     website: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")]
     url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^/\s]+/\S*$")]
+    time_zone: str = ""
+
+    def __post_init__(self) -> None:
+        if self.time_zone and self.time_zone not in available_timezones():
+            raise ValueError(f"time_zone {self.time_zone[:50]!r} is none of the IANA database, such as Europe/Berlin")
 
     def publishes(self, url: str) -> bool:
         """Whether an address is on the feed's own site. In a demo that is the simulated one: nothing leaves it."""

@@ -16,13 +16,14 @@ import re
 from collections.abc import Iterable, Iterator, Set
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from lxml import etree
 
 from cryptoviz.news.charset import decoded
+from cryptoviz.news.dates import Dates
 from cryptoviz.news.identity import Names, article_id, names, shared_names
 from cryptoviz.news.text import own_words, plain, plain_text, visible
 
@@ -89,7 +90,7 @@ class Entry:
     """One entry as the feed has it now, as text: no markup, no tracking parameters, no empty or repeated tags.
 
     `article_id` is what its feed alone says of its identity, `cryptoviz.news.identity` what the store adds to that.
-    `published_at` is None where the feed does not say, or not in words anybody understands.
+    `published_at` is None where the feed does not say, or in words that may mean several moments.
     """
 
     article_id: str
@@ -122,8 +123,10 @@ class ParsedFeed:
     shared: frozenset[str] = frozenset()
 
 
-def parse(body: bytes, content_type: str = "", url: str = "") -> ParsedFeed:
+def parse(body: bytes, content_type: str = "", url: str = "", time_zone: str = "") -> ParsedFeed:
     """The entries in a feed that was fetched from `url` with that Content-Type header.
+
+    `time_zone`, by its name in the IANA database, is where its dates are at home that do not say.
 
     Raises:
         FeedError: there is nothing to be read, or reading it would cost too much.
@@ -145,8 +148,8 @@ def parse(body: bytes, content_type: str = "", url: str = "") -> ParsedFeed:
     _prepare(root)
     if problem:
         _well_formed(etree.tostring(root, encoding="utf-8"))
-    addresses = {url, *_own_addresses(root)}
-    found = [_read(entry, addresses) for entry in _raw_entries(root, url)]
+    own = _Own({url, *_own_addresses(root)}, Dates(time_zone))
+    found = [_read(entry, own) for entry in _raw_entries(root, url)]
     read = [entry for entry in found if isinstance(entry, Entry)]
     shared = shared_names(read)
     entries = tuple(replace(entry, article_id=article_id(entry, shared)) for entry in read)
@@ -306,6 +309,14 @@ def _is_entry(element: etree._Element) -> bool:
     return str(element.tag).rpartition("}")[2] in _ENTRIES
 
 
+@dataclass(frozen=True)
+class _Own:
+    """What an entry is read by: the addresses of its feed and site, and how the feed writes dates."""
+
+    addresses: Set[str]
+    dates: Dates
+
+
 def _own_addresses(root: etree._Element) -> Iterator[str]:
     """Where a feed and its site are, as the feed says."""
     for parent in (root, *root.iterchildren("{*}channel")):
@@ -313,17 +324,17 @@ def _own_addresses(root: etree._Element) -> Iterator[str]:
             yield (element.get("href") or element.text or "").strip()
 
 
-def _read(entry: Any, addresses: Set[str]) -> Entry | Exception:
+def _read(entry: Any, own: _Own) -> Entry | Exception:
     """An entry, or what was raised in the attempt to read it."""
     if isinstance(entry, Exception):
         return entry
     try:
-        return _entry(entry, addresses)
+        return _entry(entry, own)
     except Exception as error:  # noqa: BLE001 - the border between entries: one that breaks us costs itself only
         return error
 
 
-def _entry(entry: Any, addresses: Set[str]) -> Entry:
+def _entry(entry: Any, own: _Own) -> Entry:
     title = plain_text(plain(entry.get("title", "")), MAX_SUMMARY)
     url = without_tracking(visible(entry.get("link", "")))
     contents = [plain(part.get("value", "")) for part in entry.get("content", [])]
@@ -332,14 +343,20 @@ def _entry(entry: Any, addresses: Set[str]) -> Entry:
     guid = visible(entry.get("id", "")).strip()
     return Entry(
         article_id="",
-        names=names(guid, url, (title, summary, content), addresses),
+        names=names(guid, url, (title, summary, content), own.addresses),
         title=title,
         url=url,
         summary=summary,
         content=content,
         tags=_tags(tag.get("term") for tag in entry.get("tags", [])),
-        published_at=_instant(dict.get(entry, "published_parsed") or dict.get(entry, "updated_parsed")),
+        published_at=_published(entry, own.dates),
     )
+
+
+def _published(entry: Any, dates: Dates) -> datetime | None:
+    """By the entry's date of publication, else by that of its last change. feedparser's own reading guesses zones."""
+    said = (str(dict.get(entry, name) or "") for name in ("published", "updated"))
+    return next((instant for text in said if (instant := dates.instant(visible(text)))), None)
 
 
 def _tags(terms: Iterable[str | None]) -> tuple[str, ...]:
@@ -349,13 +366,3 @@ def _tags(terms: Iterable[str | None]) -> tuple[str, ...]:
         if tag:
             tags.setdefault(tag.casefold(), tag)
     return tuple(tags.values())[:MAX_TAGS]
-
-
-def _instant(parsed: Any) -> datetime | None:
-    if not parsed:
-        return None
-    year, month, day, hour, minute, second = parsed[:6]
-    try:
-        return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
-    except ValueError:
-        return None

@@ -125,6 +125,14 @@ class _Article:
 
 
 @dataclass(frozen=True)
+class _First:
+    """When an article was published by its first revision; not `known`: when that was first seen."""
+
+    published_at: datetime
+    known: bool
+
+
+@dataclass(frozen=True)
 class _Understood:
     reading: Reading
     articles: tuple[_Article, ...]
@@ -221,9 +229,9 @@ def _remember(connection: Connection[Any], found: Sequence[_Understood], at: dat
         revision = stored.add(entry)
         published_at = entry.published_at or at
         # An article is one row of article_data, whatever date its publisher gives it later.
-        first = first_published.setdefault((website, name), published_at)
-        times = {"received_at": _wire(at), "scraped_at": _wire(at), "published_at": _wire(first)}
-        payload = {**times, "article_id": name, **article.payload, "revision": revision}
+        first = first_published.setdefault((website, name), _First(published_at, entry.published_at is not None))
+        times = {"received_at": _wire(at), "scraped_at": _wire(at), "published_at": _wire(first.published_at)}
+        payload = {**times, "published_known": first.known, "article_id": name, **article.payload, "revision": revision}
         rows.append(Staged(f"{website}|{name}|{revision}", payload, article.origin))
         kept.append((website, name, revision, entry.digest, published_at, entry.title, entry.url))
     names = ("website", "article_id", "revision", "digest", "published_at", "title", "url")
@@ -237,9 +245,9 @@ def _remember(connection: Connection[Any], found: Sequence[_Understood], at: dat
 
 def _first_published(
     connection: Connection[Any], entries: Sequence[tuple[str, Entry]]
-) -> dict[tuple[str, str], datetime]:
+) -> dict[tuple[str, str], _First]:
     found = connection.execute(query("article_first_published"), _asked(entries))
-    return {(website, article_id): published_at for website, article_id, published_at in found}
+    return {(website, name): _First(published_at, known) for website, name, published_at, known in found}
 
 
 def _asked(entries: Sequence[tuple[str, Entry]]) -> dict[str, list[str]]:

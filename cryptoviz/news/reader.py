@@ -51,7 +51,8 @@ class Outcome:
     `reason` is a word (of `cryptoviz.web.Reason`, of `FeedProblem`, `status_503`, `retry_after`, `crashed`) and
     `detail` a sentence; both are empty where it gave something. `salvaged` says what had to be repaired. `new` are
     first revisions of articles, `revised` further ones. `entries_refused` counts the entries that could not be read, by
-    the error. `pages` are article pages that gave a text; `pages_refused` counts the entries without one, by reason.
+    the error, `dates_unknown` those whose date is absent or may mean several moments. `pages` are article pages that
+    gave a text; `pages_refused` counts the entries without one, by reason.
     """
 
     feed: str
@@ -64,6 +65,7 @@ class Outcome:
     seconds: float = 0.0
     entries: int = 0
     entries_refused: Mapping[str, int] = field(default_factory=dict)
+    dates_unknown: int = 0
     new: int = 0
     revised: int = 0
     salvaged: str = ""
@@ -180,11 +182,12 @@ class Reader:
             failed = replace(outcome, status=Status.FAILED, reason=f"status_{page.status}", detail=detail)
             return Reading(feed, failed, state=replace(state, not_before=_not_before(page, self._at)))
         try:
-            parsed = parse(page.body, page.headers.get("content-type", ""), page.url)
+            parsed = parse(page.body, page.headers.get("content-type", ""), page.url, feed.time_zone)
         except FeedError as error:
             return Reading(feed, replace(outcome, status=Status.FAILED, reason=error.reason.value, detail=error.detail))
-        newest = max((entry.published_at for entry in parsed.entries if entry.published_at is not None), default=None)
-        outcome = replace(outcome, entries=len(parsed.entries), salvaged=parsed.salvaged, newest=newest)
+        dates = [entry.published_at for entry in parsed.entries if entry.published_at is not None]
+        outcome = replace(outcome, salvaged=parsed.salvaged, newest=max(dates, default=None))
+        outcome = replace(outcome, entries=len(parsed.entries), dates_unknown=len(parsed.entries) - len(dates))
         state = FeedState(feed.url, page.headers.get("etag", ""), page.headers.get("last-modified", ""))
         return Reading(feed, outcome, parsed.entries, state, parsed.shared).without(parsed.unreadable)
 

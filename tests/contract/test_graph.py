@@ -169,7 +169,7 @@ def created_tables() -> dict[str, dict[str, str]]:
     """Table -> column -> type, as the migrations create and change them."""
     text = "".join(path.read_text() for path in sorted((PROJECT_ROOT / "sql" / "migrations").glob("*.sql")))
     column = re.compile(
-        r"^    (?:add column )?\"?(?!(?:primary|check|unique|add)\b)(\w+)\"? (double precision|[a-z]+)(\[\])?",
+        r"(?:^    |\badd column )\"?(?!(?:primary|check|unique|add)\b)(\w+)\"? (double precision|[a-z]+)(\[\])?",
         re.MULTILINE | re.IGNORECASE,
     )
     found: dict[str, dict[str, str]] = {}

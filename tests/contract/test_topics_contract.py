@@ -53,7 +53,8 @@ RECORDS: dict[str, Record] = {
 FIELDS = {
     "rawticker": "pair last bid ask volume_24h timestamp pct_change",
     "rawtrade": "pair price volume timestamp side",
-    "rawarticle": "title url source summary content published_at scraped_at tags cryptocurrencies_mentioned sentiment",
+    "rawarticle": "title url source summary content published_at scraped_at tags cryptocurrencies_mentioned sentiment "
+    "published_known",
     "rawalert": "pair last_price change_percent threshold alert_type timestamp",
 }
 

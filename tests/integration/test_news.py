@@ -16,6 +16,8 @@ import psycopg
 import pytest
 
 from cryptoviz.codec import decode
+from cryptoviz.gate.gate import judge
+from cryptoviz.gate.report import Severity
 from cryptoviz.news import poll as poll_module
 from cryptoviz.news.feeds import Feed
 from cryptoviz.news.poll import Poll, poll
@@ -115,8 +117,26 @@ def test_an_article_without_a_date_keeps_the_time_it_was_first_seen(settings: Se
     site.routes["/a"] = rss(item("1", date=""))
     first = run(settings, site, "/a")
     assert first.rows[0].payload["published_at"] == "2026-10-03T12:00:00Z"
+    assert first.rows[0].payload["published_known"] is False
+    assert first.outcomes[0].dates_unknown == 1
     assert not run(settings, site, "/a", now=NOW + MINUTE).rows
     assert select(settings, "select published_at, first_seen from article_revisions") == [(NOW, NOW)]
+    site.routes["/a"] = rss(item("1", "With a date at last", date="Sat, 03 Oct 2026 09:00:00 GMT"))
+    (row,) = run(settings, site, "/a", now=NOW + 2 * MINUTE).rows
+    assert (row.payload["published_at"], row.payload["published_known"]) == ("2026-10-03T12:00:00Z", False)
+
+
+def test_an_unclear_date_is_a_warning_of_the_gate_and_is_sent(settings: Settings, site: Site) -> None:
+    summary = "<description>Good news</description>"
+    unclear = item("2", "Another title", date="Sat, 03 Oct 2026 10:00:00", more=summary)
+    site.routes["/a"] = rss(item("1", more=summary), unclear)
+    run(settings, site, "/a")
+    with connect(Role.WRITER, settings) as connection:
+        report = judge(connection, "articles", "test", "poll/articles")
+    assert [(result.name, result.severity, result.unexpected_count) for result in report.results if result.counts] == [
+        ("publication_known", Severity.WARNING, 1)
+    ]
+    assert (report.counts.passed, report.counts.quarantined) == (2, 0)
 
 
 def test_nothing_is_dropped_because_it_looks_wrong(settings: Settings, site: Site) -> None:

@@ -229,14 +229,15 @@ def article(revision: int, title: str) -> Article:
         received_at=NOW, published_at=MINUTE, scraped_at=NOW, article_id="guid", revision=revision, title=title,
         url="https://example.org", website="example.org", source="example", summary="a\tb\\c\nd", content="", tags=(),
         cryptocurrencies_mentioned=("BTC", 'a"b\\'), sentiment=Sentiment(score=0.5, label=SentimentLabel.NEUTRAL),
+        published_known=revision > 1,
     )  # fmt: skip
 
 
 def test_an_article_is_its_highest_revision_and_any_text_survives(owner: Ownership, sink: Sink) -> None:
     sink.store(fence(owner, 0), payload("rawarticle", article(2, "two"), article(1, "one")), Touched)
     sink.store(fence(owner, 1), payload("rawarticle", article(1, "one")), Touched)
-    statement = "SELECT title, revision, summary, cryptocurrencies_mentioned FROM article_data"
-    assert rows(owner.settings, statement) == [("two", 2, "a\tb\\c\nd", ["BTC", 'a"b\\'])]
+    statement = "SELECT title, revision, summary, cryptocurrencies_mentioned, published_known FROM article_data"
+    assert rows(owner.settings, statement) == [("two", 2, "a\tb\\c\nd", ["BTC", 'a"b\\'], True)]
 
 
 def test_a_row_the_database_refuses_is_found_and_the_batch_is_not_stored(owner: Ownership, sink: Sink) -> None:

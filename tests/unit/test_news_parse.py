@@ -149,6 +149,19 @@ def test_a_relative_address_is_made_whole() -> None:
     assert entry("<title>t</title><link>/x</link>", url="https://a.com/feed").url == "https://a.com/x"
 
 
+@pytest.mark.parametrize(
+    ("dates", "expected"),
+    [
+        ("<pubDate>Wed, 16 Aug 2023 08:00:00 CEST</pubDate>", 6),
+        ("<pubDate>mer., 16 août 2023 08:00:00</pubDate><dc:date>2023-08-16T08:00:00+02:00</dc:date>", 6),
+        ("<pubDate>Wed, 16 Aug 2023 08:00:00 GMT</pubDate><dc:date>2023-08-16T09:00:00Z</dc:date>", 8),
+        ("<dc:date>1692172800</dc:date>", 8),
+    ],
+)
+def test_the_first_date_that_means_one_moment_counts(dates: str, expected: int) -> None:
+    assert entry(ITEM + dates).published_at == datetime(2023, 8, 16, expected, tzinfo=UTC)
+
+
 @pytest.mark.parametrize("date", ["", "<pubDate>yesterday</pubDate>", "<pubDate>Mon, 99 Foo 2023</pubDate>"])
 def test_a_date_that_nobody_understands_is_none(date: str) -> None:
     assert entry(ITEM + date).published_at is None

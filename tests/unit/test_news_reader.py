@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from cryptoviz.news import reader as reader_module
 from cryptoviz.news.feeds import FEEDS_FILE, Feed, load_feeds
@@ -213,6 +214,14 @@ def test_a_parser_that_breaks_costs_one_feed(site: Site, monkeypatch: pytest.Mon
     assert readings["bad"].outcome.reason == "crashed"
     assert "too deep" in readings["bad"].outcome.detail
     assert readings["good"].outcome.status is Status.READ
+
+
+def test_dates_that_name_no_zone_are_counted_unless_the_list_of_feeds_names_it(site: Site) -> None:
+    site.routes["/feed"] = page(FEED.replace(b" GMT", b" IST"))
+    unknown = make_reader(site).read(feed(site))
+    assert (unknown.outcome.entries, unknown.outcome.dates_unknown, unknown.outcome.newest) == (2, 2, None)
+    indian = make_reader(site).read(replace(feed(site), time_zone="Asia/Kolkata"))
+    assert (indian.outcome.dates_unknown, indian.outcome.newest) == (1, datetime(2026, 10, 3, 4, 30, tzinfo=UTC))
 
 
 def test_an_entry_that_cannot_be_read_is_counted_and_its_feed_is_asked_for_in_full_again(site: Site) -> None:
@@ -525,6 +534,7 @@ def test_the_list_may_be_the_users_own(tmp_path: Path) -> None:
         '[{"name": "a"}]',
         '[{"name": "a", "website": "a.com", "url": "ftp://a.com/"}]',
         '[{"name": "A B", "website": "a.com", "url": "https://a.com/"}]',
+        '[{"name": "a", "website": "a.com", "url": "https://a.com/", "time_zone": "Mars/Olympus"}]',
         '[{"name": "a", "website": "a.com", "url": "https://a.com/"}, {"name": "a", "website": "a.com", "url": "https://a.com/"}]',
     ],
 )
