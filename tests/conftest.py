@@ -25,7 +25,6 @@ from cryptoviz.stack.kafka import LocalKafka
 from cryptoviz.stack.postgres import Edition, LocalPostgres, ensure_secrets, find_or_install
 from cryptoviz.storage.migrations import migrate
 
-
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")

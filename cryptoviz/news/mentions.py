@@ -3,7 +3,8 @@
 The coins, their words and the signs are data, `coins.json`; the rules are these:
 
 - `names` (Bitcoin, Shiba Inu) mean the coin however they are written; `capital_names` (Ripple, Tether) only with their
-  capitals. The longest name counts: Bitcoin Cash is not Bitcoin.
+  capitals. The longest name counts: Bitcoin Cash is not Bitcoin, nor is Bitcoin Gold. A coin's name in that of another
+  that is not listed means none: Wrapped Solana, Monero Classic.
 - `no_coins` are phrases that contain such a word and mean something else: ripple effect, ETH Zurich, Bitcoin Magazine.
 - `everyday_names` (Avalanche, Optimism, The Graph) are words of the language. They need their capital and a sign that
   the network is meant: a word such as network, token or price after them, a word such as blockchain or protocol
@@ -79,7 +80,7 @@ class _Hit:
 def mentions(text: str) -> tuple[str, ...]:
     """The symbols of the coins that a text is about, in the order in which it comes to them."""
     hits = _Reading(_WEB_ADDRESS.sub(" ", text) if "://" in text else text).hits()
-    return tuple(dict.fromkeys(hit.symbol for hit in hits if hit.certain))
+    return tuple(dict.fromkeys(hit.symbol for hit in hits if hit.certain and hit.symbol))
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ class _Lexicon:
 
     names: dict[str, list[_Word]]
     tickers: dict[str, _Word]
+    before_another: frozenset[str]
+    after_another: frozenset[str]
     network: frozenset[str]
     market: frozenset[str]
     kinds: frozenset[str]
@@ -148,10 +151,21 @@ class _Reading:
             hit = self._name(number) or self._ticker(number)
             if hit is not None:
                 at = hit.last + 1
-                hits.append(hit)
+                hits.append(hit if not self._in_another(hit) else _Hit(hit.first, hit.last, "", _Kind.NO_COIN, False))
         if not all(hit.certain for hit in hits):
             self._judge(hits)
         return hits
+
+    def _in_another(self, hit: _Hit) -> bool:
+        """Whether a name or ticker is a part of the name of a coin that is not listed."""
+        own = self._tokens[hit.first].lower() in self._lexicon.before_another  # Wrapped Bitcoin is listed
+        before = self._word(hit.first - 1) if hit.first and self._between(hit.first - 1) in _BETWEEN_WORDS else ""
+        after = (
+            self._tokens[hit.last + 1] if hit.last + 1 < len(self._tokens) and self._between(hit.last) == " " else ""
+        )
+        return (not own and before in self._lexicon.before_another) or (
+            after[:1].isupper() and after.lower() in self._lexicon.after_another
+        )
 
     def _name(self, at: int) -> _Hit | None:
         for word in self._lexicon.names.get(self._lowered[at], []):

@@ -114,7 +114,50 @@ AMBIGUOUS = [
     ("FLOW price, go with the FLOW", ""),
     ("up 5% TON of money", ""),
 ]
-TABLE = [*NAMES, *CAPITALS, *NO_COINS, *EVERYDAY, *TICKERS, *AMBIGUOUS]
+OTHERS = [
+    ("Bitcoin SV is delisted; BSV falls", "BSV"),
+    ("bitcoin sv and Bitcoin Cash SV", "BSV"),
+    ("BITCOIN SV FALLS", "BSV"),
+    ("Bitcoin Gold (BTG) is attacked", "BTG"),
+    ("bitcoin gold price", "BTG"),
+    ("Bitcoin Gold is attacked", ""),
+    ("Bitcoin Diamond forks", "BCD"),
+    ("Litecoin Cash (LCC) forks", "LCC"),
+    ("Litecoin Cash forks", ""),
+    ("Tether Gold token grows", "XAUT"),
+    ("Tether Gold and XAUT", "XAUT"),
+    ("TETHER GOLD", ""),
+    ("Ripple USD, or RLUSD, launches", "RLUSD"),
+    ("Maker's MKR rallies", "MKR"),
+    ("MakerDAO mints DAI stablecoin", "MKR DAI"),
+    ("Maker (MKR) and Dai (DAI)", "MKR DAI"),
+    ("Ethereum Name Service and ethereum naming service", "ENS"),
+    ("EthereumPoW splits", "ETHW"),
+    ("Ethereum PoW miners", ""),
+    ("Bitcoin Cash ABC renamed", "XEC"),
+    ("Wrapped Bitcoin, wrapped BTC, WBTC", "WBTC"),
+    ("Coinbase Wrapped BTC", "CBBTC"),
+    ("Wrapped Ether and Lido Staked Ether", "WETH STETH"),
+    ("Ether.fi pays", "ETHFI"),
+    ("Terra Classic burns", "LUNC"),
+    ("Pax Gold and Binance USD", "PAXG BUSD"),
+    ("Polygon Ecosystem Token", "POL"),
+    ("Wrapped Solana, Binance-Peg Dogecoin, Baby Dogecoin", ""),
+    ("Monero Classic, XRP Classic, LINK Classic token, BTC SV", ""),
+    ("Bitcoin Private, Bitcoin II and Super Bitcoin", ""),
+    ("the yield of BTC.b and the pool BTC.com", ""),
+    ("$Bitcoin Magazine", ""),
+]
+INNER = [
+    ("Bitcoin, gold and diamonds; Bitcoin vs. Gold", "BTC"),
+    ("Bitcoin-gold ratio, Bitcoin-Gold Ratio, Bitcoin Gold Correlation", "BTC"),
+    ("Bitcoin cash-settled futures; Bitcoin Cash Flow", "BTC"),
+    ("Tether gold reserves grow; Tether’s gold", "USDT"),
+    ("Ripple, USD and XRP/USD", "XRP"),
+    ("he wrapped up; Bitcoin is a classic", "BTC"),
+    ("millions of staked ether; Ethereum 2.0", "ETH"),
+]
+TABLE = [*NAMES, *CAPITALS, *NO_COINS, *EVERYDAY, *TICKERS, *AMBIGUOUS, *OTHERS, *INNER]
 
 REAL = [
     # ../shared/data/news and ../shared/data/rss
