@@ -362,11 +362,14 @@ class Settings(BaseSettings):
         10, description="Seconds without a sign of life after which a stream's worker counts as hung and is replaced."
     )
     stream_start_s: Seconds = Field(
-        120, description="Longest time between the start of a stream's worker and the beginning of its work."
+        300, description="Longest time between the start of a stream's worker and the beginning of its work."
     )
     stream_stall_s: Seconds = Field(
         120,
-        description="Seconds without progress, though nothing it needs is away, after which a worker is replaced.",
+        description=(
+            "Seconds without progress, though nothing that it needs is away and the database does nothing for it, "
+            "after which a worker is replaced."
+        ),
     )
     stream_stop_s: Seconds = Field(
         20, description="Time that a stream's worker has for finishing what it does before it is killed."

@@ -35,7 +35,7 @@ from cryptoviz.settings import Settings
 from cryptoviz.stack.processes import Process as KnownProcess
 from cryptoviz.stack.processes import read_process
 from streaming.ownership import Before, Control, Event, Ownership
-from streaming.worker import PROGRESS
+from streaming.progress import PROGRESS, READY
 
 BUSY: Final = 75
 """Exit status when another process owns the stream (EX_TEMPFAIL)."""
@@ -83,7 +83,7 @@ class Life:
             self.rows_at = now
         if figures.get(PROGRESS) != self.progress:
             self.progress, self.progressed = figures.get(PROGRESS), now
-            self.ready = self.ready or now
+            self.ready = self.ready or (now if figures.get(READY, True) else None)
         # Under load some messages are always on their way: less than what comes in a second is nothing left over.
         if self.ready is not None and lag is not None and (lag == 0 or lag < came):
             self.lag_zero = now
@@ -472,8 +472,8 @@ class Runner:
 
     def _figures(self) -> dict[str, Any]:
         figures = dict(self._life.figures) if self._life is not None else {}
-        figures.pop(PROGRESS, None)
-        return figures | {"last_error": self._last_error}
+        kept = {name: value for name, value in figures.items() if name not in {PROGRESS, READY}}
+        return kept | {"last_error": self._last_error}
 
     async def _last_word(self) -> None:
         if self._taken:

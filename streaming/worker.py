@@ -28,18 +28,13 @@ from cryptoviz.logs import logger
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
+from streaming.progress import PROGRESS, Report, Watch, broker_away, database_at_work
 
 COLLECTOR: Final = "collector_"
-PROGRESS: Final = "progress"
-"""The figure that changes whenever the work moves or knows what it waits for; absent until there was any."""
-
 _BEAT_S: Final = 1.0
 _EPOCH_S: Final = 5.0
-_STANDSTILL_S: Final = 5.0
-_PROBE_S: Final = 1.0
 _LAST_WORD_S: Final = 1.0
 
-Report = Callable[[dict[str, Any]], None]
 Job = Callable[[Settings, int, threading.Event, Report], None]
 
 _log = logger(__name__)
@@ -59,46 +54,10 @@ def job(name: str) -> Job:
 
 def _ingest(settings: Settings, epoch: int, stop: threading.Event, report: Report) -> None:
     # Imported late: collectors go without Spark, half a second and a hundred megabytes lighter.
-    from streaming.jobs.ingestion import Ingestion  # noqa: PLC0415
+    from streaming.jobs.ingestion import Ingestion, application_name  # noqa: PLC0415
 
-    Ingestion(settings, epoch, stop, BrokerWatch(settings, report)).run()
-
-
-class BrokerWatch:
-    """Passes the reports of a streaming query on; tells a query that stands still from one that waits for the broker.
-
-    Spark waits for a broker that is away for minutes without a word, within one trigger.
-    """
-
-    def __init__(self, settings: Settings, report: Report) -> None:
-        self._servers = settings.bootstrap_servers.split(",")
-        self._report = report
-        self._seen: Any = None
-        self._moved = time.monotonic()
-        self._waits = 0
-
-    def __call__(self, figures: dict[str, Any]) -> None:
-        """Report, with what the work's progress is."""
-        now, seen = time.monotonic(), (figures.get("trigger"), figures.get("waits"))
-        if seen != self._seen:
-            self._seen, self._moved = seen, now
-        elif now - self._moved > _STANDSTILL_S:
-            self._moved = now
-            if not any(map(_answers, self._servers)):
-                self._waits += 1
-                figures = figures | {"last_error": f"{', '.join(self._servers)} does not answer"}
-        if figures.get("trigger") is not None:
-            figures = figures | {PROGRESS: [*seen, self._waits]}
-        self._report(figures)
-
-
-def _answers(server: str) -> bool:
-    host, _, port = server.strip().rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), _PROBE_S).close()
-    except OSError:
-        return False
-    return True
+    watch = Watch(report, [broker_away(settings), database_at_work(settings, application_name(epoch))])
+    Ingestion(settings, epoch, stop, watch).run()
 
 
 def _collect(exchange: str) -> Job:

@@ -83,15 +83,23 @@ class BrokerAwayError(Exception):
 class Clock:
     """How long each phase of a batch took, in milliseconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, moved: Callable[[], None]) -> None:
+        """`moved` is called at the end of each phase."""
         self.laps: dict[str, float] = {}
         self._last = time.perf_counter()
+        self._moved = moved
 
     def lap(self, phase: str) -> None:
         """What was done since the last lap was this phase."""
         now = time.perf_counter()
         self.laps[phase] = round((now - self._last) * 1000, 1)
         self._last = now
+        self._moved()
+
+
+def application_name(epoch: int) -> str:
+    """The name of one worker's connections: those of its predecessors may still be ending."""
+    return f"spark_{NAME}_{epoch}"
 
 
 @dataclass
@@ -106,17 +114,18 @@ class Ingestion:
     stop: threading.Event
     report: Report
     figures: dict[str, Any] = field(
-        default_factory=lambda: {"rows_total": 0, "data_losses": 0, "refused": 0, "waits": 0}
+        default_factory=lambda: {"rows_total": 0, "data_losses": 0, "refused": 0, "waits": 0, "steps": 0}
     )
 
     def __post_init__(self) -> None:
         self._between_batches = threading.Lock()
-        self._connect = partial(connect, Role.WRITER, self.settings, application_name=f"spark_{NAME}")
+        self._connect = partial(connect, Role.WRITER, self.settings, application_name=application_name(self.epoch))
         self._sink = Sink(self._connect)
         self._unsent: list[tuple[str, Any]] = []
         self._producer = Producer(self.settings, on_lost=lambda topic, _key, record, _why: self._lost(topic, record))
         self._fatal: Exception | None = None
         self._closed_until = 0
+        self._batch_began: float | None = None
 
     def run(self) -> None:
         """Run the query until told to stop; start it again, with growing delay, when something it needs is away."""
@@ -188,7 +197,13 @@ class Ingestion:
             told = json.loads(progress.json)
             self.figures["trigger"] = told["timestamp"]
             self.figures["lag"] = _lag(told["sources"][0])
+        began = self._batch_began
+        self.figures["batch_for_s"] = 0.0 if began is None else round(time.perf_counter() - began, 1)
         self.report(dict(self.figures))
+
+    def _moved(self) -> None:
+        """A batch has come a step further."""
+        self.figures["steps"] += 1
 
     def _close_candles_until(self, ended: threading.Event) -> None:
         """Beside the loop that reports: a database that hangs must not look like a query that does."""
@@ -217,7 +232,8 @@ class Ingestion:
         with self._between_batches:
             if self.stop.is_set():
                 raise StoppingError
-            started = time.perf_counter()
+            started = self._batch_began = time.perf_counter()
+            self._moved()
             fence = Fence(NAME, self.epoch, checkpoint.query_id, DRIVER_PART, batch)
             try:
                 bulk = checkpoint.size_of(batch) > self.settings.spark_bulk_rows
@@ -226,6 +242,8 @@ class Ingestion:
                 if not isinstance(error, PySparkException | StoppingError):
                     self._fatal = error
                 raise
+            finally:
+                self._batch_began = None
             self.figures["last_error"] = None
             self.figures["rows_total"] += count
             self.figures["batch_rows"] = count
@@ -245,7 +263,7 @@ class Ingestion:
 
         With few messages the work of Spark's planner and compiler would cost more than the messages.
         """
-        clock = Clock()
+        clock = Clock(self._moved)
         collected = _collected(frame)
         clock.lap("collect_ms")
         rows = Rows.judged(messages(collected), datetime.now(UTC))
@@ -269,6 +287,7 @@ class Ingestion:
                 if kind.__name__ in str(error):
                     raise kind(_reason(error)) from None
             raise
+        self._moved()
         rows = answers.to_pylist()
         self._dead_letters(
             frame.sparkSession, [_refused(row) for row in rows if row["kind"] not in {"candle", "count"}]
@@ -291,6 +310,7 @@ class Ingestion:
             bad = self._patiently(partial(self._sink.refused_lines, topic, [bytes(line) for line in lines]))
             rows.lines[topic] = [line for index, line in enumerate(lines) if index not in bad]
             rows.refused += [Refused(origins[topic][index], "unstorable", reason) for index, reason in bad.items()]
+            self._moved()
         self._dead_letters(frame.sparkSession, rows.refused)
         stored = self._patiently(lambda: self._sink.store(fence, rows.lines, rows.touched))
         self._publish(stored.candles)

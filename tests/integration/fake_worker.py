@@ -13,7 +13,8 @@ from pathlib import Path
 
 from cryptoviz.logs import configure
 from cryptoviz.settings import Settings, load
-from streaming.worker import PROGRESS, Report, work
+from streaming.progress import PROGRESS, Report
+from streaming.worker import work
 
 
 def main() -> None:

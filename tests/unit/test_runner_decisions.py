@@ -13,8 +13,9 @@ import pytest
 
 from cryptoviz.settings import Settings
 from cryptoviz.stack.health import stream_health
+from streaming.progress import PROGRESS, READY
 from streaming.runner import Life, delay, hung
-from streaming.worker import PROGRESS, BrokerWatch, Channel
+from streaming.worker import Channel
 
 RUNNER = 7
 
@@ -73,6 +74,16 @@ def test_reports_without_progress_are_a_standstill(life: Life, settings: Setting
     assert "stood still" in (hung(life, settings, 59) or "")
     life.hear(figures(**{PROGRESS: 2}), 59)
     assert hung(life, settings, 60) is None
+
+
+def test_a_first_batch_that_moves_is_progress_and_not_ready(life: Life, settings: Settings) -> None:
+    for second in range(0, 400, 40):
+        life.hear(figures(rows_total=0, **{PROGRESS: second, READY: False}), second)
+        life.hear(figures(rows_total=0, **{PROGRESS: second, READY: False}), second + 9)
+        assert hung(life, settings, second + 9) is None
+    assert life.ready is None
+    life.hear(figures(rows_total=0, **{PROGRESS: 400, READY: True}), 400)
+    assert life.ready == 400
 
 
 def test_a_job_that_never_had_anything_to_do_does_not_stand_still(life: Life, settings: Settings) -> None:
@@ -144,29 +155,6 @@ def test_a_runner_that_does_not_read_holds_up_nobody() -> None:
         line.channel.report(big)
     assert line.read() in (None, big)
     line.channel.last_word()
-
-
-def test_a_query_that_stands_still_while_the_broker_is_away_waits(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        server = f"127.0.0.1:{free.getsockname()[1]}"
-    assert _progress_of_a_standstill(settings, server, monkeypatch)
-    with socket.create_server(("127.0.0.1", 0)) as broker:
-        assert not _progress_of_a_standstill(settings, f"127.0.0.1:{broker.getsockname()[1]}", monkeypatch)
-
-
-def _progress_of_a_standstill(settings: Settings, server: str, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether reports of the same trigger count as progress after a while."""
-    heard: list[dict[str, Any]] = []
-    now = [0.0]
-    monkeypatch.setattr("streaming.worker.time.monotonic", lambda: now[0])
-    watch = BrokerWatch(settings.model_copy(update={"kafka_bootstrap_servers": server}), heard.append)
-    for now[0] in (0, 1, 6.5):
-        watch({"trigger": "2026-01-01T00:00:00Z", "rows_total": 1})
-    assert heard[0][PROGRESS] == heard[1][PROGRESS]
-    return bool(heard[1][PROGRESS] != heard[2][PROGRESS])
 
 
 def row(**values: Any) -> dict[str, Any]:

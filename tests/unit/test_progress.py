@@ -1,0 +1,76 @@
+"""Which reports of a streaming query count as progress."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Any
+
+import pytest
+
+from cryptoviz.settings import Settings
+from streaming.progress import PROGRESS, READY, Sign, Watch, broker_away
+
+FINISHED = {"trigger": "2026-01-01T00:00:00Z", "waits": 0, "steps": 3}
+
+
+class Reports:
+    """A watch at a clock of its own; each of its looks has ended before the next report."""
+
+    def __init__(self, sign: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.heard: list[dict[str, Any]] = []
+        self._looks: list[threading.Thread] = []
+        monkeypatch.setattr("streaming.progress.time.monotonic", lambda: self.now)
+        self._watch = Watch(self.heard.append, [sign])
+
+    def at(self, now: float, **figures: Any) -> dict[str, Any]:
+        self.now = now
+        before = set(threading.enumerate())
+        self._watch(figures)
+        for look in set(threading.enumerate()) - before:
+            look.join(20)
+        return self.heard[-1]
+
+
+def progress(sign: str | None, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the progress is, report for report, of a query that finishes nothing for a minute."""
+    reports = Reports(lambda: sign, monkeypatch)
+    return [reports.at(second, **FINISHED)[PROGRESS] for second in range(60)]
+
+
+def test_a_query_that_does_not_move_and_is_not_held_up_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = progress(None, monkeypatch)
+    assert found == [found[0]] * 60
+
+
+@pytest.mark.parametrize("sign", ["", "the broker does not answer"])
+def test_what_is_worked_on_or_held_up_does_not_stand_still(sign: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = progress(sign, monkeypatch)
+    assert found[0] == found[4]
+    assert all(found[second] != found[second + 10] for second in range(50))
+
+
+def test_what_holds_it_up_is_said_until_it_moves_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reports = Reports(lambda: "a lock", monkeypatch)
+    said = [reports.at(second, **FINISHED).get("last_error") for second in (0, 4, 6, 7)]
+    assert (said[:2], said[3]) == ([None, None], "a lock")
+    moved = reports.at(8, **FINISHED | {"steps": 4})
+    assert "last_error" not in moved
+    assert moved[PROGRESS] != reports.heard[-2][PROGRESS]
+
+
+def test_steps_of_the_first_batch_are_progress_and_nothing_is_ready_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    reports = Reports(lambda: None, monkeypatch)
+    assert PROGRESS not in reports.at(0, waits=0, steps=0)
+    first, second = reports.at(1, waits=0, steps=1), reports.at(2, waits=0, steps=2)
+    assert first[PROGRESS] != second[PROGRESS]
+    assert (second[READY], reports.at(3, **FINISHED)[READY]) == (False, True)
+
+
+def test_a_broker_that_is_away_is_a_sign() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        server = f"127.0.0.1:{broker.getsockname()[1]}"
+        look = broker_away(Settings(kafka_bootstrap_servers=server))
+        assert look() is None
+    assert look() == f"{server} does not answer"
