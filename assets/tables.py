@@ -152,6 +152,7 @@ def _others(exchanges: Iterable[str]) -> dict[str, _Node]:
         "stream_control": _Node("the jobs and commands that start and stop streams", [], "supervision", "updated_at"),
         "stream_status": _Node("the streams", streams, "supervision", "heartbeat"),
         "stream_events": _Node("the runner of each stream", streams, "supervision", "at"),
+        "stream_verdicts": _Node("the sensor `stream_supervisor`", ["stream_status"], "supervision", "judged_at"),
         "platform_alerts": _Node("the sensors", ["stream_status"], "supervision", "opened_at"),
         "action_log": _Node("the jobs and commands that people run", [], "supervision", "at"),
         "source_states": _Node("the polls of market and mood", [MARKET, MOOD], "supervision", "asked_at"),

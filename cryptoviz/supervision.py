@@ -67,8 +67,8 @@ class Bounds:
     """What is still healthy, in seconds and messages."""
 
     dead_s: float = 20
-    unlocked_s: float = 5
-    start_s: float = 240
+    mute_s: float = 70
+    start_s: float = 360
     grace_s: float = 60
     stuck_s: float = 180
     silent_s: float = 60
@@ -81,13 +81,18 @@ class Bounds:
     failed_starts: int = 3
     restarts_an_hour: int = 5
     first_pause_s: float = 60
+    apart_s: float = 15
+    forget_s: float = 150
 
     @classmethod
     def of(cls, settings: Settings) -> Bounds:
         """The bounds that follow from the settings."""
         return cls(
-            # The runner itself replaces a worker that stands still: only where it does not, something else must.
+            # The runner itself replaces a worker that is silent or stands still, or does not begin: only where it does
+            # not, something else must.
             stuck_s=settings.stream_stall_s + cls.grace_s,
+            mute_s=settings.stream_hang_s + cls.grace_s,
+            start_s=settings.stream_start_s + cls.grace_s,
             silent_s=2 * settings.collector_silence_s,
             quiet_s=settings.collector_quiet_s,
             lag=settings.supervisor_lag_messages,
@@ -146,6 +151,11 @@ class StreamFacts:
         return cls(**{name: value for name, value in row.items() if name in cls.__dataclass_fields__}, pairs=pairs)
 
     @property
+    def batch_for(self) -> float:
+        """Seconds that the batch under way has taken so far; 0 between batches."""
+        return float(self.detail.get("batch_for_s") or 0)
+
+    @property
     def restart_pending(self) -> bool:
         """A restart was asked for and the runner has not begun it."""
         return self.generation is not None and self.generation < self.asked_generation
@@ -166,9 +176,11 @@ class Memory:
 
     verdict: Verdict = Verdict.STARTING
     since: float = 0
+    looked_at: float = 0
     lag: int = 0
+    rows: int = 0
     lagging: int = 0
-    growing: int = 0
+    idle: int = 0
     unready_since: float | None = None
     disconnected: int = 0
     restarts: tuple[float, ...] = ()
@@ -178,14 +190,23 @@ class Memory:
 
 @dataclass(frozen=True)
 class Decision:
-    """How a stream is and what follows. `severity` is None where nobody needs to know."""
+    """How a stream is and what follows.
+
+    `severity` is None where nobody needs to know; `settled`: it is in the state that it should be in.
+    """
 
     verdict: Verdict
     reason: str
     restart: bool
     severity: str | None
     memory: Memory
+    settled: bool
     exhausted: bool = False
+
+    @property
+    def well(self) -> bool:
+        """Whether nobody needs to know, or do anything: at work, or standing still as asked."""
+        return self.severity is None and self.settled
 
     @property
     def message(self) -> str:
@@ -194,7 +215,11 @@ class Decision:
 
 
 def decide(facts: StreamFacts, before: Memory, bounds: Bounds, now: float, *, behind: Sequence[str] = ()) -> Decision:
-    """Judge a stream. `behind` are series whose newest trades the collectors sent and the database does not have."""
+    """Judge a stream. `behind` are series whose newest trades the collectors sent and the database does not have.
+
+    What has to be seen several times in a row is counted once in a while only: the verdict does not depend on how often
+    somebody asks.
+    """
     memory = _remember(facts, before, bounds, now)
     verdict, reason = _judge(facts, memory, bounds, behind, now)
     wanted = _wants_restart(verdict, facts, memory, bounds)
@@ -210,7 +235,8 @@ def decide(facts: StreamFacts, before: Memory, bounds: Bounds, now: float, *, be
         restarts=(*memory.restarts, now) if restart else memory.restarts,
     )
     severity = "critical" if verdict in _CRITICAL or exhausted else "warning" if verdict in _WARNING else None
-    return Decision(verdict, reason, restart, severity, memory, exhausted)
+    settled = facts.state == ("stopped" if verdict is Verdict.STOPPED else "running")
+    return Decision(verdict, reason, restart, severity, memory, settled, exhausted)
 
 
 def may_restart(restarts: Sequence[float], bounds: Bounds, now: float) -> bool:
@@ -234,27 +260,45 @@ def _remember(facts: StreamFacts, before: Memory, bounds: Bounds, now: float) ->
     lag = facts.lag or 0
     noticeable = lag > bounds.lag // 10
     ready = facts.state == "running"
+    # One that stores rows, or works on a batch, gets further than it would after a restart, however slowly.
+    idle = facts.rows_total == before.rows and not facts.batch_for
+    count = _Count(before, bounds, now)
     return replace(
         before,
+        looked_at=now,
         lag=lag,
-        lagging=before.lagging + 1 if ready and (lag > bounds.lag or (noticeable and lag > before.lag)) else 0,
-        growing=before.growing + 1 if ready and noticeable and lag >= before.lag else 0,
-        unready_since=None if ready else before.unready_since or now,
-        disconnected=before.disconnected + 1 if ready and facts.detail.get("connected") is False else 0,
+        rows=facts.rows_total,
+        lagging=count(before.lagging, ready and (lag > bounds.lag or (noticeable and lag > before.lag))),
+        idle=count(before.idle, ready and noticeable and lag >= before.lag and idle),
+        unready_since=None if ready else (before.unready_since if count.known else None) or now,
+        disconnected=count(before.disconnected, ready and facts.detail.get("connected") is False),
         restarts=tuple(at for at in before.restarts if now - at < _HOUR_S),
         pairs={
-            pair.pair: _remember_pair(pair, before.pairs.get(pair.pair), facts, bounds, now) for pair in facts.pairs
+            pair.pair: _remember_pair(pair, before.pairs.get(pair.pair), facts, bounds, count) for pair in facts.pairs
         },
     )
 
 
+class _Count:
+    """How often in a row something was seen: looks that follow each other at once are one, old ones are forgotten."""
+
+    def __init__(self, before: Memory, bounds: Bounds, now: float) -> None:
+        self.now = now
+        passed = now - before.looked_at
+        self._step = 1 if passed >= bounds.apart_s else 0
+        self.known = passed <= bounds.forget_s
+
+    def __call__(self, before: int, holds: bool) -> int:
+        return max(1, (before if self.known else 0) + self._step) if holds else 0
+
+
 def _remember_pair(
-    pair: PairFacts, before: PairMemory | None, facts: StreamFacts, bounds: Bounds, now: float
+    pair: PairFacts, before: PairMemory | None, facts: StreamFacts, bounds: Bounds, count: _Count
 ) -> PairMemory:
     sent = facts.detail.get("broker") is not False
-    unstored = (before.unstored if before is not None else 0) + 1 if sent and _unstored(pair, bounds) else 0
+    unstored = count(before.unstored if before is not None else 0, sent and _unstored(pair, bounds))
     state = _pair_state(pair, unstored, bounds)
-    since = before.since if before is not None and before.state is state else now
+    since = before.since if before is not None and before.state is state else count.now
     return PairMemory(state, since, unstored)
 
 
@@ -286,7 +330,7 @@ def _judge(
         return Verdict.STOPPED, "asked to stand still"
     if facts.state is None or facts.runner_age is None:
         return Verdict.DEAD, "no runner has ever reported"
-    if facts.runner_age > (bounds.dead_s if facts.locked else bounds.unlocked_s):
+    if facts.runner_age > bounds.dead_s:
         return Verdict.DEAD, f"no runner: its last sign of life was {facts.runner_age:.0f} s ago"
     if facts.state != "running":
         return _judge_start(facts, memory, bounds, now)
@@ -294,14 +338,14 @@ def _judge(
 
 
 def _judge_start(facts: StreamFacts, memory: Memory, bounds: Bounds, now: float) -> tuple[Verdict, str]:
-    why = facts.last_error or "no reason known"
+    why = f": {facts.last_error}" if facts.last_error else ""
+    soon = f", next start in {max(0, facts.next_start_in):.0f} s" if facts.next_start_in is not None else ""
     if facts.restarts >= bounds.failed_starts or facts.state == "failed":
-        wait = f", next start in {facts.next_start_in:.0f} s" if facts.next_start_in is not None else ""
-        return Verdict.DOWN, f"its worker ended {facts.restarts} times{wait}: {why}"
+        return Verdict.DOWN, f"its worker ended {facts.restarts} times{soon}{why or ': no reason known'}"
     unready = now - (memory.unready_since or now)
     if unready > bounds.start_s:
-        return Verdict.DOWN, f"{facts.state} for {unready:.0f} s: {why}"
-    return Verdict.STARTING, f"{facts.state}"
+        return Verdict.DOWN, f"{facts.state} for {unready:.0f} s{why}"
+    return Verdict.STARTING, f"{facts.state}{soon}{why}"
 
 
 def _findings(
@@ -317,6 +361,8 @@ def _findings(
         yield Verdict.STARTING, "a restart was asked for and has not begun"
     if facts.detail.get("broker") is False:
         yield Verdict.WAITING, f"the broker does not answer; {lag} messages wait in the buffer"
+    if facts.heartbeat_age is not None and facts.heartbeat_age > bounds.mute_s:
+        yield Verdict.STUCK, f"its worker has been silent for {facts.heartbeat_age:.0f} s"
     if facts.progress_age is not None and facts.progress_age > bounds.stuck_s and lag > 0:
         yield Verdict.STUCK, f"no progress for {facts.progress_age:.0f} s with {lag} messages to go"
     if behind:
@@ -339,6 +385,8 @@ def _judge_behind(facts: StreamFacts, bounds: Bounds, late: str) -> tuple[Verdic
     if _begins(facts, bounds):
         # What its predecessor left is still to be stored; a restart would only throw away what was done so far.
         return Verdict.STARTING, "its first batches are under way"
+    if facts.batch_for and (facts.progress_age or 0) <= bounds.stuck_s:
+        return Verdict.LAGGING, f"a batch has been under way for {facts.batch_for:.0f} s; {late}"
     if (dry := _dry_for(facts)) > bounds.stuck_s:
         return Verdict.STUCK, f"no rows for {dry:.0f} s; {late}"
     # It stores something: it catches up, or a few pairs are late. A restart would hold up all the others.
@@ -361,8 +409,7 @@ def _wants_restart(verdict: Verdict, facts: StreamFacts, memory: Memory, bounds:
     if verdict is Verdict.STUCK:
         return True
     if verdict is Verdict.LAGGING:
-        # One that catches up, however slowly, would only lose time.
-        return memory.growing >= bounds.lag_restart_evaluations
+        return memory.idle >= bounds.lag_restart_evaluations
     if verdict is Verdict.SILENT:
         # The collector itself subscribes anew, then reconnects, `quiet_s` apart: only when that did not help.
         heal_s = 2 * bounds.quiet_s + bounds.grace_s
@@ -382,40 +429,20 @@ def _some(names: Sequence[str]) -> str:
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
-def dumped(memories: Mapping[str, Memory]) -> dict[str, Any]:
+def dumped(memory: Memory) -> dict[str, Any]:
     """What is remembered, as plain JSON values."""
-    return {
-        name: {
-            "verdict": memory.verdict,
-            "since": memory.since,
-            "lag": memory.lag,
-            "lagging": memory.lagging,
-            "growing": memory.growing,
-            "unready_since": memory.unready_since,
-            "disconnected": memory.disconnected,
-            "restarts": list(memory.restarts),
-            "reported_at": memory.reported_at,
-            "pairs": {pair: [known.state, known.since, known.unstored] for pair, known in memory.pairs.items()},
+    pairs = {pair: [known.state, known.since, known.unstored] for pair, known in memory.pairs.items()}
+    return {**vars(memory), "restarts": list(memory.restarts), "pairs": pairs}
+
+
+def loaded(values: Mapping[str, Any]) -> Memory | None:
+    """What `dumped` wrote; None for what another version of this code wrote."""
+    try:
+        pairs = {
+            pair: PairMemory(PairState(state), since, unstored)
+            for pair, (state, since, unstored) in values["pairs"].items()
         }
-        for name, memory in memories.items()
-    }
-
-
-def loaded(dump: Mapping[str, Any]) -> dict[str, Memory]:
-    """What `dumped` wrote; what another version of this code wrote is forgotten."""
-    memories = {}
-    for name, values in dump.items():
-        try:
-            pairs = {
-                pair: PairMemory(PairState(state), since, unstored)
-                for pair, (state, since, unstored) in values["pairs"].items()
-            }
-            known = values | {
-                "verdict": Verdict(values["verdict"]),
-                "restarts": tuple(values["restarts"]),
-                "pairs": pairs,
-            }
-            memories[name] = Memory(**known)
-        except (KeyError, TypeError, ValueError):
-            continue
-    return memories
+        known = {"verdict": Verdict(values["verdict"]), "restarts": tuple(values["restarts"]), "pairs": pairs}
+        return Memory(**{**values, **known})
+    except (KeyError, TypeError, ValueError):
+        return None

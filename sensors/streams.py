@@ -1,13 +1,12 @@
 """Watch the streams: restart what is stuck or silent, alert once, and show every figure on the stream's asset.
 
-stream_status, lock, newest rows -> cryptoviz.supervision.decide -> generation, platform_alerts, runless events
+cryptoviz.verdicts.judge -> generation, platform_alerts, stream_verdicts, runless events
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -18,21 +17,8 @@ from assets.streams import INGESTION as INGESTION_KEY
 from assets.streams import collector_key
 from cryptoviz.settings import Settings
 from cryptoviz.storage.queries import query
-from cryptoviz.supervision import (
-    ALL_CLEAR,
-    COLLECTOR,
-    INGESTION,
-    WORKING,
-    Bounds,
-    Decision,
-    Memory,
-    PairFacts,
-    StreamFacts,
-    behind,
-    decide,
-    dumped,
-    loaded,
-)
+from cryptoviz.supervision import ALL_CLEAR, COLLECTOR, INGESTION, WORKING, Decision, Memory
+from cryptoviz.verdicts import Judged, judge, remember
 from dagster_project.resources import Database
 
 if TYPE_CHECKING:
@@ -51,8 +37,6 @@ Event = dg.AssetMaterialization | dg.AssetObservation
 
 def stream_supervisor(settings: Settings) -> dg.SensorDefinition:
     """The sensor for the streams of these settings."""
-    bounds = Bounds.of(settings)
-    pairs = {name: settings.pairs(name) for name in settings.exchanges}
 
     @dg.sensor(
         name="stream_supervisor",
@@ -63,88 +47,28 @@ def stream_supervisor(settings: Settings) -> dg.SensorDefinition:
             "growing pause, keeps one alert open while something is wrong, and shows the figures on the stream's asset."
         ),
     )
-    def stream_supervisor(context: dg.SensorEvaluationContext, database: Database) -> dg.SensorResult | dg.SkipReason:
+    def stream_supervisor(database: Database) -> dg.SensorResult | dg.SkipReason:
         from psycopg import Error  # noqa: PLC0415 - only who connects loads the driver
 
         now = time.time()
         try:
             with database.writer() as connection:
-                rows = _rows(connection, pairs)
-                decisions = _decide(rows, _remembered(context.cursor), bounds, now)
-                for name, decision in decisions.items():
-                    _act(connection, name, rows[name], decision)
-                others = {"kinds": [*_KINDS.values()], "subjects": [*decisions]}
+                streams = judge(connection, settings, now)
+                for name, judged in streams.items():
+                    _act(connection, name, judged.row, judged.decision)
+                others = {"kinds": [*_KINDS.values()], "subjects": [*streams]}
                 connection.execute(query("platform_alerts_close_others"), others)
+                events = [event for name, judged in streams.items() for event in _report(connection, name, judged, now)]
         except Error as error:
             return dg.SkipReason(f"the database does not answer: {_reason(error)}")
-        events = [event for name, found in decisions.items() for event in _events(name, rows[name], found, now)]
-        reported = {_name(event) for event in events}
-        memories = {
-            name: replace(found.memory, reported_at=now) if name in reported else found.memory
-            for name, found in decisions.items()
-        }
-        return dg.SensorResult(
-            asset_events=events,
-            cursor=json.dumps(dumped(memories), separators=(",", ":")),
-            skip_reason="; ".join(f"{name} is {found.message}" for name, found in decisions.items()),
-        )
+        said = "; ".join(f"{name} is {judged.decision.message}" for name, judged in streams.items())
+        return dg.SensorResult(asset_events=events, skip_reason=said)
 
     return stream_supervisor
 
 
 def _reason(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _rows(connection: Connection[Any], pairs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
-    """The row of each stream; that of a collector with what is stored of each pair."""
-    from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
-
-    cursor = connection.cursor(row_factory=dict_row)
-    names = [*(f"{COLLECTOR}{exchange}" for exchange in pairs), INGESTION]
-    rows = {row["name"]: row for row in cursor.execute(query("stream_facts"), {"names": names})}
-    series = [(exchange, pair) for exchange, names in pairs.items() for pair in names]
-    asked = {"exchanges": [exchange for exchange, _ in series], "pairs": [pair for _, pair in series]}
-    for stored in cursor.execute(query("pair_freshness"), asked):
-        rows[f"{COLLECTOR}{stored['exchange']}"].setdefault("stored", []).append(stored)
-    return rows
-
-
-def _decide(
-    rows: Mapping[str, Mapping[str, Any]], before: Mapping[str, Memory], bounds: Bounds, now: float
-) -> dict[str, Decision]:
-    collectors = {
-        name: decide(_facts(row), before.get(name, Memory()), bounds, now)
-        for name, row in rows.items()
-        if name != INGESTION
-    }
-    late = behind({name.removeprefix(COLLECTOR): found.memory for name, found in collectors.items()})
-    ingestion = decide(_facts(rows[INGESTION]), before.get(INGESTION, Memory()), bounds, now, behind=late)
-    return collectors | {INGESTION: ingestion}
-
-
-def _facts(row: Mapping[str, Any]) -> StreamFacts:
-    return StreamFacts.of(row, [_pair(stored, row["detail"]) for stored in row.get("stored", ())])
-
-
-def _pair(stored: Mapping[str, Any], detail: Mapping[str, Any]) -> PairFacts:
-    pair = stored["pair"]
-    said = detail.get("pairs", {}).get(pair, {})
-    refusals = detail.get("refused_subscriptions", {})
-    return PairFacts(
-        pair,
-        trade_age=stored["trade_age"],
-        ticker_age=stored["ticker_age"],
-        heard_age=said.get("age"),
-        quote_age=said.get("quote_age"),
-        asked_age=said.get("asked_age"),
-        deaf_for=said.get("deaf_for"),
-        refused=next((why for what, why in refusals.items() if what.endswith(f" {pair}")), ""),
-    )
-
-
-def _remembered(cursor: str | None) -> dict[str, Memory]:
-    return loaded(json.loads(cursor or "{}"))
 
 
 def _act(connection: Connection[Any], name: str, row: Mapping[str, Any], decision: Decision) -> None:
@@ -186,21 +110,20 @@ def _raise(connection: Connection[Any], alert: Mapping[str, str], row: Mapping[s
     connection.execute(query("platform_alert_raise"), {**alert, "detail": Jsonb(detail)})
 
 
-def _events(name: str, row: Mapping[str, Any], decision: Decision, now: float) -> Iterator[Event]:
+def _report(connection: Connection[Any], name: str, judged: Judged, now: float) -> list[Event]:
     """The stream's figures: as a materialization while it works (freshness looks at these), else as an observation."""
+    decision = judged.decision
     changed = decision.memory.since == now
     if not changed and now - decision.memory.reported_at < REPORT_S:
-        return
+        remember(connection, name, decision)
+        return []
+    remember(connection, name, replace(decision, memory=replace(decision.memory, reported_at=now)))
     event = dg.AssetMaterialization if decision.verdict in WORKING else dg.AssetObservation
-    yield event(asset_key=_key(name), description=decision.message, metadata=_metadata(row, decision))
+    return [event(asset_key=_key(name), description=decision.message, metadata=_metadata(judged.row, decision))]
 
 
 def _key(name: str) -> dg.AssetKey:
     return INGESTION_KEY if name == INGESTION else collector_key(name.removeprefix(COLLECTOR))
-
-
-def _name(event: Event) -> str:
-    return event.asset_key.path[-1]
 
 
 def _metadata(row: Mapping[str, Any], decision: Decision) -> dict[str, Any]:

@@ -4278,6 +4278,26 @@ COMMENT ON COLUMN public.stream_status.rows_at IS 'When rows last came through (
 
 COMMENT ON COLUMN public.stream_status.lag_zero_at IS 'When nothing was left to process (UTC), last.';
 
+CREATE TABLE public.stream_verdicts (
+    name text NOT NULL,
+    judged_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    verdict text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    memory jsonb NOT NULL
+);
+
+COMMENT ON TABLE public.stream_verdicts IS 'How the supervisor found each stream when it last looked.';
+
+COMMENT ON COLUMN public.stream_verdicts.name IS 'Name of the stream, such as ingestion.';
+
+COMMENT ON COLUMN public.stream_verdicts.judged_at IS 'When it was looked at (UTC).';
+
+COMMENT ON COLUMN public.stream_verdicts.verdict IS 'healthy, quiet, starting, stopped, waiting, lagging, silent, stuck, down or dead.';
+
+COMMENT ON COLUMN public.stream_verdicts.reason IS 'Why, in words; empty where all is well.';
+
+COMMENT ON COLUMN public.stream_verdicts.memory IS 'What the next look has to know: since when, how often in a row, past restarts, the pairs.';
+
 CREATE TABLE public.ticker_data (
     "timestamp" timestamp with time zone NOT NULL,
     exchange text NOT NULL,
@@ -4582,6 +4602,9 @@ ALTER TABLE ONLY public.stream_status
 
 ALTER TABLE ONLY public.stream_status
     ADD CONSTRAINT stream_status_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.stream_verdicts
+    ADD CONSTRAINT stream_verdicts_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY public.ticker_data
     ADD CONSTRAINT ticker_data_pkey PRIMARY KEY ("timestamp", exchange, pair);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,10 +22,10 @@ from cryptoviz.stack.services import Service
 from cryptoviz.stack.supervisor import ProgramState
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
+from cryptoviz.supervision import Verdict
+from cryptoviz.verdicts import Judged, judge
 
-HEARTBEAT_MAX_AGE_S: Final = 20.0
 DAEMON_MAX_AGE_S: Final = 120.0
-RUNNING: Final = "running"
 STOPPED: Final = "stopped"
 _TIMEOUT_S: Final = 2.0
 
@@ -48,7 +49,7 @@ def check(service: Service, process: ProgramState | None, settings: Settings) ->
 def probe(service: Service, settings: Settings, pid: int | None = None) -> Health:
     """Ask one service without looking at its process; `pid` is the process that should own a stream, if known."""
     if service.stream is not None:
-        return stream_health(streams(settings).get(service.stream), pid)
+        return stream_health(_verdicts(settings).get(service.stream), pid)
     return _PROBES[service.name](settings)
 
 
@@ -62,47 +63,35 @@ def streams(settings: Settings) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in rows}
 
 
-def stream_health(row: Mapping[str, Any] | None, pid: int | None) -> Health:
-    """Judge a stream by its row. `pid` is the runner that should own it, if known.
+def _verdicts(settings: Settings) -> dict[str, Judged]:
+    """Each stream as the supervisor would judge it now; empty when the database cannot tell."""
+    try:
+        with connect(Role.READER, settings, application_name="cryptoviz status") as connection:
+            return judge(connection, settings, time.time())
+    except psycopg.Error:
+        return {}
+
+
+def stream_health(judged: Judged | None, pid: int | None) -> Health:
+    """What a verdict means for the stream's process. `pid` is the runner that should own the stream, if known.
 
     A stream that was asked to stand still, and does, is healthy and says so.
     """
-    if row is None or row["state"] is None:
+    if judged is None or judged.row["state"] is None or (pid is not None and judged.row["runner_pid"] != pid):
         return Health(False, "has not reported yet")
-    figures = {name: row[name] for name in _FIGURES}
-    trouble = _runner_trouble(row, pid)
-    if trouble:
-        return Health(False, trouble)  # the figures are an earlier runner's
-    if row["desired"] == STOPPED and row["state"] == STOPPED:
+    decision = judged.decision
+    if decision.verdict is Verdict.DEAD:
+        return Health(False, decision.message)  # the figures are an earlier runner's
+    figures = {name: judged.row[column] for name, column in _FIGURES.items()} | {"verdict": str(decision.verdict)}
+    if decision.verdict is Verdict.STOPPED and decision.well:
         return Health(True, "stopped on purpose", figures | {"stopped": True})
-    trouble = _worker_trouble(row)
-    return Health(not trouble, trouble, figures)
+    return Health(decision.well, "" if decision.verdict is Verdict.HEALTHY else decision.message, figures)
 
 
-_FIGURES: Final = ("lag", "rows_total", "batch_rows", "batch_ms", "epoch", "heartbeat_age", "restarts", "next_start_s")
-
-
-def _runner_trouble(row: Mapping[str, Any], pid: int | None) -> str:
-    if pid is not None and row["runner_pid"] != pid:
-        return "has not reported yet"
-    if row["runner_age"] is None:
-        return "has no runner"
-    return f"its runner is silent for {row['runner_age']:.0f} s" if row["runner_age"] > HEARTBEAT_MAX_AGE_S else ""
-
-
-def _worker_trouble(row: Mapping[str, Any]) -> str:
-    if row["state"] != RUNNING or row["heartbeat_age"] is None:
-        return _unready(row)
-    return f"silent for {row['heartbeat_age']:.0f} s" if row["heartbeat_age"] > HEARTBEAT_MAX_AGE_S else ""
-
-
-def _unready(row: Mapping[str, Any]) -> str:
-    words = [row["state"]]
-    if row["next_start_s"] is not None:
-        words.append(f"in {max(0, row['next_start_s']):.0f} s")
-    if row["restarts"]:
-        words.append(f"after {row['restarts']} unplanned ends")
-    return " ".join(words) + (f": {row['last_error']}" if row["last_error"] else "")
+_FIGURES: Final[Mapping[str, str]] = {
+    **{name: name for name in ("lag", "rows_total", "batch_rows", "batch_ms", "epoch", "heartbeat_age", "restarts")},
+    "next_start_s": "next_start_in",
+}
 
 
 def http_health(port: int, path: str) -> Health:

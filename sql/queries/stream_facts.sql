@@ -1,8 +1,13 @@
 -- Each asked stream: what it should do, what it says, whether a runner holds its lock, and what its last restart cost.
--- Parameter: names.
+-- A server that was away could not be written to: silence counts from its start. Parameter: names.
 SELECT asked.name, coalesce(control.desired, 'running') AS desired, status.state,
-       extract(epoch FROM now() - status.runner_heartbeat)::float8 AS runner_age,
-       extract(epoch FROM now() - status.heartbeat)::float8 AS heartbeat_age,
+       status.epoch, status.runner_pid,
+       CASE WHEN status.runner_heartbeat IS NOT NULL THEN
+           extract(epoch FROM now() - greatest(status.runner_heartbeat, pg_postmaster_start_time()))::float8
+       END AS runner_age,
+       CASE WHEN status.heartbeat IS NOT NULL THEN
+           extract(epoch FROM now() - greatest(status.heartbeat, pg_postmaster_start_time()))::float8
+       END AS heartbeat_age,
        extract(epoch FROM now() - status.started_at)::float8 AS uptime,
        extract(epoch FROM now() - status.ready_at)::float8 AS ready_age,
        extract(epoch FROM now() - status.progressed_at)::float8 AS progress_age,

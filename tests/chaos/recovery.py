@@ -128,8 +128,8 @@ def _back(action: Action, before: list[Process], stack: LocalStack, seen: Seen |
     if service.stream is None:
         return health.probe(service, stack.settings).healthy
     row = None if seen is None else seen.streams.get(service.stream)
-    judged = health.stream_health(row, stack.pid(part))
-    return judged.healthy and row is not None and row["heartbeat_age"] <= _SIGN_OF_LIFE_S
+    found_well = health.probe(service, stack.settings, stack.pid(part)).healthy
+    return found_well and row is not None and row["heartbeat_age"] <= _SIGN_OF_LIFE_S
 
 
 def _daemon_reports(stack: LocalStack, since: float) -> bool:

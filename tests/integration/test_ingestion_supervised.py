@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from cryptoviz.settings import Role
+from cryptoviz.stack.kafka import LocalKafka
 from cryptoviz.stack.processes import descendants, read_process
-from tests.integration.test_ingestion import Job, job, send, trade
+from cryptoviz.storage.database import connect
+from cryptoviz.supervision import Verdict
+from cryptoviz.verdicts import Judged, judge, remember
+from tests.conftest import Cluster
+from tests.integration.test_ingestion import Job, check_candles, job, send, trade
+from tests.throttle import family, throttled
 
 __all__ = ["job"]
 pytestmark = [pytest.mark.services, pytest.mark.slow]
@@ -40,9 +48,13 @@ def seen(job: Job, triggers: set[str]) -> set[str]:
     return triggers
 
 
-def stored(job: Job, numbers: range) -> None:
+def send_trades(job: Job, numbers: range) -> None:
     now = datetime.now(UTC)
     send(job.settings, (trade("supervised", number, now) for number in numbers))
+
+
+def stored(job: Job, numbers: range) -> None:
+    send_trades(job, numbers)
     job.wait(lambda: job.count("supervised") == numbers.stop, f"{numbers.stop} trades")
 
 
@@ -64,3 +76,44 @@ def test_a_stopped_jvm_is_noticed_and_an_idle_one_is_left_alone(job: Job) -> Non
     stored(job, range(100, 200))
     assert job.end(signal.SIGTERM) == 0
     assert job.rows("SELECT state, epoch FROM stream_status WHERE name = 'ingestion'") == [("stopped", 2)]
+
+
+def look(job: Job) -> Judged:
+    """What the supervisor finds of the ingestion, and remembers."""
+    with connect(Role.WRITER, job.settings, autocommit=True) as connection:
+        judged = judge(connection, job.settings, time.time())["ingestion"]
+        remember(connection, "ingestion", judged.decision)
+    return judged
+
+
+def test_at_a_fifth_of_its_speed_it_is_neither_restarted_nor_called_dead(
+    job: Job, postgres_cluster: Cluster, kafka_broker: LocalKafka
+) -> None:
+    job.environment |= {"CRYPTOVIZ_STREAM_STALL_S": "10"}
+    job.start()
+    job.wait(job.idle, "the first batch")
+    assert job.process is not None
+    postmaster = int((postgres_cluster.server.data_dir / "postmaster.pid").read_text().split()[0])
+    roots = [pid for pid in (job.process.pid, postmaster, kafka_broker.pid) if pid is not None]
+    assert len(roots) == 3
+    looks: list[Judged] = []
+
+    def watched(total: int) -> bool:
+        looks.append(look(job))
+        return job.count("supervised") == total
+
+    sent, longest = 0, 0.0
+    with throttled(lambda: family(roots)):
+        # Whatever this machine's speed is: more and more until one batch has taken longer than a standstill may.
+        while longest <= 15:
+            more = max(30_000, sent)
+            send_trades(job, range(sent, sent + more))
+            sent += more
+            job.wait(lambda total=sent: watched(total), f"{sent} trades")  # type: ignore[misc]
+            longest = max(float(judged.row["detail"].get("batch_for_s") or 0) for judged in looks)
+    job.wait(lambda: watched(sent) and job.idle(), "no lag")
+    assert not {judged.decision.verdict for judged in looks} & {Verdict.DEAD, Verdict.DOWN, Verdict.STUCK}
+    assert not any(judged.decision.restart for judged in looks)
+    assert events(job) == ["started", "ready"]
+    assert "database_is_away" not in job.log.read_text()
+    check_candles(job, "supervised")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +15,11 @@ from psycopg.types.json import Jsonb
 
 from assets.streams import INGESTION, collector_key
 from cryptoviz.settings import Role, Settings
+from cryptoviz.stack.health import probe
+from cryptoviz.stack.services import services
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
+from cryptoviz.verdicts import judge
 from dagster_project.resources import Database
 from sensors.streams import stream_supervisor
 
@@ -86,13 +88,28 @@ def well(writer: psycopg.Connection[Any]) -> None:
     )
 
 
-def tick(settings: Settings, cursor: str | None = None) -> Any:
+def tick(settings: Settings) -> Any:
     sensor = stream_supervisor(settings)
     with (
         dg.DagsterInstance.ephemeral() as instance,
-        dg.build_sensor_context(instance, cursor=cursor, resources={"database": TestDatabase()}) as context,
+        dg.build_sensor_context(instance, resources={"database": TestDatabase()}) as context,
     ):
         return sensor.evaluate_tick(context)
+
+
+def earlier(writer: psycopg.Connection[Any], seconds: float) -> None:
+    """What is remembered becomes older."""
+    writer.execute(
+        "UPDATE stream_verdicts SET memory = memory || jsonb_build_object("
+        " 'looked_at', (memory ->> 'looked_at')::float8 - %(seconds)s,"
+        " 'reported_at', (memory ->> 'reported_at')::float8 - %(seconds)s)",
+        {"seconds": seconds},
+    )
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """What `cryptoviz status` and the health checks of containers say."""
+    return {service.stream: probe(service, settings) for service in services(settings) if service.stream is not None}
 
 
 def rows(writer: psycopg.Connection[Any], statement: str) -> list[tuple[Any, ...]]:
@@ -130,13 +147,41 @@ def test_healthy_streams_materialize_with_figures_and_pairs(
 
 def test_a_steady_stream_is_not_reported_at_every_look(settings: Settings, writer: psycopg.Connection[Any]) -> None:
     well(writer)
-    first = tick(settings)
-    assert len(first.asset_events) == 2
-    assert not tick(settings, first.cursor).asset_events
-    earlier = json.loads(first.cursor)
-    for memory in earlier.values():
-        memory["reported_at"] -= 61
-    assert len(tick(settings, json.dumps(earlier)).asset_events) == 2
+    assert len(tick(settings).asset_events) == 2
+    assert not tick(settings).asset_events
+    earlier(writer, 61)
+    assert len(tick(settings).asset_events) == 2
+
+
+def test_status_and_supervisor_say_the_same(settings: Settings, writer: psycopg.Connection[Any]) -> None:
+    well(writer)
+    tick(settings)
+    assert {name: (found.healthy, found.detail) for name, found in shown(settings).items()} == {
+        "ingestion": (True, ""), "collector_kraken": (True, ""),
+    }  # fmt: skip
+    late = {"BTC/USD": {"age": 1}, "DOGE/USD": {"age": 1}}
+    report(writer, "collector_kraken", connected=False, broker=True, frame_age=0.2, pairs=late)
+    for _ in range(3):
+        assert all(found.healthy for found in shown(settings).values()), "seen once, however often somebody asks"
+    tick(settings)
+    earlier(writer, 30)
+    said = tick(settings).skip_message
+    for name, found in shown(settings).items():
+        assert not found.healthy
+        assert f"{name} is {found.detail}" in said
+    assert "trades that were sent are not stored: kraken:DOGE/USD" in shown(settings)["ingestion"].detail
+    assert {row[:4] for row in rows(writer, ALERTS)} == {
+        ("stream_degraded", "collector_kraken", "warning", True), ("stream_degraded", "ingestion", "warning", True),
+    }  # fmt: skip
+
+
+def test_who_only_asks_leaves_no_trace(settings: Settings, writer: psycopg.Connection[Any]) -> None:
+    well(writer)
+    report(writer, "ingestion", stuck=400, lag=500)
+    assert shown(settings)["ingestion"].detail.startswith("stuck: no progress for 400 s")
+    assert rows(writer, ALERTS) == []
+    assert rows(writer, GENERATIONS) == [("collector_kraken", 2), ("ingestion", 2)]
+    assert rows(writer, "SELECT name FROM stream_verdicts") == []
 
 
 def test_a_stuck_stream_is_restarted_once_with_one_alert_and_an_audit_row(
@@ -144,10 +189,8 @@ def test_a_stuck_stream_is_restarted_once_with_one_alert_and_an_audit_row(
 ) -> None:
     well(writer)
     report(writer, "ingestion", stuck=200, lag=500)
-    cursor = None
     for _ in range(4):
-        result = tick(settings, cursor)
-        cursor = result.cursor
+        tick(settings)
     assert rows(writer, GENERATIONS) == [("collector_kraken", 2), ("ingestion", 3)]
     assert rows(writer, "SELECT actor, action, subject, detail ->> 'verdict' FROM action_log") == [
         ("stream_supervisor", "restart_stream", "ingestion", "stuck")
@@ -156,11 +199,11 @@ def test_a_stuck_stream_is_restarted_once_with_one_alert_and_an_audit_row(
     well(writer)
     began = "UPDATE stream_status SET (generation, started_at) = (3, now() - %s) WHERE name = 'ingestion'"
     writer.execute(began, [timedelta(seconds=5)])
-    starting = tick(settings, cursor)
+    starting = tick(settings)
     assert "ingestion is starting: started " in starting.skip_message
     assert [row[3] for row in rows(writer, ALERTS)] == [True], "a worker that starts has not shown anything"
     writer.execute(began, [timedelta(minutes=2)])
-    after = tick(settings, starting.cursor)
+    after = tick(settings)
     assert [row[3] for row in rows(writer, ALERTS)] == [False]
     [event] = [event for event in after.asset_events if event.asset_key == INGESTION]
     assert isinstance(event, dg.AssetMaterialization)
@@ -170,7 +213,7 @@ def test_what_is_wrong_is_observed_and_never_counts_as_fresh(
     settings: Settings, writer: psycopg.Connection[Any]
 ) -> None:
     well(writer)
-    writer.execute("UPDATE stream_status SET runner_heartbeat = now() - interval '10 minutes' WHERE name = 'ingestion'")
+    writer.execute("UPDATE stream_status SET runner_heartbeat = NULL WHERE name = 'ingestion'")
     [event] = [event for event in tick(settings).asset_events if event.asset_key == INGESTION]
     assert isinstance(event, dg.AssetObservation)
     assert figures(event)["state"] == "dead"
@@ -178,14 +221,19 @@ def test_what_is_wrong_is_observed_and_never_counts_as_fresh(
     assert rows(writer, GENERATIONS) == [("collector_kraken", 2), ("ingestion", 2)], "there is nobody to restart it"
 
 
-def test_a_runner_that_lost_its_lock_is_noticed_before_its_heartbeat_is_old(
+def test_a_database_that_has_just_come_back_was_not_written_to(
     settings: Settings, writer: psycopg.Connection[Any]
 ) -> None:
     well(writer)
-    writer.execute("SELECT pg_advisory_unlock(hashtextextended('cryptoviz.stream.ingestion', 0))")
-    writer.execute("UPDATE stream_status SET runner_heartbeat = now() - interval '8 seconds'")
-    states = {event.asset_key: figures(event)["state"] for event in tick(settings).asset_events}
-    assert states == {INGESTION: "dead", collector_key("kraken"): "healthy"}
+    writer.execute("UPDATE stream_status SET (runner_heartbeat, heartbeat) = (now() - interval '1 day', now())")
+    [(age, since)] = rows(
+        writer,
+        "SELECT extract(epoch FROM now() - runner_heartbeat)::float8,"
+        " extract(epoch FROM now() - pg_postmaster_start_time())::float8 FROM stream_status WHERE name = 'ingestion'",
+    )
+    assert since < age
+    judged = judge(writer, settings, time.time())["ingestion"]
+    assert since <= judged.row["runner_age"] < since + 60
 
 
 def test_a_stream_asked_to_stop_is_left_alone(settings: Settings, writer: psycopg.Connection[Any]) -> None:
@@ -209,9 +257,7 @@ def test_alerts_of_an_exchange_that_is_not_configured_any_more_are_closed(
         alert = {"kind": kind, "subject": subject, "severity": "warning", "message": "away", "detail": Jsonb({})}
         writer.execute(query("platform_alert_raise"), alert)
     well(writer)
-    writer.execute(
-        "UPDATE stream_status SET runner_heartbeat = now() - interval '9 minutes' WHERE name = 'collector_kraken'"
-    )
+    writer.execute("UPDATE stream_status SET runner_heartbeat = NULL WHERE name = 'collector_kraken'")
     tick(settings)
     assert {(row[0], row[1]): row[3] for row in rows(writer, ALERTS)} == {
         ("stream_down", "collector_binance"): False,
@@ -226,7 +272,7 @@ def test_alerts_of_an_exchange_that_is_not_configured_any_more_are_closed(
 )
 def test_a_database_that_is_away_is_a_reason_and_no_stack_trace(settings: Settings, text: str, reason: str) -> None:
     AWAY.append(text)
-    result = tick(settings, json.dumps({"ingestion": {"anything": 1}}))
+    result = tick(settings)
     assert result.skip_message == f"the database does not answer: {reason}"
     assert not result.asset_events
 

@@ -13,6 +13,8 @@ import pytest
 
 from cryptoviz.settings import Settings
 from cryptoviz.stack.health import stream_health
+from cryptoviz.supervision import Bounds, Memory, StreamFacts, decide
+from cryptoviz.verdicts import Judged
 from streaming.progress import PROGRESS, READY
 from streaming.runner import Life, delay, hung
 from streaming.worker import Channel
@@ -157,37 +159,44 @@ def test_a_runner_that_does_not_read_holds_up_nobody() -> None:
     line.channel.last_word()
 
 
-def row(**values: Any) -> dict[str, Any]:
-    healthy = {
-        "state": "running", "desired": "running", "runner_pid": RUNNER, "runner_age": 0.5, "heartbeat_age": 0.5,
-        "lag": 0, "rows_total": 1, "batch_rows": 1, "batch_ms": 1.0, "epoch": 1, "restarts": 0, "next_start_s": None,
-        "last_error": None,
-    }  # fmt: skip
-    return healthy | values
+def judged(**values: Any) -> Judged:
+    row = {
+        "name": "ingestion", "state": "running", "desired": "running", "runner_pid": RUNNER, "runner_age": 0.5,
+        "heartbeat_age": 0.5, "uptime": 900, "lag": 0, "rows_total": 1, "batch_rows": 1, "batch_ms": 1.0, "epoch": 1,
+        "restarts": 0, "next_start_in": None, "last_error": None, "detail": {},
+    } | values  # fmt: skip
+    return Judged(row, decide(StreamFacts.of(row), Memory(), Bounds(), 1_000_000.0))
 
 
 @pytest.mark.parametrize(
     ("values", "healthy", "detail"),
     [
         ({}, True, ""),
+        ({"uptime": 20}, True, "starting: started 20 s ago"),
         ({"state": "stopped", "desired": "stopped"}, True, "stopped on purpose"),
-        ({"state": "stopping", "desired": "stopped"}, False, "stopping"),
-        ({"state": "stopped"}, False, "stopped"),
-        ({"state": "starting"}, False, "starting"),
+        ({"state": "stopping", "desired": "stopped"}, False, "stopped: asked to stand still"),
+        ({"state": "stopped"}, False, "starting: stopped"),
+        ({"state": "starting"}, False, "starting: starting"),
         (
-            {"state": "restarting", "restarts": 3, "next_start_s": 2.2, "last_error": "exit status 1"},
+            {"state": "restarting", "restarts": 1, "next_start_in": 2.2, "last_error": "exit status 1"},
             False,
-            "restarting in 2 s after 3 unplanned ends: exit status 1",
+            "starting: restarting, next start in 2 s: exit status 1",
         ),
-        ({"heartbeat_age": 21.0}, False, "silent for 21 s"),
-        ({"runner_age": 30.0}, False, "its runner is silent for 30 s"),
-        ({"runner_age": None}, False, "has no runner"),
+        (
+            {"state": "restarting", "restarts": 3, "next_start_in": 2.2, "last_error": "exit status 1"},
+            False,
+            "down: its worker ended 3 times, next start in 2 s: exit status 1",
+        ),
+        ({"heartbeat_age": 71.0}, False, "stuck: its worker has been silent for 71 s"),
+        ({"runner_age": 30.0}, False, "dead: no runner: its last sign of life was 30 s ago"),
+        ({"progress_age": 200, "lag": 9}, False, "stuck: no progress for 200 s with 9 messages to go"),
+        ({"runner_age": None}, False, "dead: no runner has ever reported"),
         ({"runner_pid": 8}, False, "has not reported yet"),
         ({"state": None}, False, "has not reported yet"),
     ],
 )
-def test_a_stream_is_judged_by_its_row(values: dict[str, Any], detail: str, *, healthy: bool) -> None:
-    found = stream_health(row(**values), RUNNER)
+def test_a_stream_is_as_healthy_as_its_supervisor_says(values: dict[str, Any], detail: str, *, healthy: bool) -> None:
+    found = stream_health(judged(**values), RUNNER)
     assert (found.healthy, found.detail) == (healthy, detail)
 
 

@@ -83,7 +83,10 @@ CASES = {
     ),
     "no runner": (running(runner_age=31, locked=False), Verdict.DEAD, False),
     "a runner that hangs with its lock": (running(runner_age=31), Verdict.DEAD, False),
-    "a runner that has just gone": (running(runner_age=6, locked=False), Verdict.DEAD, False),
+    "a runner that connects again": (running(runner_age=15, locked=False), Verdict.HEALTHY, False),
+    "a worker that has been silent for longer than its runner allows": (
+        running(heartbeat_age=BOUNDS.mute_s + 1), Verdict.STUCK, True,
+    ),
     "never started": (StreamFacts("ingestion"), Verdict.DEAD, False),
     "asked to stand still": (running(desired="stopped", state="stopped", runner_age=5000), Verdict.STOPPED, False),
     "starting": (running(state="starting"), Verdict.STARTING, False),
@@ -105,15 +108,18 @@ def test_verdicts(case: str) -> None:
 
 def test_a_start_that_never_ends_is_down() -> None:
     memory = decide(running(state="starting"), Memory(), BOUNDS, NOW).memory
-    late = decide(running(state="starting"), memory, BOUNDS, NOW + BOUNDS.start_s + 1)
+    for seconds in range(30, int(BOUNDS.start_s) + 30, 30):
+        late = decide(running(state="starting"), memory, BOUNDS, NOW + seconds + 1)
+        memory = late.memory
     assert late.verdict is Verdict.DOWN
     assert late.severity == "critical"
 
 
-def evaluate(lags: list[int]) -> list[tuple[Verdict, bool]]:
+def evaluate(lags: list[int], stored: int = 0, **changes: object) -> list[tuple[Verdict, bool]]:
+    """Verdicts and restarts of looks half a minute apart; `stored` rows come in between."""
     memory, found = Memory(), []
     for number, lag in enumerate(lags):
-        decision = decide(running(lag=lag), memory, BOUNDS, NOW + 30 * number)
+        decision = decide(running(lag=lag, rows_total=stored * number, **changes), memory, BOUNDS, NOW + 30 * number)
         memory = decision.memory
         found.append((decision.verdict, decision.restart))
     return found
@@ -126,7 +132,22 @@ def test_lag_counts_once_it_stays_or_grows() -> None:
     assert {verdict for verdict, _ in evaluate([10, 20, 30, 40, 50, 60])} == {Verdict.HEALTHY}
 
 
-def test_a_stream_that_lags_for_long_is_restarted_once_and_then_ever_later() -> None:
+@pytest.mark.parametrize("lags", [[60_000] * 200, [10_000 * number for number in range(200)]])
+def test_a_stream_that_lags_ever_more_and_stores_rows_is_slow_and_left_alone(lags: list[int]) -> None:
+    assert not any(restart for _, restart in evaluate(lags, stored=10))
+    assert evaluate(lags, stored=10)[-1] == (Verdict.LAGGING, False)
+
+
+def test_a_batch_that_takes_a_quarter_of_an_hour_is_waited_for_while_it_moves() -> None:
+    late = ["kraken:DOGE/USD"]
+    for progress_age, expected in ((5, (Verdict.LAGGING, False)), (BOUNDS.stuck_s + 1, (Verdict.STUCK, True))):
+        facts = running(lag=90_000, rows_age=900, progress_age=progress_age, detail={"batch_for_s": 900})
+        decision = decide(facts, Memory(), BOUNDS, NOW, behind=late)
+        assert (decision.verdict, decision.restart) == expected
+    assert not any(restart for _, restart in evaluate([90_000] * 100, detail={"batch_for_s": 900}))
+
+
+def test_a_stream_that_lags_and_stores_nothing_for_long_is_restarted_once_and_then_ever_later() -> None:
     restarts = [number for number, (_, restart) in enumerate(evaluate([60_000] * 200)) if restart]
     assert restarts[0] == BOUNDS.lag_restart_evaluations - 1
     pauses = [later - earlier for earlier, later in itertools.pairwise(restarts)]
@@ -190,7 +211,7 @@ def test_one_pair_whose_trades_are_refused_restarts_nothing() -> None:
     assert set(judged_behind([0, 30, 30, 30, 12, 12] * 20, 0.5)) == {(Verdict.LAGGING, False)}
 
 
-def test_an_ingestion_behind_that_stores_and_never_catches_up_is_restarted_in_the_end() -> None:
+def test_an_ingestion_behind_that_stores_nothing_more_is_restarted_in_the_end() -> None:
     restarts = [restart for _, restart in judged_behind([20_000] * BOUNDS.lag_restart_evaluations, 0.5)]
     assert restarts == [False] * (BOUNDS.lag_restart_evaluations - 1) + [True]
 
@@ -257,11 +278,34 @@ def test_a_refused_subscription_is_shown_and_its_peers_go_on() -> None:
     assert decision.verdict is Verdict.HEALTHY
 
 
-def test_memory_survives_the_cursor_and_an_unknown_one_is_forgotten() -> None:
+def test_what_is_remembered_can_be_kept_and_what_another_version_kept_is_forgotten() -> None:
     memory = decide(collecting(), Memory(restarts=(NOW - 5,)), BOUNDS, NOW).memory
-    text = json.dumps(dumped({"collector_kraken": memory}))
-    assert loaded(json.loads(text)) == {"collector_kraken": memory}
-    assert loaded({"old": {"something": "else"}, "older": {"pairs": {}, "verdict": "odd", "restarts": []}}) == {}
+    assert loaded(json.loads(json.dumps(dumped(memory)))) == memory
+    for other in ({"something": "else"}, {"pairs": {}, "verdict": "odd", "restarts": []}, dumped(memory) | {"odd": 1}):
+        assert loaded(other) is None
+
+
+def test_who_asks_often_hears_what_the_supervisor_finds() -> None:
+    late = collecting(COLLECTING.pairs[0], PairFacts("DOGE/USD", 300, 1, 1, 1, 10), detail=said(connected=False))
+    memory = decide(late, Memory(), BOUNDS, NOW).memory
+    assert decide(late, memory, BOUNDS, NOW + 1).verdict is Verdict.HEALTHY
+    for _ in range(10):
+        asked = decide(late, memory, BOUNDS, NOW + 14)
+        assert (asked.verdict, asked.memory.pairs["DOGE/USD"].state) == (Verdict.HEALTHY, PairState.LIVE)
+    found = decide(late, memory, BOUNDS, NOW + 30)
+    assert (found.verdict, found.memory.pairs["DOGE/USD"].state) == (Verdict.WAITING, PairState.LAGGING)
+    again = decide(late, found.memory, BOUNDS, NOW + 31)
+    assert again.verdict is Verdict.WAITING
+    assert decide(COLLECTING, found.memory, BOUNDS, NOW + 31).verdict is Verdict.HEALTHY
+
+
+def test_what_was_remembered_before_a_long_pause_does_not_count() -> None:
+    away = collecting(detail=said(connected=False))
+    memory = decide(away, decide(away, Memory(), BOUNDS, NOW).memory, BOUNDS, NOW + 30).memory
+    later = NOW + 30 + BOUNDS.forget_s + 1
+    assert decide(away, memory, BOUNDS, later).verdict is Verdict.HEALTHY
+    begun = decide(running(state="starting"), Memory(), BOUNDS, NOW).memory
+    assert decide(running(state="starting"), begun, BOUNDS, NOW + 86_400).verdict is Verdict.STARTING
 
 
 def test_every_exchange_s_collector_has_a_name() -> None:

@@ -1,0 +1,2 @@
+-- What the supervisor remembers of each stream.
+SELECT name, memory FROM stream_verdicts
