@@ -2,12 +2,12 @@
 
     reports of the job --> changed since the last one? --yes--> progress
                                | no, for seconds
-                               +--> broker away? database away, at work, or waiting for a lock? --yes--> progress
+                               +--> away, awaited, worked on? (broker, database, lock, processor) --yes--> progress
 
-A batch reports nothing between its steps, and on a busy machine a step takes minutes: what the database does for it is
-the sign that it is being worked on. Spark waits for a broker that is away for minutes, in silence, within one trigger.
-In neither case would another worker get further than this one. Only a query that does not move though nothing holds it
-up stands still.
+A batch reports nothing between its steps, and on a busy machine a step takes minutes: what the database does for it,
+and the processor time that it gets, are signs that it is being worked on. Spark waits for a broker that is away for
+minutes, in silence, within one trigger. In none of these cases would another worker get further than this one. Only a
+query that does not move though nothing holds it up stands still.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any, Final
 import psycopg
 
 from cryptoviz.settings import Role, Settings
+from cryptoviz.stack.processes import family, thread_seconds
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
 
@@ -31,10 +32,14 @@ READY: Final = "ready"
 
 _STANDSTILL_S: Final = 5.0
 _PROBE_S: Final = 1.0
+_AT_WORK: Final = 0.02
+"""Share of a processor that a thread uses when it works, be the machine fifty times too busy; threads that wait, and
+look for something in between, use a tenth of that."""
 
 Report = Callable[[dict[str, Any]], None]
-Sign = Callable[[], str | None]
-"""Looks for a reason why the work does not report: None where there is none, empty where it is being done."""
+Sign = Callable[[bool], str | None]
+"""Looks for a reason why the work does not report: None where there is none, empty where it is being done. It is given
+whether this is the first look since the work moved."""
 
 
 class Watch:
@@ -47,13 +52,14 @@ class Watch:
         self._looked = time.monotonic()
         self._look: threading.Thread | None = None
         self._found = 0
+        self._first = True
         self._held_up = ""
 
     def __call__(self, figures: dict[str, Any]) -> None:
         """Report."""
         now, seen = time.monotonic(), [figures.get(name) for name in ("trigger", "waits", "steps")]
         if seen != self._seen:
-            self._seen, self._looked, self._held_up = seen, now, ""
+            self._seen, self._looked, self._first, self._held_up = seen, now, True, ""
         elif now - self._looked > _STANDSTILL_S and (self._look is None or not self._look.is_alive()):
             self._looked = now
             self._look = threading.Thread(target=self._look_for_signs, name="signs of life", daemon=True)
@@ -66,8 +72,9 @@ class Watch:
         self._report(figures)
 
     def _look_for_signs(self) -> None:
+        first, self._first = self._first, False
         for sign in self._signs:
-            why = sign()
+            why = sign(first)
             if why is not None:
                 self._held_up = why
                 self._found += 1
@@ -78,7 +85,7 @@ def broker_away(settings: Settings) -> Sign:
     """A sign while no broker accepts connections."""
     servers = settings.bootstrap_servers.split(",")
 
-    def look() -> str | None:
+    def look(_first: bool) -> str | None:
         return None if any(map(_answers, servers)) else f"{', '.join(servers)} does not answer"
 
     return look
@@ -100,7 +107,7 @@ def database_at_work(settings: Settings, application_name: str) -> Sign:
     """
     before: set[tuple[Any, ...]] = set()
 
-    def look() -> str | None:
+    def look(_first: bool) -> str | None:
         nonlocal before
         try:
             with connect(Role.WRITER, settings, autocommit=True, application_name="signs of life") as connection:
@@ -115,3 +122,31 @@ def database_at_work(settings: Settings, application_name: str) -> Sign:
         return "" if moved or any(busy for _pid, busy, *_ in found) else None
 
     return look
+
+
+def processor_at_work(pid: int, limit_s: float) -> Sign:
+    """A sign while a thread of this process, or of one below it, works: until it has used `limit_s` of processor time.
+
+    On an idle machine that is as long as a standstill may take; on a busy one the same work takes longer. The thread
+    that reports does not count.
+    """
+    begun: dict[int, float] = {}
+
+    def look(first: bool) -> str | None:
+        nonlocal begun
+        before, since = _thread_seconds(pid), time.monotonic()
+        if first:
+            begun = before
+        time.sleep(_PROBE_S)
+        now, passed = _thread_seconds(pid), time.monotonic() - since
+        at_work = any(seconds - before.get(thread, 0) >= _AT_WORK * passed for thread, seconds in now.items())
+        spent = max((seconds - begun.get(thread, 0) for thread, seconds in now.items()), default=0)
+        return "" if at_work and spent < limit_s else None
+
+    return look
+
+
+def _thread_seconds(pid: int) -> dict[int, float]:
+    reports = threading.main_thread().native_id
+    every = {thread: used for member in family(pid) for thread, used in thread_seconds(member).items()}
+    return {thread: used for thread, used in every.items() if thread != reports}

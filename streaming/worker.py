@@ -28,7 +28,7 @@ from cryptoviz.logs import logger
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
-from streaming.progress import PROGRESS, Report, Watch, broker_away, database_at_work
+from streaming.progress import PROGRESS, Report, Watch, broker_away, database_at_work, processor_at_work
 
 COLLECTOR: Final = "collector_"
 _BEAT_S: Final = 1.0
@@ -56,8 +56,12 @@ def _ingest(settings: Settings, epoch: int, stop: threading.Event, report: Repor
     # Imported late: collectors go without Spark, half a second and a hundred megabytes lighter.
     from streaming.jobs.ingestion import Ingestion, application_name  # noqa: PLC0415
 
-    watch = Watch(report, [broker_away(settings), database_at_work(settings, application_name(epoch))])
-    Ingestion(settings, epoch, stop, watch).run()
+    signs = [
+        broker_away(settings),
+        database_at_work(settings, application_name(epoch)),
+        processor_at_work(os.getpid(), settings.stream_stall_s),
+    ]
+    Ingestion(settings, epoch, stop, Watch(report, signs)).run()
 
 
 def _collect(exchange: str) -> Job:

@@ -8,21 +8,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-
-from cryptoviz.stack.processes import descendants, read_process
 
 _CYCLE_S = 0.2
 _LOOK_AFTER_CYCLES = 3
-
-
-def family(roots: Iterable[int]) -> set[int]:
-    """These processes and all that they started."""
-    every = [read_process(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    known = [process for process in every if process is not None]
-    return {member for root in roots for member in descendants(root, known) | {root}}
 
 
 @contextmanager

@@ -66,6 +66,11 @@ def members(state: Path, data_dir: Path | None = None) -> list[Process]:
     return sorted(found, key=lambda process: process.started)
 
 
+def family(pid: int) -> set[int]:
+    """`pid` and every process below it now."""
+    return descendants(pid, [process for number in _pids() if (process := read_process(number)) is not None])
+
+
 def descendants(pid: int, among: Iterable[Process]) -> set[int]:
     """`pid` and those below it."""
     family, grew = {pid}, True
@@ -75,6 +80,17 @@ def descendants(pid: int, among: Iterable[Process]) -> set[int]:
         grew = not below <= family
         family |= below
     return family
+
+
+def thread_seconds(pid: int) -> dict[int, float]:
+    """Seconds of processor time that each thread of a process has used, by thread id; empty where nobody can tell."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for entry in (_PROC / str(pid) / "task").iterdir():
+            with contextlib.suppress(OSError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                found[int(entry.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return found
 
 
 def stop(processes: Iterable[Process], timeout_s: float = 10) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Settings
-from cryptoviz.stack.processes import descendants, read_process
+from cryptoviz.stack.processes import family
 
 COMMANDS = {
     "simulators": ["-m", "cryptoviz.simulators"],
@@ -43,9 +43,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def kill_tree(pid: int) -> None:
     """kill -9 of a process and then of all that it started."""
-    every = [read_process(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    family = descendants(pid, [process for process in every if process is not None])
-    for member in [pid, *sorted(family - {pid})]:
+    for member in [pid, *sorted(family(pid) - {pid})]:
         with suppress(ProcessLookupError):
             os.kill(member, signal.SIGKILL)
 

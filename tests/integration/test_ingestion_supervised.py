@@ -6,19 +6,18 @@ import os
 import signal
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from cryptoviz.settings import Role
 from cryptoviz.stack.kafka import LocalKafka
-from cryptoviz.stack.processes import descendants, read_process
+from cryptoviz.stack.processes import family, read_process
 from cryptoviz.storage.database import connect
 from cryptoviz.supervision import Verdict
 from cryptoviz.verdicts import Judged, judge, remember
 from tests.conftest import Cluster
 from tests.integration.test_ingestion import Job, check_candles, job, send, trade
-from tests.throttle import family, throttled
+from tests.throttle import throttled
 
 __all__ = ["job"]
 pytestmark = [pytest.mark.services, pytest.mark.slow]
@@ -31,10 +30,8 @@ def worker(job: Job) -> int:
 
 
 def jvm(pid: int) -> int:
-    every = [read_process(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    processes = [process for process in every if process is not None]
-    family = descendants(pid, processes)
-    [java] = [process.pid for process in processes if process.pid in family and "/java " in process.command]
+    processes = [process for member in family(pid) if (process := read_process(member)) is not None]
+    [java] = [process.pid for process in processes if "/java " in process.command]
     return java
 
 
@@ -89,7 +86,7 @@ def look(job: Job) -> Judged:
 def test_at_a_fifth_of_its_speed_it_is_neither_restarted_nor_called_dead(
     job: Job, postgres_cluster: Cluster, kafka_broker: LocalKafka
 ) -> None:
-    job.environment |= {"CRYPTOVIZ_STREAM_STALL_S": "10"}
+    job.environment |= {"CRYPTOVIZ_STREAM_STALL_S": "12"}
     job.start()
     job.wait(job.idle, "the first batch")
     assert job.process is not None
@@ -103,9 +100,9 @@ def test_at_a_fifth_of_its_speed_it_is_neither_restarted_nor_called_dead(
         return job.count("supervised") == total
 
     sent, longest = 0, 0.0
-    with throttled(lambda: family(roots)):
+    with throttled(lambda: set().union(*map(family, roots))):
         # Whatever this machine's speed is: more and more until one batch has taken longer than a standstill may.
-        while longest <= 15:
+        while longest <= 13:
             more = max(30_000, sent)
             send_trades(job, range(sent, sent + more))
             sent += more

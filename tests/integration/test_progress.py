@@ -40,7 +40,7 @@ def meanwhile(connection: psycopg.Connection[Any], statement: str, look: Sign) -
     running = threading.Thread(target=run)
     running.start()
     try:
-        return next((found for _ in range(400) if (found := look()) is not None or time.sleep(0.02)), None)
+        return next((found for _ in range(400) if (found := look(False)) is not None or time.sleep(0.02)), None)
     finally:
         connection.cancel()
         running.join(20)
@@ -49,14 +49,14 @@ def meanwhile(connection: psycopg.Connection[Any], statement: str, look: Sign) -
 def test_an_idle_connection_is_no_sign_and_one_in_a_transaction_only_when_it_moves(
     worker: psycopg.Connection[Any], look: Sign
 ) -> None:
-    assert look() is None
+    assert look(False) is None
     with worker.transaction():
         worker.execute("SELECT 1")
-        assert look() == ""
-        assert look() is None
+        assert look(False) == ""
+        assert look(False) is None
         worker.execute("SELECT 1")
-        assert look() == ""
-    assert look() is None
+        assert look(False) == ""
+    assert look(False) is None
 
 
 def test_a_statement_that_takes_long_is_a_sign(worker: psycopg.Connection[Any], look: Sign) -> None:
@@ -70,7 +70,7 @@ def test_a_statement_that_waits_for_a_lock_says_whose(
     with connect(Role.WRITER, database, application_name="a long job") as other:
         other.execute("LOCK TABLE stream_control IN ACCESS EXCLUSIVE MODE")
         said = "waits in the database for a lock of a long job"
-        found = [meanwhile(worker, "SELECT FROM stream_control", lambda: look() or None)]
+        found = [meanwhile(worker, "SELECT FROM stream_control", lambda first: look(first) or None)]
         assert found == [said]
 
 
@@ -80,7 +80,7 @@ def test_a_copy_is_a_sign_while_rows_come(worker: psycopg.Connection[Any], look:
     with worker.cursor().copy("COPY numbers FROM STDIN") as copy:
         for _ in range(2):
             copy.write(rows)
-            found = [look() for _ in range(50)]
+            found = [look(False) for _ in range(50)]
             assert "" in found
             assert found[-1] is None, "the worker has sent nothing since"
 
@@ -88,9 +88,9 @@ def test_a_copy_is_a_sign_while_rows_come(worker: psycopg.Connection[Any], look:
 def test_another_workers_statement_is_no_sign(worker: psycopg.Connection[Any], database: Settings) -> None:
     with worker.transaction():
         worker.execute("SELECT 1")
-        assert database_at_work(database, "spark_ingestion_8")() is None
+        assert database_at_work(database, "spark_ingestion_8")(True) is None
 
 
 def test_a_database_that_is_away_is_a_sign(database: Settings) -> None:
     away = database.model_copy(update={"postgres_port": 1})
-    assert "the database does not answer: " in (database_at_work(away, NAME)() or "")
+    assert "the database does not answer: " in (database_at_work(away, NAME)(True) or "")

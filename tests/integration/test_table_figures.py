@@ -63,7 +63,7 @@ def test_figures_of_exchanges(database: Settings) -> None:
 
 def test_every_table_with_figures_is_a_node_and_the_other_way_round(database: Settings) -> None:
     nodes = {spec.key.to_user_string() for spec in table_assets(database)}
-    unwatched = {"candle_checkpoint", "stream_events", "action_log"}
+    unwatched = {"candle_checkpoint", "stream_events", "stream_verdicts", "action_log"}
     unwatched |= {"published_keys", "quality_results", "quality_documents", "indicator_changes", "indicator_states"}
     unwatched |= {"archive_files", "backfill_progress", "candle_differences", "import_progress", "staged_candles"}
     unwatched |= {"rest_budgets"}
