@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from cryptoviz.gate.report import GateError, Scope, SuiteError
 from cryptoviz.gate.suites import Expectation, Suite
@@ -88,13 +88,22 @@ class Table:
     """The rows of one table, judged where they are: with SQL, over the connection that sees them.
 
     `number` is the column that tells the rows apart. A million rows cost what it takes to read them a few times; those
-    at fault are looked for only where there are any. The connection commits by itself, and stays open.
+    at fault are looked for only where there are any. The connection commits by itself, and stays open. Whoever has done
+    with it closes it: Great Expectations keeps what it knows of a table, some megabytes, until it is told to forget it.
     """
 
     def __init__(self, connection: Connection[Any], name: str, number: str) -> None:
         self._number = number
+        self._source = f"table {next(_NUMBERS)}"
         with _ONE_AT_A_TIME:
-            self._batches = _table(connection, name)
+            self._batches = _table(connection, self._source, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        with _ONE_AT_A_TIME:
+            _context().data_sources.delete(self._source)
 
     def evaluate(self, suite: Suite, count: int) -> list[Judged]:
         """Judge the rows (`count` of them) by a suite; in the order of the suite.
@@ -210,12 +219,12 @@ def _frame(suite: Suite, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
     return pd.DataFrame({name: [row.get(name) for row in rows] for name in names}, index=range(len(rows)))
 
 
-def _table(connection: Connection[Any], name: str) -> Any:
+def _table(connection: Connection[Any], source_name: str, name: str) -> Any:
     """The rows of a table as Great Expectations asks for them, over a connection that it does not close."""
     from sqlalchemy.pool import StaticPool  # noqa: PLC0415 - takes a moment
 
     source = _context().data_sources.add_postgres(
-        f"table {next(_NUMBERS)}",
+        source_name,
         # Never used: the connection is there already.
         connection_string="postgresql+psycopg://nobody:nothing@nowhere/nothing",
         kwargs={"creator": lambda: connection, "poolclass": StaticPool},

@@ -186,7 +186,8 @@ def judge(connection: Connection[Any], suite: Suite, named: Mapping[str, Any], c
     # What is derived from the rows beside a row is derived once, and not for every expectation.
     ClientCursor(connection).execute(query("staged_candles_judged"), named)
     try:
-        return engine.Table(connection, _JUDGED, "number").evaluate(suite, count)
+        with engine.Table(connection, _JUDGED, "number") as table:
+            return table.evaluate(suite, count)
     finally:
         connection.execute(query("staged_candles_judged_drop"))
 

@@ -24,6 +24,7 @@ import pyarrow as pa
 import pytest
 
 from cryptoviz import cli
+from cryptoviz.gate import engine
 from cryptoviz.history import publish
 from cryptoviz.history.imports import chunks as pieces
 from cryptoviz.history.imports import windows
@@ -556,6 +557,7 @@ def test_a_long_silence_is_stored_in_pieces_and_gone_on_with_in_its_middle(
     assert (stored[-1], max(sizes), sum(sizes)) == (expected, 500, expected), "nothing is made twice"
     minutes = [row for row in ask(CANDLES) if row[0] == "1m"]
     assert [row[1] for row in minutes] == [NOON + n * timedelta(minutes=1) for n in range(expected)]
+    assert len(engine._context().data_sources.all()) <= 1, "nothing is kept of what was judged"
     close = minutes[6][5]
     assert {row[2:8] for row in minutes[7:-4]} == {(close, close, close, close, 0, 0)}
     [progress] = ask("SELECT rows_read, rows_stored, rows_quarantined FROM import_progress")

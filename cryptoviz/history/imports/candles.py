@@ -9,6 +9,7 @@ They are the exchange's own: they win over what was made of streamed trades. A f
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -98,8 +99,9 @@ class CandlesImport:
             return self._done
         publish.forget(connection, self._batch)
         self._last = self._read_last(connection, standing)
-        for chunk in self._chunks(standing.position):
-            self._store(connection, chunk, self._read(connection, chunk))
+        with ExitStack() as judging:
+            for chunk in self._chunks(standing.position):
+                self._store(connection, chunk, self._read(connection, chunk, judging))
         self._progress.finish(connection)
         return self._done
 
@@ -128,11 +130,14 @@ class CandlesImport:
         series = self._series
         return {"exchange": series.exchange, "symbol": series.pair, "timeframe": series.timeframe.value}
 
-    def _read(self, connection: Connection[Any], chunk: Chunk) -> Read:
+    def _read(self, connection: Connection[Any], chunk: Chunk, judging: ExitStack) -> Read:
         staged = values.columns(chunk, self._layout)
         if self._layout.kind is Kind.CANDLES:
             return self._candles(staged)
-        return self._minutes(connection, chunk, staged)
+        if self._judge is None:
+            connection.execute(query("import_trades_staging"))
+            self._judge = judging.enter_context(Judge(connection, "trades_import", "import_trades"))
+        return self._minutes(connection, self._judge, chunk, staged)
 
     def _candles(self, staged: pa.Table) -> Read:
         refuse_no_candles(self._file, self._layout.format, self._target, staged)
@@ -154,17 +159,14 @@ class CandlesImport:
             )
         return Read(found, faults)
 
-    def _minutes(self, connection: Connection[Any], chunk: Chunk, staged: pa.Table) -> Read:
+    def _minutes(self, connection: Connection[Any], judge: Judge, chunk: Chunk, staged: pa.Table) -> Read:
         from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
 
         self._refuse_disorder(staged)
-        if self._judge is None:
-            connection.execute(query("import_trades_staging"))
-            self._judge = Judge(connection, "trades_import", "import_trades")
         connection.execute("TRUNCATE import_trades")
         names = tuple(name for name in _STAGED if name in (*staged.column_names, "age_s"))
         copy(connection, f"COPY import_trades ({', '.join(names)}) FROM STDIN (FORMAT csv)", lines(staged, names))
-        judged = self._judge.rows(staged.num_rows)
+        judged = judge.rows(staged.num_rows)
         refuse_nonsense(self._file, judged.faults, staged.num_rows)
         drop(connection, "import_trades_drop", judged.faults)
         rows = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from psycopg import sql
 
@@ -142,12 +142,18 @@ def refuse_nonsense(file: File, faults: Mapping[int, Fault], count: int) -> None
 
 
 class Judge:
-    """Judges what is staged in one table of a connection, which commits by itself."""
+    """Judges what is staged in one table of a connection, which commits by itself, until it is closed."""
 
     def __init__(self, connection: Connection[Any], suite: str, table: str) -> None:
         self._connection, self._table = connection, table
         self._suite = suites.read(suite)
         self._engine = engine.Table(connection, table, NUMBER)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._engine.__exit__(*error)
 
     def rows(self, count: int) -> Judgement:
         """What is wrong with the `count` rows that are staged.

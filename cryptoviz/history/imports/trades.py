@@ -168,9 +168,9 @@ class TradesImport:
         try:
             with connect() as connection:
                 connection.execute(query("import_trades_staging"))
-                judge = Judge(connection, "trades_import", "import_trades")
-                while (piece := self._next()) is not None:
-                    self._store(connection, judge, *piece)
+                with Judge(connection, "trades_import", "import_trades") as judge:
+                    while (piece := self._next()) is not None:
+                        self._store(connection, judge, *piece)
         except BaseException:
             self._publishing.abandon()
             self._refreshing.abandon()
