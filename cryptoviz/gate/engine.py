@@ -14,12 +14,12 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from cryptoviz.gate.report import GateError, Scope, SuiteError
+from cryptoviz.gate.report import GateError, Scope, Severity, SuiteError
 from cryptoviz.gate.suites import Expectation, Suite
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 20
 """How many values at fault a document holds."""
+
+FEW: Final = 10
+"""So many rows at fault say nothing of the others, whatever share of them they are."""
 
 _ROWS_AT_FAULT: Final = ("unexpected_list", "unexpected_index_list", "unexpected_index_query")
 _VERDICTS: Final = {"result_format": "BOOLEAN_ONLY"}
@@ -79,7 +82,7 @@ def evaluate(suite: Suite, rows: Sequence[Mapping[str, Any]], *, briefly: bool =
             return _column_missing(one, lacking[one.name], len(rows))
         if briefly and found[one.name]["success"]:
             return added(one, Outcome(True, None, 0), len(rows))
-        return _judged(one, found[one.name])
+        return weighed(_judged(one, found[one.name]))
 
     return [judged(one) for one in suite.expectations if one.name in found or rows]
 
@@ -138,7 +141,28 @@ class Table:
         }
         listed = shown.get("unexpected_index_list") or ()
         numbered = {**shown, "unexpected_index_list": [row[self._number] for row in listed]}
-        return _judged(one, {**result, "result": numbered})
+        return weighed(_judged(one, {**result, "result": numbered}))
+
+
+def weighed(one: Judged) -> Judged:
+    """What a share that was not met says: of the batch, or where the rows are too few for that, of the rows at fault.
+
+    A share (`mostly`) of fewer rows than it can tell apart, such as 99 of 100 of 60 rows, and one that a few rows fail,
+    says nothing of the batch. Those rows may be extreme and true: each is a warning, and nothing is held back.
+    """
+    share, result = one.expectation.kwargs.get("mostly"), one.written["result"]
+    if share is None or one.outcome.success or one.expectation.scope is Scope.ROW:
+        return one
+    there = result["element_count"] - (result.get("missing_count") or 0)
+    if one.outcome.unexpected_count > FEW and round(there * (1 - share), 9) >= 1:
+        return one
+    severity = one.expectation.severity if one.expectation.severity is Severity.INFO else Severity.WARNING
+    configuration = {**one.written["expectation_config"], "severity": severity.value}
+    return Judged(
+        replace(one.expectation, scope=Scope.ROW, severity=severity),
+        one.outcome,
+        {**one.written, "expectation_config": configuration},
+    )
 
 
 def added(one: Expectation, outcome: Outcome, count: int) -> Judged:

@@ -38,6 +38,9 @@ _FITTING: Final = ((25, "Extreme Fear"), (46, "Fear"), (54, "Neutral"), (75, "Gr
 _ENOUGH_MOVES: Final = 10
 """How many prices it takes to speak of the whole market."""
 
+_ENOUGH_PAIRS: Final = 20
+"""How many pairs an exchange must list to call a listing with few of them broken."""
+
 _MARKUP: Final = re.compile(r"<\s*/?\s*[a-zA-Z!]")
 
 
@@ -167,6 +170,7 @@ def _market(rows: Sequence[Row], known: Known) -> list[Columns]:
         {
             **coin,
             "market_move": move.get(str(row.payload.get("source"))),
+            "not_numbers": _not_numbers(row.payload, *_OVERVIEW),
             "namesakes": int(best[_answer(row)][1] != position),
         }
         for position, (row, coin) in enumerate(zip(rows, coins, strict=True))
@@ -231,12 +235,14 @@ def _instruments(rows: Sequence[Row], known: Known) -> list[Columns]:
     return [
         {
             "base": str(row.payload.get("pair")).split("/")[0],
+            "not_numbers": _not_numbers(row.payload, "price_increment", "volume_increment"),
             "price_step": number(row.payload.get("price_increment")),
             "volume_step": number(row.payload.get("volume_increment")),
-            "listed_share": _ratio(listed[exchange], known.listed.get(exchange)),
+            "listed_share": _ratio(listed[exchange], before) if before >= _ENOUGH_PAIRS else None,
         }
         for row in rows
         for exchange in (str(row.payload.get("exchange")),)
+        for before in (known.listed.get(exchange, 0),)
     ]
 
 
@@ -244,6 +250,7 @@ def _tickers(rows: Sequence[Row], _known: Known) -> list[Columns]:
     return [
         {
             "lag_s": _seconds(row.payload.get("received_at"), row.payload.get("timestamp")),
+            "lacking": _lacking(row.payload, ("timestamp",), ("last", "bid", "ask", "volume_24h", "pct_change")),
             "spread": _difference(row.payload.get("ask"), row.payload.get("bid")),
             "last_to_middle": _ratio(number(row.payload.get("last")), _middle(row.payload)),
         }
@@ -266,6 +273,7 @@ def _trades(rows: Sequence[Row], _known: Known) -> list[Columns]:
     return [
         {
             "lag_s": _seconds(row.payload.get("received_at"), row.payload.get("timestamp")),
+            "lacking": _lacking(row.payload, ("timestamp",), ("trade_id", "price", "volume")),
             "trade": str(row.payload.get("trade_id")),
             "price_to_median": _ratio(number(row.payload.get("price")), middle.get(_series(row.payload, "pair"))),
         }
@@ -285,8 +293,9 @@ def _candles(rows: Sequence[Row], _known: Known) -> list[Columns]:
             "range_ratio": _ratio(number(row.payload.get("high")), number(row.payload.get("low"))),
             "length_s": _seconds(row.payload.get("window_end"), row.payload.get("window_start")),
             "fitting_length_s": _LENGTHS.get(str(row.payload.get("timeframe"))),
-            "traded": (number(row.payload.get("volume")) or 0) > 0,
-            "has_trades": (number(row.payload.get("trade_count")) or 0) > 0,
+            "lacking": _lacking(row.payload, ("window_start", "window_end"), _FIGURES),
+            "traded": _above_zero(row.payload, "volume"),
+            "has_trades": _above_zero(row.payload, "trade_count"),
         }
         for row in rows
     ]
@@ -306,11 +315,10 @@ def _fetched_candles(rows: Sequence[Row], _known: Known) -> list[Columns]:
 def _fetched_candle(payload: Mapping[str, Any], counted: bool) -> Columns:
     start, length = instant(payload.get("window_start")), _LENGTHS.get(str(payload.get("timeframe")))
     volume, trades = number(payload.get("volume")), number(payload.get("trade_count"))
-    present = [number(payload.get(name)) for name in ("open", "high", "low", "close", "volume", "trade_count")]
     return {
         "body_low": min(_numbers(payload, "open", "close"), default=None),
         "body_high": max(_numbers(payload, "open", "close"), default=None),
-        "lacking": present.count(None) + (start is None),
+        "lacking": _lacking(payload, ("window_start",), _FIGURES),
         "range_ratio": _ratio(number(payload.get("high")), number(payload.get("low"))),
         "length_s": _seconds(payload.get("window_end"), payload.get("window_start")),
         "fitting_length_s": length,
@@ -325,6 +333,7 @@ def _alerts(rows: Sequence[Row], _known: Known) -> list[Columns]:
     return [
         {
             "lag_s": _seconds(row.payload.get("received_at"), row.payload.get("timestamp")),
+            "lacking": _lacking(row.payload, ("timestamp",), ("last_price", "change_percent", "threshold")),
             "move": abs(change) if (change := number(row.payload.get("change_percent"))) is not None else None,
             "fitting_type": None if change is None else "price_up" if change > 0 else "price_down",
         }
@@ -332,6 +341,18 @@ def _alerts(rows: Sequence[Row], _known: Known) -> list[Columns]:
     ]
 
 
+_OVERVIEW: Final = (
+    "market_cap",
+    "volume_24h",
+    "change_1h",
+    "change_24h",
+    "change_7d",
+    "ath",
+    "atl",
+    "circulating_supply",
+    "rank",
+)
+_FIGURES: Final = ("open", "high", "low", "close", "volume", "trade_count")
 _LENGTHS: Final = {str(timeframe): float(timeframe.seconds) for timeframe in Timeframe}
 
 _DERIVED: Final[Mapping[str, Callable[[Sequence[Row], Known], list[Columns]]]] = {
@@ -382,6 +403,19 @@ def _seconds(later: Any, earlier: Any) -> float | None:
     return (after - before).total_seconds() if after is not None and before is not None else None
 
 
+def _lacking(payload: Mapping[str, Any], times: Iterable[str], numbers: Iterable[str]) -> int:
+    """How many of a row's times and numbers are missing, or are none."""
+    return sum(instant(payload.get(name)) is None for name in times) + sum(
+        number(payload.get(name)) is None for name in numbers
+    )
+
+
+def _not_numbers(payload: Mapping[str, Any], *names: str) -> str | None:
+    """The fields that say something, but no number; None: there is no such field."""
+    wrong = [name for name in names if payload.get(name) is not None and number(payload[name]) is None]
+    return ", ".join(wrong) or None
+
+
 def _ratio(value: float | None, base: float | None) -> float | None:
     return value / base if value is not None and base else None
 
@@ -389,6 +423,11 @@ def _ratio(value: float | None, base: float | None) -> float | None:
 def _difference(value: Any, base: Any) -> float | None:
     left, right = number(value), number(base)
     return left - right if left is not None and right is not None else None
+
+
+def _above_zero(payload: Mapping[str, Any], name: str) -> bool | None:
+    found = number(payload.get(name))
+    return None if found is None else found > 0
 
 
 def _series(payload: Mapping[str, Any], name: str) -> tuple[str, str]:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.gate import engine, frames, gate, suites
 from cryptoviz.gate.frames import Known, Row
-from cryptoviz.gate.report import Scope
 from cryptoviz.history.source import Answer, Impossible
 from cryptoviz.history.source import Row as Given
 from cryptoviz.storage.queries import query
@@ -25,13 +24,9 @@ if TYPE_CHECKING:
 
     from cryptoviz.gate.gate import Fault
     from cryptoviz.gate.report import Report
-    from cryptoviz.gate.suites import Suite
     from cryptoviz.history.gaps import Series
 
 SUBJECT: Final = "candles_rest"
-_ENOUGH: Final = 100
-"""Of fewer rows nothing can be said by the hundredth: each is judged for itself."""
-
 _PRICES_AND_VOLUME: Final = ("open", "high", "low", "close", "volume")
 
 
@@ -62,7 +57,7 @@ def audited(
     """
     began = time.monotonic()
     given: list[Given] = [*answer.rows, *answer.impossible]
-    suite = _fitting(suites.read(SUBJECT), len(given))
+    suite = suites.read(SUBJECT)
     rows = [row_of(_payload(series, one, at), origin, run, number) for number, one in enumerate(given)]
     judged = engine.evaluate(suite, frames.columns(SUBJECT, rows, Known()), briefly=True)
     found = gate.concluded(suite, judged, rows, count=len(rows), run=run, asset=asset_of(series), began=began)
@@ -85,13 +80,6 @@ def audited(
         for position in waiting
     ]
     return replace(answer, rows=passed, impossible=impossible), found.report
-
-
-def _fitting(suite: Suite, count: int) -> Suite:
-    if count >= _ENOUGH:
-        return suite
-    each = (replace(one, scope=Scope.ROW) if "mostly" in one.kwargs else one for one in suite.expectations)
-    return replace(suite, expectations=tuple(each))
 
 
 def _payload(series: Series, given: Given, at: datetime) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from cryptoviz.gate.frames import Known, Row
 from cryptoviz.history.publish import judge
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
-from tests.unit.test_suites import CASES, SOUND
+from tests.unit.test_suites import CASES, SOUND, minutes
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
@@ -41,6 +41,7 @@ def put(connection: psycopg.Connection[Any], payloads: Sequence[Mapping[str, Any
 def test_the_database_and_memory_agree(database: Settings) -> None:
     suite = suites.read("candles_rest")
     cases = [payloads for payloads in CASES["candles_rest"].values() if payloads]
+    cases += [minutes(13, 3), minutes(100, 11)]
     cases += [SOUND["candles_rest"], *([*SOUND["candles_rest"], SOUND["candles_rest"][0] | wrong] for wrong in WRONG)]
     with connect(Role.OWNER, database, autocommit=True) as connection:
         for payloads in cases:
@@ -52,3 +53,4 @@ def test_the_database_and_memory_agree(database: Settings) -> None:
                 judged = engine.evaluate(suite, columns, briefly=briefly)
                 assert found == {one.expectation.name: sorted(one.outcome.rows) for one in judged}, payloads
                 assert [one.outcome.success for one in there] == [one.outcome.success for one in judged]
+                assert [one.expectation for one in there] == [one.expectation for one in judged]

@@ -13,7 +13,7 @@ import pytest
 from assets.candles import KEY, candles_daily_rebuild
 from assets.gates import evaluate, gates, table_checks
 from assets.windows import MOST, WINDOWS, look
-from cryptoviz.gate.report import Report
+from cryptoviz.gate.report import Report, Severity
 from cryptoviz.quality import Verdict
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
@@ -289,10 +289,13 @@ def test_recent_rows_that_violate_their_suite_fail_the_check(sound: Settings) ->
         "update trade_data set price = 1000 where trade_id = 99995",
         "insert into alert_data (timestamp, exchange, pair, alert_type, last_price, change_percent, threshold)"
         " values (now(), 'kraken', 'BTC/USD', 'price_up', 100, -0.7, 0.5)",
+        "update ticker_data set pct_change = -200",
     )
     found = looked(sound)
     assert [(one.name, one.unexpected_count) for one in found["trade_data"].failed] == [("price_near_market", 2)]
-    assert found["trade_data"].blocked
+    assert found["trade_data"].failed[0].severity is Severity.WARNING, "two of eighty say nothing of the others"
+    assert not found["trade_data"].blocked
+    assert found["ticker_data"].blocked
     assert found["trade_data"].results[-2].examples[0]["price_to_median"] == pytest.approx(9.8, abs=0.3)
     assert [one.name for one in found["alert_data"].failed] == ["type_fits_move"]
 

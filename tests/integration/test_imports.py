@@ -630,6 +630,39 @@ def test_real_files_of_candles(
         assert "its name says 5m, not 1m" in wrong.reason
 
 
+LISTING = "0.0010,0.3060,0.0010,0.2900"
+CRASH = ("46.0,46.0,1.0,1.2", "1.25,1.25,0.000001,0.00001", "0.00001,0.0011,0.000001,0.0002")
+
+
+@pytest.mark.parametrize(("days", "extreme"), [(13, CRASH), (60, (LISTING,))], ids=["crash", "listing"])
+def test_days_that_are_extreme_and_true_are_imported_with_a_warning(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path, days: int, extreme: Sequence[str]
+) -> None:
+    rows = [
+        f"{int(NOON.timestamp()) // 86_400 * 86_400 + day * 86_400},"
+        f"{extreme[day] if day < len(extreme) else '0.29,0.31,0.27,0.30'},1000,10"
+        for day in range(days)
+    ]
+    [done] = run(database, written(tmp_path / "XBTUSD_1440.csv", rows), CANDLES_OF)
+    assert (done.became, done.rows.stored, done.rows.quarantined, done.reason) == (Became.IMPORTED, days, 0, "")
+    assert ask("SELECT count(*) FROM quarantine") == [(0,)]
+    [(first, *_)] = ask(
+        "SELECT open, high, low, close FROM candles WHERE timeframe = '1d' ORDER BY window_start LIMIT 1"
+    )
+    assert first == Decimal(extreme[0].split(",")[0])
+    warned = "SELECT severity, unexpected_count FROM quality_results WHERE NOT success AND expectation = 'one_market'"
+    assert ask(warned) == [("warning", len(extreme))]
+
+
+def test_few_rows_that_are_bad_are_kept_back_one_by_one(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    bad = [row.replace(",0.00", ",-0.00", 1) for row in lines(60)]
+    [done] = run(database, written(tmp_path / "BTCUSDT-trades-2024-01-01.csv", [*bad, *lines(20, first=61)]))
+    assert (done.became, done.rows.stored, done.rows.quarantined) == (Became.IMPORTED, 20, 60)
+    assert ask("SELECT expectation, count(*) FROM quarantine GROUP BY 1") == [("volume_above_zero", 60)]
+
+
 def test_impossible_candles_of_a_real_file_are_found(
     database: Settings, ask: Callable[..., Any], shared_data: Path, tmp_path: Path
 ) -> None:

@@ -123,13 +123,20 @@ def test_a_pair_that_fails_the_gate_keeps_its_row_and_is_not_delisted(database: 
 
 
 def test_a_listing_of_which_half_is_gone_changes_nothing(database: Settings) -> None:
-    gated(database, listing("BTC/USD", "ETH/USD", "ADA/USD"), MONDAY)
+    gated(database, listing("BTC/USD", *(f"C{number}/USD" for number in range(19))), MONDAY)
     before = rows(database)
     report, changes = gated(database, listing("BTC/USD"), TUESDAY)
     assert report.blocked
     assert changes == Changes((), (), ())
     assert rows(database) == before
     assert quarantined(database) == [("kraken|BTC/USD", "listing_whole", 1)]
+
+
+def test_an_exchange_of_few_pairs_may_delist_most_of_them(database: Settings) -> None:
+    gated(database, listing("BTC/USD", "ETH/USD", "ADA/USD"), MONDAY)
+    report, changes = gated(database, listing("BTC/USD"), TUESDAY)
+    assert report.passed
+    assert changes.delisted == ("ADA/USD", "ETH/USD")
 
 
 def test_when_the_gate_itself_fails_nothing_changes(database: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

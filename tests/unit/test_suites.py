@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,7 @@ CASES: Mapping[str, Mapping[str, Sequence[Payload]]] = {
         "rank_one_is_bitcoin": [coin("EVIL", 1)],
         "bitcoin_is_rank_one": [coin("BTC", 2)],
         "price_known": [coin(price_usd="a lot")],
+        "numbers_readable": [coin(ath="NaN")],
         "price_above_zero": [coin("XYZ", price_usd="-1", market_cap=None, atl=None)],
         "cap_has_volume": [
             coin("XYZ", price_usd="100", market_cap="30000000000", circulating_supply="300000000", volume_24h="5")
@@ -247,6 +249,7 @@ CASES: Mapping[str, Mapping[str, Sequence[Payload]]] = {
         "status_known": [instrument(), instrument("ETH/USD", status="")],
         "status_familiar": [instrument(), instrument("ETH/USD", status="frozen")],
         "price_step_above_zero": [instrument(), instrument("ETH/USD", price_increment="0")],
+        "numbers_readable": [instrument(), instrument("ETH/USD", volume_increment="Infinity")],
         "volume_step_above_zero": [instrument(), instrument("ETH/USD", volume_increment="-1")],
         "most_price_steps_known": [instrument(), instrument("ETH/USD", price_increment=None)],
         "listing_whole": [instrument()],
@@ -256,7 +259,8 @@ CASES: Mapping[str, Mapping[str, Sequence[Payload]]] = {
     "tickers": {
         "has_rows": [],
         "pair_in_our_words": [ticker(pair="BTCUSD")],
-        "last_above_zero": [ticker(last="0", bid=None)],
+        "nothing_missing": [ticker(volume_24h=None)],
+        "last_above_zero": [ticker(last="0", bid="0", ask="0")],
         "not_crossed": [ticker(bid="100.1", ask="100")],
         "last_near_market": [ticker(last="120")],
         "volume_not_negative": [ticker(volume_24h="-1")],
@@ -266,6 +270,7 @@ CASES: Mapping[str, Mapping[str, Sequence[Payload]]] = {
     "trades": {
         "has_rows": [],
         "pair_in_our_words": [trade(pair="BTCUSD")],
+        "nothing_missing": [trade(volume=None)],
         "price_above_zero": [trade(price="-1")],
         "volume_above_zero": [trade(volume="0")],
         "side_known": [trade(side="hold")],
@@ -276,16 +281,24 @@ CASES: Mapping[str, Mapping[str, Sequence[Payload]]] = {
     "trades_import": {
         "has_rows": [],
         "readable": [imported(price=None, unreadable="price abc is no number")],
+        "price_known": [imported(price=None)],
+        "volume_known": [imported(volume=None)],
         "price_above_zero": [imported(price="0")],
         "volume_above_zero": [imported(volume="-1")],
+        "price_is_finite": [imported(price="100000000000000000000")],
+        "volume_is_finite": [imported(volume="100000000000000000000")],
         "made_already": [imported(age_s=-5.0)],
         "market_existed": [imported(microseconds=1_510_000_000)],
     },
     "candles": {
         "has_rows": [],
         "pair_in_our_words": [candle(symbol="BTCUSD")],
+        "nothing_missing": [candle(open=None)],
+        "price_above_zero": [candle(low="-1")],
         "low_is_lowest": [candle(low="101")],
         "high_is_highest": [candle(high="104")],
+        "volume_not_negative": [candle(volume="-1", trade_count=0)],
+        "trade_count_not_negative": [candle(volume="0", trade_count=-1)],
         "window_fits_timeframe": [candle(window_end=ago())],
         "volume_where_trades": [candle(trade_count=0)],
         "range_plausible": [candle(low="10")],
@@ -317,6 +330,7 @@ CASES: Mapping[str, Mapping[str, Sequence[Payload]]] = {
     "alerts": {
         "has_rows": [],
         "pair_in_our_words": [alert(pair="BTCUSD")],
+        "nothing_missing": [alert(last_price=None)],
         "price_above_zero": [alert(last_price="0")],
         "threshold_above_zero": [alert(threshold=0.0)],
         "move_reaches_threshold": [alert(change_percent=-0.3)],
@@ -331,7 +345,7 @@ KNOWN_OF: Mapping[tuple[str, str], Known] = {
     ("market", "most_prices_stay"): Known(coins={("coingecko", name): (100.0, f"Coin {name}") for name in TEN_LISTED}),
     ("market", "price_above_zero"): Known(),
     ("mood", "not_from_the_future"): Known(),
-    ("instruments", "listing_whole"): Known(listed={"kraken": 3}),
+    ("instruments", "listing_whole"): Known(listed={"kraken": 20}),
 }
 
 
@@ -364,6 +378,94 @@ def test_every_expectation_has_a_case(subject: str) -> None:
 )
 def test_the_case_of_an_expectation_violates_it_and_nothing_else(subject: str, name: str) -> None:
     assert failed(subject, CASES[subject][name], name) == [name]
+
+
+NUMBERS: Mapping[str, Sequence[str]] = {
+    "market": [
+        *("price_usd", "market_cap", "volume_24h", "change_1h", "change_24h", "change_7d", "ath", "atl"),
+        *("circulating_supply", "rank"),
+    ],
+    "mood": ["value"],
+    "instruments": ["price_increment", "volume_increment"],
+    "tickers": ["last", "bid", "ask", "volume_24h", "pct_change"],
+    "trades": ["trade_id", "price", "volume"],
+    "trades_import": ["price", "volume"],
+    "candles": ["open", "high", "low", "close", "volume", "trade_count"],
+    "candles_rest": ["open", "high", "low", "close", "volume", "trade_count"],
+    "alerts": ["last_price", "change_percent", "threshold"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("subject", NUMBERS)
+def test_what_is_no_number_never_passes(subject: str) -> None:
+    """Great Expectations counts NaN as missing, and what is missing as expected."""
+    sound = SOUND[subject][0]
+    wrong = [{**sound, name: value} for name in NUMBERS[subject] for value in ("NaN", "Infinity", "-Infinity")]
+    critical = [one for one in suites.read(subject).expectations if one.severity is Severity.CRITICAL]
+    columns = frames.columns(subject, rows(wrong, {"answered": 200, "asked": 250}), KNOWN.get(subject, Known()))
+    judged = engine.evaluate(replace(suites.read(subject), expectations=tuple(critical)), columns)
+    assert {row for one in judged for row in one.outcome.rows} == set(range(len(wrong)))
+
+
+@pytest.mark.parametrize("subject", [name for name in SOUND if name != "articles"])
+def test_every_number_of_a_row_is_among_those_that_are_tried(subject: str) -> None:
+    def numeric(value: Any) -> bool:
+        return frames.number(value) is not None
+
+    missed = {name for name, value in SOUND[subject][0].items() if numeric(value)} - set(NUMBERS[subject])
+    assert missed <= {"microseconds", "age_s"}, "times, which have expectations of their own"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("count", "extreme", "verdict"),
+    [
+        (13, 3, (False, Severity.WARNING, Scope.ROW)),
+        (60, 1, (False, Severity.WARNING, Scope.ROW)),
+        (99, 60, (False, Severity.WARNING, Scope.ROW)),
+        (100, 10, (False, Severity.WARNING, Scope.ROW)),
+        (365, 10, (False, Severity.WARNING, Scope.ROW)),
+        (1_100, 11, (True, Severity.CRITICAL, Scope.BATCH)),
+        (100, 11, (False, Severity.CRITICAL, Scope.BATCH)),
+        (1_000, 11, (False, Severity.CRITICAL, Scope.BATCH)),
+    ],
+)
+def test_a_share_says_something_of_the_batch_only_where_there_are_rows_enough(
+    count: int, extreme: int, verdict: tuple[bool, Severity, Scope]
+) -> None:
+    columns = frames.columns("candles_rest", rows(minutes(count, extreme)), Known())
+    for briefly in (False, True):
+        judged = engine.evaluate(suites.read("candles_rest"), columns, briefly=briefly)
+        [found] = [one for one in judged if one.expectation.name == "one_market"]
+        assert (found.outcome.success, found.expectation.severity, found.expectation.scope) == verdict
+        assert found.written["expectation_config"]["severity"] == found.expectation.severity
+        if not found.outcome.success:
+            assert found.outcome.rows == tuple(range(extreme))
+            assert [one.expectation.name for one in judged if not one.outcome.success] == ["one_market"]
+
+
+def minutes(count: int, extreme: int) -> list[Payload]:
+    """Candles of which the first `extreme` are true, but with a high that is far from the low."""
+    return [
+        fetched(
+            window_start=ago(minutes=count - number + 1),
+            window_end=ago(minutes=count - number),
+            **({"high": "1000"} if number < extreme else {}),
+        )
+        for number in range(count)
+    ]
+
+
+@pytest.mark.slow
+def test_rows_without_a_value_do_not_make_a_share_of_many() -> None:
+    one, *others = [trade(number, price="150" if number == 1 else "100") for number in range(1, 60)]
+    unread = [trade(number, price=None) for number in range(60, 200)]
+    columns = frames.columns("trades", rows([one, *others, *unread]), Known())
+    [found] = [
+        one for one in engine.evaluate(suites.read("trades"), columns) if one.expectation.name == "price_near_market"
+    ]
+    assert (found.outcome.rows, found.expectation.severity) == ((0,), Severity.WARNING)
 
 
 def a_suite(folder: Path, text: str) -> None:

@@ -22,7 +22,7 @@ from cryptoviz.history.gaps import Series
 from cryptoviz.history.imports import values
 from cryptoviz.history.imports.chunks import Chunk, Position, chunks
 from cryptoviz.history.imports.files import File, ImportRefusedError
-from cryptoviz.history.imports.gate import Judge, Judgement, Origin, contradiction, hold_back, refuse_nonsense
+from cryptoviz.history.imports.gate import Judge, Judgement, Origin, contradiction, hold_back, nonsense, refuse_nonsense
 from cryptoviz.history.imports.layouts import Format, Kind, Layout
 from cryptoviz.history.imports.plausible import refuse_no_candles
 from cryptoviz.history.imports.progress import Progress, Standing, Target
@@ -260,7 +260,7 @@ class CandlesImport:
         if report is None:
             return 0
         held = report.counts.quarantined
-        if published.blocked or held > max(10, len(fresh) // 2):
+        if published.blocked or nonsense(held, len(fresh)):
             failed = "; ".join(f"{one.why} {one.observed or ''}".strip() for one in report.failed)
             raise ImportRefusedError(
                 f"{self._file.name} is not what it should be: {held} of {len(fresh)} candles are at fault: {failed}"

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 NUMBER: Final = "row_number"
+_ENOUGH: Final = 100
+"""Rows of a part that can speak for the file."""
+
 _ROWS: Final = sql.SQL("SELECT {number}, to_jsonb(staged) FROM {table} AS staged WHERE {number} = ANY(%(rows)s)")
 _AGREES: Final = Expectation(
     "agrees_with_stored",
@@ -133,9 +136,17 @@ def hold_back(connection: Connection[Any], origin: Origin, faults: Mapping[int, 
     )
 
 
+def nonsense(faults: int, count: int) -> bool:
+    """Whether so many rows at fault of a part say that the file is not what it claims to be: most of a hundred or more.
+
+    Of fewer, such as the last part of a long file, each row is held back by itself.
+    """
+    return count >= _ENOUGH and faults > count // 2
+
+
 def refuse_nonsense(file: File, faults: Mapping[int, Fault], count: int) -> None:
     """Raise ImportRefusedError where most rows are at fault: the file is not what it claims to be."""
-    if len(faults) > max(10, count // 2):
+    if nonsense(len(faults), count):
         row, fault = next(iter(faults.items()))
         many = f"{len(faults)} of {count} rows are at fault"
         raise ImportRefusedError(f"{file.name} is not what it should be: {many}; row {row}: {fault.reason}")
