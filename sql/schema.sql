@@ -131,7 +131,8 @@ CREATE TABLE public.candles (
     CONSTRAINT candles_source_check CHECK ((source = ANY (ARRAY['stream'::text, 'rest'::text]))),
     CONSTRAINT candles_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text]))),
     CONSTRAINT candles_trade_count_check CHECK ((trade_count >= 0)),
-    CONSTRAINT candles_volume_check CHECK ((volume >= (0)::numeric))
+    CONSTRAINT candles_volume_check CHECK ((volume >= (0)::numeric)),
+    CONSTRAINT finite_numbers CHECK (((high < 'Infinity'::numeric) AND (volume < 'Infinity'::numeric)))
 );
 
 COMMENT ON TABLE public.candles IS 'The platform''s candles: built from the trades, or fetched closed over REST, which wins. Older ones: all_candles.';
@@ -2389,7 +2390,8 @@ CREATE TABLE cold_storage.candles (
     CONSTRAINT candles_source_check CHECK ((source = ANY (ARRAY['stream'::text, 'rest'::text]))),
     CONSTRAINT candles_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text]))),
     CONSTRAINT candles_trade_count_check CHECK ((trade_count >= 0)),
-    CONSTRAINT candles_volume_check CHECK ((volume >= (0)::numeric))
+    CONSTRAINT candles_volume_check CHECK ((volume >= (0)::numeric)),
+    CONSTRAINT finite_numbers CHECK (((high < 'Infinity'::numeric) AND (volume < 'Infinity'::numeric)))
 );
 
 COMMENT ON TABLE cold_storage.candles IS 'Candles older than their hot age.';
@@ -2511,7 +2513,8 @@ CREATE TABLE public.alert_data (
     change_percent double precision NOT NULL,
     threshold double precision NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT alert_data_last_price_check CHECK ((last_price > (0)::numeric))
+    CONSTRAINT alert_data_last_price_check CHECK ((last_price > (0)::numeric)),
+    CONSTRAINT finite_numbers CHECK (((last_price < 'Infinity'::numeric) AND (abs(change_percent) < 'Infinity'::double precision) AND (abs(threshold) < 'Infinity'::double precision)))
 );
 
 COMMENT ON TABLE public.alert_data IS 'Prices that moved at least the threshold within the alert window. Kept 90 days.';
@@ -2824,7 +2827,8 @@ CREATE TABLE public.analytics_data (
     volatility_percent double precision,
     observations bigint NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT analytics_data_observations_check CHECK ((observations >= 1))
+    CONSTRAINT analytics_data_observations_check CHECK ((observations >= 1)),
+    CONSTRAINT finite_numbers CHECK (((abs(max) < 'Infinity'::double precision) AND (abs(mean) < 'Infinity'::double precision) AND (abs(min) < 'Infinity'::double precision) AND (abs(stddev) < 'Infinity'::double precision) AND (abs(volatility_percent) < 'Infinity'::double precision)))
 );
 
 COMMENT ON TABLE public.analytics_data IS 'Statistics of a market in sliding windows. Kept 90 days.';
@@ -2859,7 +2863,8 @@ CREATE TABLE public.anomaly_data (
     score double precision,
     detail jsonb DEFAULT '{}'::jsonb NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT anomaly_data_kind_check CHECK ((kind = ANY (ARRAY['zscore'::text, 'divergence'::text])))
+    CONSTRAINT anomaly_data_kind_check CHECK ((kind = ANY (ARRAY['zscore'::text, 'divergence'::text]))),
+    CONSTRAINT finite_numbers CHECK (((abs(expected) < 'Infinity'::double precision) AND (abs(score) < 'Infinity'::double precision) AND (abs(value) < 'Infinity'::double precision)))
 );
 
 COMMENT ON TABLE public.anomaly_data IS 'Values that stand out of their trailing window or contradict another source. Kept 365 days.';
@@ -3052,7 +3057,8 @@ CREATE TABLE public.candle_checkpoint (
     low numeric,
     volume numeric NOT NULL,
     trade_count bigint NOT NULL,
-    CONSTRAINT candle_checkpoint_check CHECK (((upto >= minute) AND (upto <= (minute + '00:01:00'::interval))))
+    CONSTRAINT candle_checkpoint_check CHECK (((upto >= minute) AND (upto <= (minute + '00:01:00'::interval)))),
+    CONSTRAINT finite_numbers CHECK (((abs(high) < 'Infinity'::numeric) AND (abs(low) < 'Infinity'::numeric) AND (abs(volume) < 'Infinity'::numeric)))
 )
 WITH (fillfactor='50');
 
@@ -3097,7 +3103,8 @@ CREATE TABLE public.candle_differences (
     explained_at timestamp with time zone,
     CONSTRAINT candle_differences_cause_check CHECK ((cause = ANY (ARRAY['missing_trades'::text, 'late_trades'::text, 'rounding'::text, 'source_revised'::text, 'unexplained'::text]))),
     CONSTRAINT candle_differences_check CHECK (((cause IS NULL) = (explained_at IS NULL))),
-    CONSTRAINT candle_differences_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text])))
+    CONSTRAINT candle_differences_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text]))),
+    CONSTRAINT finite_numbers CHECK (((abs(rest_close) < 'Infinity'::numeric) AND (abs(rest_high) < 'Infinity'::numeric) AND (abs(rest_low) < 'Infinity'::numeric) AND (abs(rest_open) < 'Infinity'::numeric) AND (abs(rest_volume) < 'Infinity'::numeric) AND (abs(stream_close) < 'Infinity'::numeric) AND (abs(stream_high) < 'Infinity'::numeric) AND (abs(stream_low) < 'Infinity'::numeric) AND (abs(stream_open) < 'Infinity'::numeric) AND (abs(stream_volume) < 'Infinity'::numeric)))
 );
 
 COMMENT ON TABLE public.candle_differences IS 'Where a fetched candle is not what its trades had come to, and why. Kept for ever.';
@@ -3309,7 +3316,8 @@ CREATE TABLE public.exchange_candles (
     CONSTRAINT exchange_candles_source_check CHECK ((source = ANY (ARRAY['stream'::text, 'rest'::text]))),
     CONSTRAINT exchange_candles_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text]))),
     CONSTRAINT exchange_candles_trade_count_check CHECK ((trade_count >= 0)),
-    CONSTRAINT exchange_candles_volume_check CHECK ((volume >= (0)::numeric))
+    CONSTRAINT exchange_candles_volume_check CHECK ((volume >= (0)::numeric)),
+    CONSTRAINT finite_numbers CHECK (((high < 'Infinity'::numeric) AND (volume < 'Infinity'::numeric)))
 );
 
 COMMENT ON TABLE public.exchange_candles IS 'The exchanges'' own live candles: an independent witness to check candles against.';
@@ -3511,6 +3519,7 @@ CASE
     ELSE NULL::timestamp with time zone
 END)) STORED,
     spelling text,
+    CONSTRAINT finite_numbers CHECK (((price_increment < 'Infinity'::numeric) AND (volume_increment < 'Infinity'::numeric))),
     CONSTRAINT instruments_check CHECK ((seen_from <= seen_to)),
     CONSTRAINT instruments_price_increment_check CHECK ((price_increment > (0)::numeric)),
     CONSTRAINT instruments_volume_increment_check CHECK ((volume_increment > (0)::numeric))
@@ -3558,6 +3567,7 @@ CREATE TABLE public.market_data (
     circulating_supply numeric,
     rank integer,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT finite_numbers CHECK (((abs(ath) < 'Infinity'::numeric) AND (abs(atl) < 'Infinity'::numeric) AND (abs(change_1h) < 'Infinity'::double precision) AND (abs(change_24h) < 'Infinity'::double precision) AND (abs(change_7d) < 'Infinity'::double precision) AND (abs(circulating_supply) < 'Infinity'::numeric) AND (abs(market_cap) < 'Infinity'::numeric) AND (abs(price_usd) < 'Infinity'::numeric) AND (abs(volume_24h) < 'Infinity'::numeric))),
     CONSTRAINT market_data_ath_check CHECK ((ath >= (0)::numeric)),
     CONSTRAINT market_data_atl_check CHECK ((atl >= (0)::numeric)),
     CONSTRAINT market_data_circulating_supply_check CHECK ((circulating_supply >= (0)::numeric)),
@@ -3679,6 +3689,7 @@ CREATE TABLE public.prediction_data (
     confidence_interval_low double precision,
     confidence_interval_high double precision,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT finite_numbers CHECK (((abs(actual_price) < 'Infinity'::numeric) AND (abs(confidence_interval_high) < 'Infinity'::double precision) AND (abs(confidence_interval_low) < 'Infinity'::double precision) AND (abs(predicted_price) < 'Infinity'::double precision))),
     CONSTRAINT prediction_data_check CHECK ((confidence_interval_low <= confidence_interval_high))
 );
 
@@ -3911,6 +3922,7 @@ CREATE TABLE public.sentiment_data (
     confidence double precision,
     article_count integer DEFAULT 0 NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT finite_numbers CHECK ((abs(confidence) < 'Infinity'::double precision)),
     CONSTRAINT sentiment_data_article_count_check CHECK ((article_count >= 0)),
     CONSTRAINT sentiment_data_sentiment_label_check CHECK ((sentiment_label = ANY (ARRAY['positive'::text, 'neutral'::text, 'negative'::text]))),
     CONSTRAINT sentiment_data_sentiment_score_check CHECK (((sentiment_score >= (0)::double precision) AND (sentiment_score <= (1)::double precision)))
@@ -4308,6 +4320,7 @@ CREATE TABLE public.ticker_data (
     volume_24h numeric,
     pct_change numeric,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT finite_numbers CHECK (((last < 'Infinity'::numeric) AND (bid < 'Infinity'::numeric) AND (ask < 'Infinity'::numeric) AND (volume_24h < 'Infinity'::numeric) AND (abs(pct_change) < 'Infinity'::numeric))),
     CONSTRAINT ticker_data_ask_check CHECK ((ask >= (0)::numeric)),
     CONSTRAINT ticker_data_bid_check CHECK ((bid >= (0)::numeric)),
     CONSTRAINT ticker_data_last_check CHECK ((last > (0)::numeric)),
@@ -4395,6 +4408,7 @@ CREATE TABLE public.trade_data (
     volume numeric NOT NULL,
     side text NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT finite_numbers CHECK (((price < 'Infinity'::numeric) AND (volume < 'Infinity'::numeric))),
     CONSTRAINT trade_data_price_check CHECK ((price > (0)::numeric)),
     CONSTRAINT trade_data_side_check CHECK ((side = ANY (ARRAY['buy'::text, 'sell'::text]))),
     CONSTRAINT trade_data_volume_check CHECK ((volume > (0)::numeric))

@@ -28,8 +28,11 @@ select at, exchange, pair, 100000 - id, 100 + id %% 5, 1, 'buy', at
 from generate_series(0, %(count)s - 1) id,
      lateral (select %(until)s::timestamptz - id * interval '15 seconds') times (at),
      (values ('kraken', 'BTC/USD'), ('binance', 'BTC/USDT')) given (exchange, pair)"""
-TICKERS = """insert into ticker_data (timestamp, exchange, pair, last, received_at)
-select distinct on (exchange, pair) timestamp, exchange, pair, price, timestamp from trade_data order by 2, 3, 1 desc"""
+TICKERS = """
+insert into ticker_data (timestamp, exchange, pair, last, bid, ask, volume_24h, pct_change, received_at)
+select distinct on (exchange, pair) timestamp, exchange, pair, price, price, price, 1, 0, timestamp
+from trade_data order by 2, 3, 1 desc
+"""
 CANDLES = """select refresh_candles(array_agg(exchange), array_agg(pair), array_agg(minute))
 from (
     select distinct exchange, pair, date_trunc('minute', timestamp) from trade_data

@@ -29,6 +29,7 @@ from cryptoviz.history import publish
 from cryptoviz.history.imports import chunks as pieces
 from cryptoviz.history.imports import windows
 from cryptoviz.history.imports.files import files
+from cryptoviz.history.imports.gate import Judge
 from cryptoviz.history.imports.layouts import Kind
 from cryptoviz.history.imports.progress import Progress
 from cryptoviz.history.imports.run import Asked, Became, Outcome, import_file
@@ -36,7 +37,7 @@ from cryptoviz.history.imports.trades import TradesImport
 from cryptoviz.pairs import Timeframe
 from cryptoviz.settings import PREFIX, Role, Settings
 from cryptoviz.storage.database import connect
-from cryptoviz.storage.queries import SQL_DIR
+from cryptoviz.storage.queries import SQL_DIR, query
 
 pytestmark = pytest.mark.services
 
@@ -652,6 +653,25 @@ def test_days_that_are_extreme_and_true_are_imported_with_a_warning(
     assert first == Decimal(extreme[0].split(",")[0])
     warned = "SELECT severity, unexpected_count FROM quality_results WHERE NOT success AND expectation = 'one_market'"
     assert ask(warned) == [("warning", len(extreme))]
+
+
+def test_what_is_staged_and_is_no_number_is_at_fault(database: Settings) -> None:
+    """To PostgreSQL NaN is above zero, and above every other number."""
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        connection.execute(query("import_trades_staging"))
+        connection.execute(
+            "INSERT INTO import_trades (row_number, microseconds, age_s, price, volume) VALUES"
+            " (1, 1510000000000000, 60, 'NaN', 1), (2, 1510000000000000, 60, 1, 'Infinity'),"
+            " (3, 1510000000000000, 60, '-Infinity', 1), (4, 1510000000000000, 60, 1, NULL),"
+            " (5, 1510000000000000, 60, 1, 1)"
+        )
+        found = Judge(connection, "trades_import", "import_trades").rows(5)
+    assert {row: fault.expectation for row, fault in found.faults.items()} == {
+        1: "price_is_finite",
+        2: "volume_is_finite",
+        3: "price_above_zero",
+        4: "volume_known",
+    }
 
 
 def test_few_rows_that_are_bad_are_kept_back_one_by_one(
