@@ -27,7 +27,7 @@ app = typer.Typer(
 _START: Final = "is the database up? `make status` says; `make demo` or `make up` starts it"
 _AGAIN: Final = "run the same command again: it goes on behind the last row that was committed"
 _LISTED: Final = 20
-"""So many of the files that were left out are listed one by one."""
+"""So many of the files that were left out are named."""
 _COLUMNS: Final = {
     "file": "file",
     "format": "format",
@@ -205,10 +205,16 @@ def _tell_left_out(outcomes: Sequence[Outcome]) -> None:
     if not outcomes:
         return
     say(f"left out: {len(outcomes):,} files")
-    for one in outcomes[:_LISTED]:
-        say(f"  {one.reason}")
-    if len(outcomes) > _LISTED:
-        say(f"  and {len(outcomes) - _LISTED:,} more: --json lists them all")
+    near = [one.reason for one in outcomes if not one.elsewhere]
+    others = [one.file.name for one in outcomes if one.elsewhere]
+    for reason in near[:_LISTED]:
+        say(f"  {reason}")
+    if len(near) > _LISTED:
+        say(f"  and {len(near) - _LISTED:,} more")
+    if others:
+        say(f"  {len(others):,} whose names say another pair or exchange: {', '.join(others[:_LISTED])}")
+    if max(len(near), len(others)) > _LISTED:
+        say("  --json lists all with their reasons")
 
 
 _SUMS: Final = ("rows", "stored", "known", "quarantined")

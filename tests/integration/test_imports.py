@@ -334,14 +334,15 @@ def test_the_command_says_what_became_of_each_file_and_fails_if_one_was_refused(
         "BTCARS-trades.csv": "BTCARS-trades.csv: its name says BTCARS-trades, not BTC/USDT",
         "ETHUSDT-trades.csv": "ETHUSDT-trades.csv: its name says ETHUSDT-trades, not BTC/USDT",
         "MATIC_USDT-trades.csv": "MATIC_USDT-trades.csv: its name says MATIC_USDT-trades, not BTC/USDT",
-        "a.csv": "a.csv: its name does not say BTC/USDT",
+        "a.csv": "a.csv: its name does not say BTC/USDT; if it is BTC/USDT, name it by hand",
     }
     assert (told["rows"], told["stored"]) == (20, 20)
     written(tmp_path / "BTCUSDT-b.csv", ["what", "is this"])
     assert cli.run([*common, str(tmp_path), str(tmp_path / "BTCUSDT-b.csv")]) == 1
     out = capsys.readouterr().out
     assert "complete already" in out
-    assert "left out: 4 files\n  BTCARS-trades.csv: its name says BTCARS-trades, not BTC/USDT" in out
+    assert "left out: 4 files\n  a.csv: its name does not say BTC/USDT; if it is BTC/USDT, name it by hand\n" in out
+    assert "  3 whose names say another pair or exchange: BTCARS-trades.csv, ETHUSDT-trades.csv, MATIC_USDT" in out
     assert "BTCUSDT-b.csv has no column for time, price, volume" in out
     assert cli.run([*common, str(tmp_path / "ETH*.csv")]) == 1, "nothing of what was asked for is among them"
     assert "no file is trades of BTC/USDT" in capsys.readouterr().err
@@ -895,7 +896,12 @@ def test_a_day_that_lies_beside_the_minutes_is_refused_with_where_its_trades_are
     )
     hourly = klines([NOON + n * timedelta(minutes=1) for n in range(100)])
     [wrong] = run(database, written(tmp_path / "x.csv", hourly), replace(asked, timeframe=Timeframe.H1))
-    assert (wrong.became, wrong.reason) == (Became.REFUSED, "x.csv has a row every 60 s: no candles of 1h")
+    assert (wrong.became, wrong.reason) == (Became.REFUSED, "x.csv has a row every 1 min: no candles of 1h")
+    weekly = klines([datetime(2024, 1, 1, tzinfo=UTC) + n * timedelta(days=7) for n in range(20)])
+    monthly = klines([datetime(2024, n, 1, tzinfo=UTC) for n in (1, 2, 3)])
+    for rows, said in ((weekly, "a row every 7 d"), (monthly, "a row every 29 d")):
+        [longer] = run(database, written(tmp_path / "y.csv", rows), replace(asked, timeframe=Timeframe.D1))
+        assert (longer.became, longer.reason) == (Became.REFUSED, f"y.csv has {said}: no candles of 1d")
     assert ask("SELECT count(*) FROM candles") == [(0,)]
 
 

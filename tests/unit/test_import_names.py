@@ -24,7 +24,7 @@ def said(path: str, exchange: str, pair: str) -> Says:
             "BTC/USD",
             "XBTUSD XBTUSD_1 XBTUSD_1440 XBTUSD_1_Q1_2026 OHLC_XBTUSD_1 BTC_USD-1h BTC-USD_1m btcusd XBT_USD-trades"
             " Kraken_BTCUSD_d Kraken_BTCUSD_2024_minute BTCUSD_H1 Kraken_OHLCVT/XBTUSD_60 Kraken_Trading_History/XBTUSD"
-            " 2026Q1/XBTUSD_1 trades_csv/XBTUSD binance/kraken/XBTUSD",
+            " 2026Q1/XBTUSD_1 trades_csv/XBTUSD binance/kraken/XBTUSD binance/my-bot/history/XBTUSD",
         ),
         (
             "binance",
@@ -59,7 +59,8 @@ def test_the_names_that_exchanges_and_programs_give_a_pair_say_it(exchange: str,
             "kraken",
             "BTC/USD",
             "ADAUSD_1 TUSD_1 XBTAED_1 XBTEUR_1 XBTUSDT_1 WUSD SEUR ETH2.SUSD_1 XBT.MUSD XBTUSD.d BTCUSD.P WBTCUSD_1"
-            " PF_XBTUSD MATIC_USD-1h ethusd eth_usd-1h FOO binance/BTC_USD-1h Bitstamp_BTCUSD_d ETHUSD/2024-01 eth-usd",
+            " PF_XBTUSD MATIC_USD-1h ethusd eth_usd-1h FOO binance/BTC_USD-1h"
+            " binance/BTC-USD/2024-01 Bitstamp_BTCUSD_d ETHUSD/2024-01 eth-usd",
         ),
         (
             "binance",

@@ -337,6 +337,9 @@ def test_folders_patterns_and_zips_are_looked_into(tmp_path: Path) -> None:
         archive.writestr("y/z.csv", "1700000000,2,3\n")
         archive.writestr("readme.txt", "hello")
     assert [one.name for one in files([str(tmp_path / "in")])] == ["a.csv", "b.csv", "c.zip:y/z.csv"]
+    assert [one.name for one in files([str(tmp_path)])] == ["in/a.csv", "in/b.csv", "in/c.zip:y/z.csv"]
+    [twice] = files([str(tmp_path / "in" / "a.*"), str(tmp_path / "in" / "a.csv")])
+    assert twice.named, "what is named by hand counts as such, however else it was found"
     assert [one.name for one in files([str(tmp_path / "in" / "*.csv"), str(tmp_path / "in")])] == [
         "a.csv",
         "b.csv",
@@ -363,7 +366,13 @@ def test_a_fingerprint_is_of_the_content_not_of_the_name(tmp_path: Path) -> None
         ("XBTUSD_60", Format.KRAKEN, "1h"),
         ("XBTUSD_1440", Format.KRAKEN, "1d"),
         ("XBTUSD_720", Format.KRAKEN, "12h"),
+        ("XBTUSD_1_Q1_2026", Format.KRAKEN, "1m"),
         ("ADABTC-1m-2021-11-27", Format.BINANCE, "1m"),
+        ("BTCUSDT-1mo-2024-01", Format.BINANCE, "1mo"),
+        ("BTCUSDT-1s-2024-01", Format.BINANCE, "1s"),
+        ("BTC_USDT-1Mo", Format.FREQTRADE, "1mo"),
+        ("BTCUSD_1M", Format.CSV, "1mo"),
+        ("BTCUSD_1D", Format.CSV, "1d"),
         ("ADA_BTC-5m", Format.FREQTRADE, "5m"),
         ("btc-perp-20211231-20220201_1m", Format.CSV, "1m"),
         ("candles", Format.CSV, None),

@@ -49,7 +49,6 @@ _WHOLE_ARCHIVES: Final = (Format.KRAKEN, Format.BINANCE)
 _PARTS: Final = 8
 """What is made of rows here takes ten times as much memory as the rows themselves."""
 
-_ENOUGH: Final = 100
 _SAME: Final = Decimal("1e-12")
 """Up to so small a part two numbers are one: a floating-point copy of a decimal differs in its last digit."""
 
@@ -151,12 +150,6 @@ class CandlesImport:
             start = _EPOCH + row["microseconds"] * _MICROSECOND
             found.append(Row(row["row_number"], start, **prices, trade_count=row.get("trade_count") or 0))
         found.sort(key=lambda row: row.start)
-        steps = (after.start - before.start for before, after in pairwise(found))
-        apart = min((step for step in steps if step > timedelta(0)), default=self._length)
-        if len(found) > _ENOUGH and apart > self._length:
-            raise ImportRefusedError(
-                f"{self._file.name} has a row every {apart}: no candles of {self._series.timeframe}"
-            )
         return Read(found, faults)
 
     def _minutes(self, connection: Connection[Any], judge: Judge, chunk: Chunk, staged: pa.Table) -> Read:

@@ -35,17 +35,22 @@ class NotWantedError(ImportRefusedError):
 
 @dataclass(frozen=True)
 class File:
-    """One file, or one member of a zip. `size` counts its bytes as they are read; `named`: somebody asked for it."""
+    """One file, or one member of a zip. `size` counts its bytes as they are read; `named`: somebody asked for it.
+
+    `within`: where it lies in the folder that was asked for.
+    """
 
     path: Path
     member: str | None
     size: int
     named: bool
+    within: str = ""
 
     @property
     def name(self) -> str:
         """What people read."""
-        return f"{self.path.name}:{self.member}" if self.member else self.path.name
+        name = self.within or self.path.name
+        return f"{name}:{self.member}" if self.member else name
 
     @property
     def stem(self) -> str:
@@ -121,7 +126,7 @@ def _meant(text: str) -> Iterator[File]:
         if not inside:
             raise ImportRefusedError(f"there is nothing in {text} that could be imported")
         for one in inside:
-            yield from _one(one, named=False)
+            yield from _one(one, named=False, within=one.relative_to(path).as_posix())
     elif path.exists():
         yield from _one(path, named=True)
     else:
@@ -147,9 +152,9 @@ def _known(name: str) -> bool:
     return name.lower().endswith((*KNOWN_SUFFIXES, ".zip"))
 
 
-def _one(path: Path, *, named: bool) -> Iterator[File]:
+def _one(path: Path, *, named: bool, within: str = "") -> Iterator[File]:
     if not zipfile.is_zipfile(path):
-        yield File(path, None, path.stat().st_size, named)
+        yield File(path, None, path.stat().st_size, named, within)
         return
     try:
         with zipfile.ZipFile(path) as archive:
@@ -159,7 +164,7 @@ def _one(path: Path, *, named: bool) -> Iterator[File]:
     if not members:
         raise ImportRefusedError(f"there is nothing in {path.name} that could be imported")
     for one in sorted(members, key=lambda member: member.filename):
-        yield File(path, one.filename, one.file_size, named and len(members) == 1)
+        yield File(path, one.filename, one.file_size, named and len(members) == 1, within)
 
 
 def _importable(name: str) -> bool:

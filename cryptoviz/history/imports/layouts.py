@@ -329,12 +329,19 @@ _FREQTRADE_NAMES: Final = ("timestamp", "id", "type", "side", "price", "amount",
 
 
 def timeframe_named(stem: str, form: Format) -> str | None:
-    """The length of candles that a file's name gives, in our words (`1m`, also ones we do not keep, such as `30m`)."""
+    """The length of candles that a file's name gives, in our words (`1m`, also ones we do not keep, such as `30m`).
+
+    A month is `1mo`, as Binance writes it, also where freqtrade writes `1Mo` and others `1M`.
+    """
     if form is Format.KRAKEN:
-        found = re.search(r"_(\d+)$", stem)
+        # Seen with the quarter behind it, too: XBTUSD_1_Q1_2026.
+        found = re.search(r"_(\d+)(?:_Q[1-4]_\d{4})?$", stem)
         return _minutes(int(found.group(1))) if found else None
-    found = re.search(r"(?:^|[-_])(\d+[mhdw])(?:[-_]|$)", stem)
-    return found.group(1) if found else None
+    found = re.search(r"(?:^|[-_])(\d+)(s|m|h|d|w|mo|Mo|M|H|D|W)(?:[-_]|$)", stem)
+    if found is None:
+        return None
+    count, unit = found.groups()
+    return f"{count}{'mo' if unit in ('M', 'Mo') else unit.lower()}"
 
 
 def _minutes(count: int) -> str:

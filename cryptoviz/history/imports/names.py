@@ -96,7 +96,7 @@ _EXPIRY: Final = re.compile(r"(\d{6})(?:[A-Z].*)?|(\d{1,2}[A-Z]{3}\d{2})(?:[A-Z]
 def verdict(parts: Sequence[str], exchange: str, pair: str) -> Verdict:
     """What the name of a file says. `parts`: the folders it lies in, from the outermost on, and its name."""
     *folders, stem = (part.rpartition("=")[2] for part in parts)
-    found = _market(stem) or _market_folder(folders) or _exchange(stem, folders, exchange)
+    found = _market(stem) or _market_folder(folders) or _exchange(stem, folders, exchange, pair)
     return found or _of_name(stem, exchange, pair) or _of_folders(folders, exchange, pair)
 
 
@@ -122,10 +122,16 @@ def _market_folder(folders: Sequence[str]) -> Verdict | None:
     return None
 
 
-def _exchange(stem: str, folders: Sequence[str], exchange: str) -> Verdict | None:
-    """Whether the name, or else the nearest folder that is an exchange's, says another exchange."""
+def _exchange(stem: str, folders: Sequence[str], exchange: str, pair: str) -> Verdict | None:
+    """Whether the name, or else the folder of an exchange that it lies in, says another exchange."""
     named = next((word.lower() for word in _words(stem) if word.lower() in _EXCHANGES), None)
-    named = named or next((folder.lower() for folder in reversed(folders) if folder.lower() in _EXCHANGES), None)
+    for folder in reversed(folders):
+        if named is not None:
+            break
+        if folder.lower() in _EXCHANGES:
+            named = folder.lower()
+        elif _of_name(folder, exchange, pair) not in (None, Verdict(Says.PAIR)):
+            break
     if named is None or named == exchange:
         return None
     return Verdict(Says.OTHER, f"its name or folder says {named}, not {exchange}")

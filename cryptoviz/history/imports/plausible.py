@@ -18,6 +18,11 @@ from cryptoviz.pairs import Timeframe
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_ENOUGH: Final = 100
+"""In so many windows some two that follow each other have trades, or nobody would keep candles of that length."""
+_REGULAR: Final = 10
+"""Nobody trades so many times at the same distance."""
+_MONTH: Final = 28 * 24 * 60 * 60 * 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -28,28 +33,43 @@ def refuse_no_candles(file: File, form: Format, target: Target, staged: pa.Table
         NotWantedError: nothing was traded in any of them.
         ImportRefusedError: they are no candles of this timeframe.
     """
-    _refuse_off_grid(file, form, target, staged)
+    import numpy as np  # noqa: PLC0415 - takes a moment
+
+    times = np.sort(staged["microseconds"].drop_null().to_numpy())
+    timeframe = target.timeframe or Timeframe.M1
+    _refuse_other_length(file, times, timeframe)
+    _refuse_off_grid(file, form, target, times)
     _refuse_no_trades(file, staged)
 
 
-def _refuse_off_grid(file: File, form: Format, target: Target, staged: pa.Table) -> None:
-    import numpy as np  # noqa: PLC0415 - takes a moment
+def _refuse_other_length(file: File, times: Any, timeframe: Timeframe) -> None:
+    """Refuse rows that are further apart than candles of this length, unless windows without trades may be left out."""
+    import numpy as np  # noqa: PLC0415
 
+    steps = np.diff(np.unique(times))
+    if not len(steps):
+        return
+    length, least = timeframe.seconds * 1_000_000, int(steps.min())
+    apart, often = _usual(steps)
+    regular = often == len(steps) >= _REGULAR
+    longer = least > length and (regular or len(steps) >= _ENOUGH or least >= _MONTH)
+    if longer or (apart < length and 2 * often > len(steps)):
+        raise ImportRefusedError(f"{file.name} has a row every {_duration(apart)}: no candles of {timeframe}")
+
+
+def _refuse_off_grid(file: File, form: Format, target: Target, times: Any) -> None:
     timeframe = target.timeframe or Timeframe.M1
-    times = np.sort(staged["microseconds"].drop_null().to_numpy())
     late = times % (timeframe.seconds * 1_000_000)
     off = late[late > 0]
     if 2 * len(off) <= len(times):
         return
-    if len(times) > 1 and (apart := _usual(np.diff(times))[0]) < timeframe.seconds * 1_000_000:
-        raise ImportRefusedError(f"{file.name} has a row every {_seconds(apart)}: no candles of {timeframe}")
     after, count = _usual(off)
     which = "" if count == len(off) else f"most of them, {count:,}, "
     first = _EPOCH + timedelta(microseconds=int(times[late > 0][0]))
     raise ImportRefusedError(
         f"{file.name}: {len(off):,} of {len(times):,} windows begin beside those of {timeframe},"
-        f" {which}{_seconds(after)} late (the first at {first:%Y-%m-%d %H:%M:%S.%f}): it has no candles of {timeframe}."
-        f" The trades of that time make them: {_trades(file, form, target)}"
+        f" {which}{_duration(after)} late (the first at {first:%Y-%m-%d %H:%M:%S.%f}): it has no candles of"
+        f" {timeframe}. The trades of that time make them: {_trades(file, form, target)}"
     )
 
 
@@ -61,8 +81,11 @@ def _usual(counts: Any) -> tuple[int, int]:
     return int(values[often.argmax()]), int(often.max())
 
 
-def _seconds(microseconds: int) -> str:
-    return f"{Decimal(microseconds).scaleb(-6).normalize():f} s"
+def _duration(microseconds: int) -> str:
+    whole, left = divmod(microseconds, 60_000_000)
+    if left:
+        return f"{Decimal(microseconds).scaleb(-6).normalize():f} s"
+    return f"{whole // 1440} d" if whole % 1440 == 0 else f"{whole // 60} h" if whole % 60 == 0 else f"{whole} min"
 
 
 def _trades(file: File, form: Format, target: Target) -> str:

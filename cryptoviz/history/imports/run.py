@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import pairwise
@@ -15,7 +15,7 @@ from cryptoviz.history.imports.candles import CandlesImport
 from cryptoviz.history.imports.chunks import Position, chunks
 from cryptoviz.history.imports.files import File, ImportRefusedError, NotWantedError
 from cryptoviz.history.imports.layouts import Format, Kind, Layout, recognise, timeframe_named
-from cryptoviz.history.imports.names import Says, verdict
+from cryptoviz.history.imports.names import Says, Verdict, verdict
 from cryptoviz.history.imports.progress import Progress, Target
 from cryptoviz.history.imports.trades import Connect, Imported, Told, TradesImport
 from cryptoviz.history.imports.values import columns
@@ -48,7 +48,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One file: what became of it, why, and its rows this time."""
+    """One file: what became of it, why, and its rows this time. `elsewhere`: its name is simply not the pair's."""
 
     file: File
     became: Became
@@ -57,6 +57,7 @@ class Outcome:
     target: Target | None = None
     rows: Imported = field(default_factory=Imported)
     seconds: float = 0.0
+    elsewhere: bool = False
 
 
 def import_file(file: File, asked: Asked, connect: Connect, told: Told) -> Outcome:
@@ -71,8 +72,9 @@ def import_file(file: File, asked: Asked, connect: Connect, told: Told) -> Outco
     began = time.monotonic()
     form = ""
     try:
-        if reason := _not_wanted(file, asked):
-            return _other(file, reason)
+        found = verdict(file.parts, asked.exchange, asked.pair)
+        if reason := _not_wanted(file, found, asked):
+            return replace(_other(file, reason), elsewhere=found.says is Says.OTHER)
         layout = recognise(file, asked.kind, asked.format)
         layout = without_blanks(file, without_ids(layout, asked.exchange, single=asked.single_trades))
         form = layout.format.value
@@ -110,16 +112,16 @@ def _candles_only(file: File, layout: Layout, asked: Asked) -> str:
     return explained(layout, file.name, asked.exchange) if layout.aggregated else _CANDLES_ONLY.format(file.name)
 
 
-def _not_wanted(file: File, asked: Asked) -> str:
+def _not_wanted(file: File, found: Verdict, asked: Asked) -> str:
     """Why a file is not of the market that was asked for, by its name; empty: it is, or somebody vouches for it."""
-    found = verdict(file.parts, asked.exchange, asked.pair)
-    if not file.named:
-        return found.reason
+    if found.says is Says.PAIR:
+        return ""
     if found.says is Says.MARKET:
         return f"{found.reason}; only spot trades and candles are kept"
-    if found.says is Says.OTHER and not asked.pair_anyway:
-        return f"{found.reason}; if it is {asked.pair} of {asked.exchange} all the same, say --pair-anyway"
-    return ""
+    if found.says is Says.OTHER:
+        said = f"{found.reason}; if it is {asked.pair} of {asked.exchange} all the same, say --pair-anyway"
+        return found.reason if not file.named else "" if asked.pair_anyway else said
+    return "" if file.named else f"{found.reason}; if it is {asked.pair}, name it by hand"
 
 
 def _other(file: File, reason: str) -> Outcome:
