@@ -919,8 +919,11 @@ def test_what_a_file_holds_may_say_that_it_is_not_the_spot_market(
     written(tmp_path / "in" / "BTCUSDT-1m-2024-01.csv", klines(starts, volume="0"))
     written(tmp_path / "in" / "BTCUSDT-1m-2024-02.csv", klines(starts, header=_UM))
     written(tmp_path / "in" / "BTCUSDT-1m-2024-03.csv", klines([NOON]))
+    prices = {name: [100.0 + n for n in range(20)] for name in ("open", "high", "low", "close")}
+    feather(tmp_path / "in" / "BTC_USDT-1m.feather", {"date": starts, **prices, "volume": pa.nulls(20, pa.float64())})
     asked = Asked(Kind.CANDLES, "binance", "BTC/USDT")
-    left, headed, taken = run(database, tmp_path / "in", asked)
+    left, headed, taken, blank = run(database, tmp_path / "in", asked)
+    assert (blank.became, "no volume in any of 20 rows" in blank.reason) == (Became.SKIPPED, True)
     assert (left.became, "no volume in any of 20 rows" in left.reason) == (Became.SKIPPED, True)
     assert (headed.became, "the header of Binance's archive of futures" in headed.reason) == (Became.SKIPPED, True)
     assert taken.became is Became.IMPORTED

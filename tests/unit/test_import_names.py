@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from cryptoviz.history.imports.files import files
 from cryptoviz.history.imports.names import Says, verdict
-from cryptoviz.spellings import UnspelledPairError
+from cryptoviz.spellings import UnspelledPairError, pair_of, spelling
 
 
 def said(path: str, exchange: str, pair: str) -> Says:
@@ -24,6 +25,8 @@ def said(path: str, exchange: str, pair: str) -> Says:
             "BTC/USD",
             "XBTUSD XBTUSD_1 XBTUSD_1440 XBTUSD_1_Q1_2026 OHLC_XBTUSD_1 BTC_USD-1h BTC-USD_1m btcusd XBT_USD-trades"
             " Kraken_BTCUSD_d Kraken_BTCUSD_2024_minute BTCUSD_H1 Kraken_OHLCVT/XBTUSD_60 Kraken_Trading_History/XBTUSD"
+            " XBTUSD_2024-01-01T00-00-00Z XBTUSD_01JAN2024 XBTUSD_Jan2024/trades"
+            " XBTUSD/part-00000-1f7c0b7e-9a3d-4e2b-8c1d-0a1b2c3d4e5f-c000.snappy"
             " 2026Q1/XBTUSD_1 trades_csv/XBTUSD binance/kraken/XBTUSD binance/my-bot/history/XBTUSD",
         ),
         (
@@ -135,3 +138,13 @@ def test_the_parts_of_a_name_are_its_folders_its_zip_and_the_folders_in_it(tmp_p
     assert first.parts[-3:] == ("BTC", "USDT", "1h")
     assert second.parts[-3:] == ("BTCUSDT-trades-2024-01", "in", "trades")
     assert second.parts[: len(tmp_path.parts) - 1] == tmp_path.parts[1:]
+
+
+def test_no_file_of_another_pair_of_kraken_is_taken_for_one(shared_data: Path) -> None:
+    snapshot = json.loads((shared_data / "kraken/ws_v2_instrument_snapshot.json").read_text())
+    pairs = [pair_of("kraken", one["symbol"]) for one in snapshot["data"]["pairs"]]
+    names = {pair: spelling("kraken", pair).rest for pair in pairs}
+    assert len(set(names.values())) == len(pairs) > 600
+    for pair in ("BTC/USD", "T/USD", "LUNC/USD", "LUNA/USD", "DOGE/BTC", "REP/EUR", "USDT/USD", "STX/USD", "W/USD"):
+        found = [one for one, name in names.items() if said(f"Kraken_OHLCVT/{name}_1", "kraken", pair) is Says.PAIR]
+        assert found == [one for one in pairs if one == pair]

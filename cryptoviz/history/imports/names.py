@@ -57,18 +57,20 @@ _FOLDERS: Final = _MARKETS.keys() - {"fut", "mark", "index", "premium", "funding
 """Those that count as the whole name of a folder; the others may be anybody's folder."""
 
 _NEUTRAL: Final = frozenset((
-    "aggtrades", "agg", "all", "archive", "backup", "bar", "bars", "book", "candle", "candles", "clean",
-    "combined", "complete", "copy", "csv", "d", "daily", "data", "dataset", "day", "days", "download",
-    "downloads", "dump", "export", "feather", "files", "final", "from", "full", "hist", "historic",
-    "historical", "history", "hour", "hourly", "hours", "import", "in", "incremental", "json", "kline",
-    "klines", "market", "merged", "min", "minute", "minutely", "minutes", "month", "monthly", "my", "new",
-    "ohlc", "ohlcv", "ohlcvt", "old", "our", "out", "output", "parquet", "part", "prices", "raw", "sample",
-    "sorted", "spot", "test", "tick", "ticks", "time", "tmp", "to", "trade", "trades", "trading", "until",
-    "update", "updates", "utc", "week", "weekly", "year", "yearly",
+    "agg", "aggtrades", "all", "apr", "april", "archive", "aug", "august", "backup", "bar", "bars", "book",
+    "candle", "candles", "clean", "combined", "complete", "copy", "csv", "d", "daily", "data", "dataset", "day",
+    "days", "dec", "december", "download", "downloads", "dump", "export", "feather", "feb", "february", "files",
+    "final", "from", "full", "hist", "historic", "historical", "history", "hour", "hourly", "hours", "import",
+    "in", "incremental", "jan", "january", "json", "jul", "july", "jun", "june", "kline", "klines", "mar",
+    "march", "market", "may", "merged", "min", "minute", "minutely", "minutes", "month", "monthly", "my", "new",
+    "nov", "november", "oct", "october", "ohlc", "ohlcv", "ohlcvt", "old", "our", "out", "output", "parquet",
+    "part", "prices", "raw", "sample", "sep", "september", "snappy", "sorted", "spot", "test", "tick", "ticks",
+    "time", "tmp", "to", "trade", "trades", "trading", "until", "update", "updates", "utc", "week", "weekly",
+    "year", "yearly",
 ))  # fmt: skip
 """Words that say nothing about the market."""
 _NEUTRAL_CAPITALS: Final = frozenset((
-    "CSV", "OHLC", "OHLCV", "OHLCVT", "UTC",
+    "CSV", "GMT", "OHLC", "OHLCV", "OHLCVT", "UTC",
 ))  # fmt: skip
 """Those that say nothing in capitals either: DATA, DAY and others are coins."""
 
@@ -84,10 +86,11 @@ _QUOTES: Final = (
 """What words end in that are pairs though they are not in capitals; only to notice what somebody named by mistake."""
 
 _LENGTH: Final = re.compile(
-    r"\d+(s|sec|m|min|h|hour|d|day|w|week|mo|month)?|[mhdw]\d*|mn1|\d{8}t\d{4,6}z?|(\d{4})?q[1-4]|[rv]\d+|part\d+"
+    r"\d+(s|sec|m|min|h|hour|d|day|w|week|mo|month)?|[mhdw]\d*|mn1|(\d{4})?q[1-4]|[rv]\d+|part\d+"
+    r"|\d+t\d*z?|\d+z|\d{0,2}(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\d{4}"
 )
 """Lengths of candles, dates with times, numbers of parts."""
-_CHECKSUM: Final = re.compile(r"(?=[a-f]*\d)[0-9a-f]{6,64}")
+_CHECKSUM: Final = re.compile(r"(?=[a-f]*\d)[0-9a-f]{4,64}")
 _WORDS: Final = re.compile(r"[^\s\-_,;:/()\[\]=+~]+")
 _ENDS: Final = "its name says {!r}: a contract that ends that day, not the spot market"
 _EXPIRY: Final = re.compile(r"(\d{6})(?:[A-Z].*)?|(\d{1,2}[A-Z]{3}\d{2})(?:[A-Z].*)?")
@@ -232,14 +235,13 @@ def _words(name: str) -> list[str]:
 
 
 def _neutral(word: str, exchange: str) -> bool:
-    small = word.lower()
-    if small == exchange or word in _NEUTRAL_CAPITALS:
+    if word.lower() == exchange or word in _NEUTRAL_CAPITALS:
         return True
     if word.isupper() and word.isalpha() and len(word) > 1:
         return False
     return all(
-        part in _NEUTRAL or bool(_LENGTH.fullmatch(part) or _CHECKSUM.fullmatch(part) or part.isdigit())
-        for part in small.split(".")
+        part.lower() in _NEUTRAL or bool(_LENGTH.fullmatch(part.lower()) or _CHECKSUM.fullmatch(part))
+        for part in word.split(".")
     )
 
 

@@ -101,11 +101,10 @@ def _refuse_no_trades(file: File, staged: pa.Table) -> None:
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
 
-    read = staged.filter(pc.is_null(staged["unreadable"]))
-    high, low, volume = (read[name].cast(pa.float64()) for name in ("high", "low", "volume"))
+    high, low, volume = (staged[name].cast(pa.float64()) for name in ("high", "low", "volume"))
     moved = pc.any(pc.not_equal(high, low)).as_py() or pc.count_distinct(high).as_py() > 1
     if moved and not pc.any(pc.not_equal(volume, 0)).as_py():
         raise NotWantedError(
-            f"{file.name} has prices that move and no volume in any of {read.num_rows:,} rows: these are mark or index"
-            " prices, or volumes are not known; only candles of spot trades are kept"
+            f"{file.name} has prices that move and no volume in any of {staged.num_rows:,} rows: these are mark or"
+            " index prices, or volumes are not known; only candles of spot trades are kept"
         )
