@@ -22,6 +22,7 @@ from cryptoviz.gate.report import GateError
 from cryptoviz.history.differences import compare, explain
 from cryptoviz.history.heal import Outcome, Treated, heal_candles, heal_trades, now, until_silent
 from cryptoviz.history.page import page
+from cryptoviz.history.publish import resume_left
 from cryptoviz.history.scan import EVER, GRACE, collected, look, look_at_trades, look_everywhere, pairs_of
 from cryptoviz.history.state import State, read
 from cryptoviz.settings import settings
@@ -108,6 +109,9 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
         began, at = time.monotonic(), now()
         with database.writer() as connection, exchange_rest.history(database) as history:
             series = collected(settings())
+            left = resume_left(connection, at)
+            if left:
+                context.log.info("%d batches published that had passed when their runs were killed", left)
             if config.whole_history:
                 looked_at, found = look_everywhere(database.writer, series, at - GRACE)
             else:

@@ -63,7 +63,8 @@ def tiering(context: dg.AssetExecutionContext, database: Database) -> dg.Materia
         for moved in tiers.tier(connection):
             rows[moved.subject] += moved.rows
             seconds[moved.subject] += moved.seconds  # type: ignore[assignment]
-            context.log.info("%d %s moved to cold_storage", moved.rows, moved.subject)
+        for subject, count in rows.items():
+            context.log.info("%d %s moved to cold_storage", count, subject)
         compressed = tiers.compress(connection)
         found = tiers.sizes(connection)
     return dg.MaterializeResult(

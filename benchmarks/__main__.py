@@ -11,7 +11,19 @@ import sys
 
 from cryptoviz.settings import PROJECT_ROOT
 
-BENCHMARKS = ("collectors", "news", "poll", "sink", "imports", "gaps", "indicators", "tiering", "ingestion", "latency")
+BENCHMARKS = (
+    "collectors",
+    "news",
+    "poll",
+    "sink",
+    "imports",
+    "gaps",
+    "indicators",
+    "tiering",
+    "locks",
+    "ingestion",
+    "latency",
+)
 
 
 def main(wanted: list[str]) -> int:

@@ -26,11 +26,13 @@ RELEASE: Final = "release_quarantined"
 DISCARD: Final = "discard_quarantined"
 """The actions as the audit log names them."""
 
-_RESTORED: Final[Mapping[str, Callable[[Any, Mapping[str, Any]], None]]] = {
-    instruments.SUBJECT: instruments.restore,
-    judged.SUBJECT: publish.restore,
+_Restore = Callable[["Connection[Any]", Mapping[str, Any]], None]
+
+_RESTORED: Final[Mapping[str, Sequence[_Restore]]] = {
+    instruments.SUBJECT: (instruments.restore,),
+    judged.SUBJECT: (publish.restore, publish.look_again),
 }
-"""What is stored by us: every other subject goes through a topic."""
+"""What is stored by us, and what follows from it: every other subject goes through a topic."""
 
 _OPEN: Final = "open"
 _GONE: Final = "there is no such row"
@@ -72,19 +74,40 @@ def release(connection: Connection[Any], ids: Iterable[int], actor: str, run: st
     """Judge rows once more by what today's suites say of single rows, and publish those that meet it.
 
     What goes to a topic waits in `staging` as passed: `deliver` sends it, at once or with the next run. In one
-    transaction; two at once wait for each other.
+    transaction, but for what is stored by us: that is a transaction for each row, because the stream may wait for it.
+    Two at once wait for each other. The connection must be in autocommit mode.
 
     Raises:
         GateError: the gate itself failed; nothing was changed.
     """
+    passed: list[tuple[str, Row]] = []
     with connection.transaction():
         taken, resolved = _taken(connection, ids)
         for subject, group in groupby(sorted(taken, key=lambda row: row[1]), key=lambda row: row[1]):
             rows = [Row(key or str(number), payload, origin, series or "", run, number)
                     for number, _, key, series, payload, origin in group]  # fmt: skip
             resolved += _released(connection, subject, rows, run)
+            if subject in _RESTORED:
+                left = {one.id for one in resolved}
+                passed += [(subject, row) for row in rows if row.number not in left]
         _resolve(connection, resolved, actor, released=True)
+    resolved += [_restored(connection, subject, row, actor) for subject, row in passed]
     return sorted(resolved, key=lambda one: one.id)
+
+
+def _restored(connection: Connection[Any], subject: str, row: Row, actor: str) -> Resolved:
+    restore, *following = _RESTORED[subject]
+    with connection.transaction():
+        taken, resolved = _taken(connection, [row.number])
+        if not taken:
+            return resolved[0]
+        restore(connection, row.payload)
+        done = Resolved(row.number, subject, done=True)
+        _resolve(connection, [done], actor, released=True)
+    for follow in following:
+        with connection.transaction():
+            follow(connection, row.payload)
+    return done
 
 
 def discard(connection: Connection[Any], ids: Iterable[int], actor: str) -> list[Resolved]:
@@ -106,18 +129,16 @@ def _taken(connection: Connection[Any], ids: Iterable[int]) -> tuple[list[tuple[
 
 
 def _released(connection: Connection[Any], subject: str, rows: Sequence[Row], run: str) -> Iterator[Resolved]:
-    """Publish those of a subject's rows that are met by its suite."""
+    """Stage those of a subject's rows that are met by its suite; of those that we store only what is not met."""
     if subject not in SUBJECTS and subject not in _RESTORED:
         yield from (Resolved(row.number, subject, False, f"nothing publishes {subject}") for row in rows)
         return
     faults = refused(connection, subject, rows)
     passed = [row for position, row in enumerate(rows) if position not in faults]
-    if subject in _RESTORED:
-        for row in passed:
-            _RESTORED[subject](connection, row.payload)
-    elif passed:
-        _stage(connection, subject, passed, run)
-    yield from (Resolved(row.number, subject, done=True) for row in passed)
+    if subject not in _RESTORED:
+        if passed:
+            _stage(connection, subject, passed, run)
+        yield from (Resolved(row.number, subject, done=True) for row in passed)
     yield from (Resolved(rows[position].number, subject, False, fault.reason) for position, fault in faults.items())
 
 

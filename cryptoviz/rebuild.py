@@ -1,6 +1,6 @@
 """Candles made anew from the stored trades, for a range of time.
 
-range -> refused where candles have no trades left -> hour after hour, pair after pair: refresh_candles, commit
+range -> refused where candles have no trades left -> pair after pair, some minutes at a time: refresh_candles, commit
 
 What a REST interface said (`source = 'rest'`) stays, as does a candle of more trades than are stored.
 """
@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from cryptoviz.storage.pieces import Pace, piece
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-STEP: Final = timedelta(hours=1)
-"""One transaction holds the lock of a pair's candles for this much of it: live trades wait for milliseconds only."""
+_TRADES: Final = 200
+"""So many trades are looked at for each minute that a piece may take: a busy market's pieces are of fewer minutes."""
 
 
 class TradesRemovedError(ValueError):
@@ -51,16 +52,23 @@ def rebuild(
         )
         raise TradesRemovedError(f"the trades of these candles are no longer stored: {told}")
     for pair in pairs:
-        start = since
-        while start < until:
-            end = min(until, _next(start))
-            bounds = {"exchange": exchange, "pair": pair, "since": start, "until": end}
-            changed = connection.execute(query("rebuild_candles"), bounds).fetchall()
-            yield Step(pair, start, end, dict(changed))
-            start = end
+        yield from made_anew(connection, exchange, pair, since, until)
 
 
-def _next(instant: datetime) -> datetime:
-    """The next full step after `instant`."""
-    midnight = instant.replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight + ((instant - midnight) // STEP + 1) * STEP
+def made_anew(
+    connection: Connection[Any], exchange: str, pair: str, since: datetime, until: datetime
+) -> Iterator[Step]:
+    """Make the candles of one pair anew wherever there are trades, whatever is stored of them; each step is committed.
+
+    The connection must be in autocommit mode.
+    """
+    pace = Pace(rows=30, least=1, most=720)
+    while since < until:
+        bounds = {"exchange": exchange, "pair": pair, "since": since, "until": until}
+        with piece(connection, pace):
+            most = {"minutes": pace.rows, "trades": pace.rows * _TRADES}
+            [(_, upto, _), *rows] = connection.execute(query("rebuild_candles"), {**bounds, **most}).fetchall()
+        if upto is None:
+            return
+        yield Step(pair, since, min(upto, until), {timeframe: count for timeframe, _, count in rows})
+        since = upto

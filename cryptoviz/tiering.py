@@ -19,7 +19,8 @@ from cryptoviz.storage.queries import query
 if TYPE_CHECKING:
     from psycopg import Connection
 
-BATCH: Final = 100_000
+BATCH: Final = 10_000
+"""So many rows are a transaction: whoever wants old candles to stay where they are waits for that."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,26 @@ def tier(connection: Connection[Any], *, batch: int = BATCH) -> Iterator[Moved]:
 
 
 def compress(connection: Connection[Any], *, again: bool = False) -> int:
-    """Put whole parts of the cold tables into the columnstore, where the edition has one; how many.
+    """Put whole parts of the cold tables into the columnstore, where the edition has one; how many. Needs autocommit.
 
     With `again` those, too, that got rows since.
     """
-    row = connection.execute(query("compress_cold"), {"again": again}).fetchone()
-    return int(row[0]) if row else 0
+    return _until_none(connection, "compress_cold", again=again)
 
 
 def drop_empty(connection: Connection[Any], relation: str, before: datetime) -> int:
-    """Drop the parts of a table that end before and have no rows any more; how many."""
-    row = connection.execute(query("drop_empty_chunks"), {"relation": relation, "before": before}).fetchone()
-    return int(row[0]) if row else 0
+    """Drop the parts of a table that end before and have no rows any more; how many. Needs autocommit."""
+    return _until_none(connection, "drop_empty_chunks", relation=relation, before=before)
+
+
+def _until_none(connection: Connection[Any], statement: str, **asked: Any) -> int:
+    """Part after part, each committed by itself; how many there were."""
+    count, found = 0, 1
+    while found:
+        row = connection.execute(query(statement), asked).fetchone()
+        found = int(row[0]) if row else 0
+        count += found
+    return count
 
 
 def sizes(connection: Connection[Any]) -> list[dict[str, Any]]:

@@ -169,11 +169,17 @@ CREATE FUNCTION public.close_candles() RETURNS SETOF public.candles
     LANGUAGE sql
     AS $$
     update candles set closed = true, received_at = now()
-    where not closed and source = 'stream' and window_end <= now()
+    from (
+        select window_start, exchange, symbol, timeframe from candles
+        where not closed and source = 'stream' and window_end <= now()
+        for update skip locked
+    ) ended
+    where (candles.window_start, candles.exchange, candles.symbol, candles.timeframe)
+          = (ended.window_start, ended.exchange, ended.symbol, ended.timeframe)
     returning candles.*
 $$;
 
-COMMENT ON FUNCTION public.close_candles() IS 'Marks stream candles closed whose window has ended without a further trade, and returns them';
+COMMENT ON FUNCTION public.close_candles() IS 'Marks stream candles closed whose window has ended without a further trade, and returns them; one that somebody else writes at this moment has its turn the next time';
 
 CREATE FUNCTION public.compress_cold(again boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -181,7 +187,6 @@ CREATE FUNCTION public.compress_cold(again boolean DEFAULT false) RETURNS bigint
     AS $_$
 declare
     chunk record;
-    done bigint := 0;
 begin
     if edition() <> 'community' then
         return 0;
@@ -201,14 +206,15 @@ begin
         $query$
         using again
     loop
+        perform lock_tiering(shared => false);
         execute format('select compress_chunk(%L)', chunk.name);
-        done := done + 1;
+        return 1;
     end loop;
-    return done;
+    return 0;
 end
 $_$;
 
-COMMENT ON FUNCTION public.compress_cold(again boolean) IS 'Puts whole chunks of cold_storage into the columnstore where the edition has one; returns how many. Rows that come later lie beside it: with `again` those go there too';
+COMMENT ON FUNCTION public.compress_cold(again boolean) IS 'Puts a whole chunk of cold_storage into the columnstore where the edition has one; returns how many, 1 or 0: call again until it returns 0. Rows that come later lie beside it: with `again` those go there too';
 
 CREATE FUNCTION public.dated_value(state public.dated_bigint) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -226,6 +232,29 @@ CREATE FUNCTION public.dated_value(state public.dated_text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $_$select ($1).value$_$;
 
+CREATE FUNCTION public.drop_chunk(relation regclass, since timestamp with time zone, until timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+    patience constant text := current_setting('lock_timeout');
+begin
+    for attempt in 1..300 loop
+        begin
+            perform set_config('lock_timeout', '50ms', true);
+            execute format('select drop_chunks(%L::regclass, older_than => %L::timestamptz, newer_than => %L::timestamptz)',
+                           relation, until, since);
+            perform set_config('lock_timeout', patience, true);
+            return;
+        exception when lock_not_available then
+            perform pg_sleep(0.05 + 0.1 * random());
+        end;
+    end loop;
+    raise exception 'rows of % are being read all the time', relation using errcode = 'lock_not_available';
+end
+$$;
+
+COMMENT ON FUNCTION public.drop_chunk(relation regclass, since timestamp with time zone, until timestamp with time zone) IS 'Drops the chunk of a range. A reader keeps it from that, and whoever writes to the table would wait behind the one who waits for the reader: so that is for a moment only, again and again for half a minute';
+
 CREATE FUNCTION public.drop_empty_chunks(relation regclass, before timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -234,6 +263,7 @@ declare
     chunk record;
     empty boolean;
     dropped bigint := 0;
+    began timestamptz;
 begin
     if edition() = 'plain' then
         return 0;
@@ -248,19 +278,20 @@ begin
             select attname from pg_attribute join pg_index on indrelid = attrelid and attnum = indkey[0]
             where attrelid = relation and indisprimary), chunk.range_start, chunk.range_end) into empty;
         continue when not empty;
+        began := coalesce(began, clock_timestamp());
         execute format('lock table %s in share row exclusive mode', chunk.name);
         execute format('select not exists (select from %s)', chunk.name) into empty;
         if empty then
-            execute format('select drop_chunks(%L::regclass, older_than => %L::timestamptz, newer_than => %L::timestamptz)',
-                           relation, chunk.range_end, chunk.range_start);
+            perform drop_chunk(relation, chunk.range_start, chunk.range_end);
             dropped := dropped + 1;
         end if;
+        exit when dropped > 0 and clock_timestamp() - began > interval '50 milliseconds';
     end loop;
     return dropped;
 end
 $_$;
 
-COMMENT ON FUNCTION public.drop_empty_chunks(relation regclass, before timestamp with time zone) IS 'Drops the chunks of a table that end before an instant and have no rows left; returns how many';
+COMMENT ON FUNCTION public.drop_empty_chunks(relation regclass, before timestamp with time zone) IS 'Drops chunks of a table that end before an instant and have no rows left, for a moment only: call again until it returns 0. Returns how many';
 
 CREATE FUNCTION public.due_for_archive(subject text, at timestamp with time zone) RETURNS TABLE(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone)
     LANGUAGE plpgsql STABLE
@@ -838,6 +869,28 @@ CREATE FUNCTION public.last_step(state public.dated_text, value text, at timesta
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $_$select case when $3 is null or ($1).at >= $3 then $1 else row($2, $3)::dated_text end$_$;
 
+CREATE FUNCTION public.lock_batch() RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    perform pg_advisory_xact_lock(hashtextextended('cryptoviz:batch', 0));
+    perform lock_tiering(shared => true);
+end
+$$;
+
+COMMENT ON FUNCTION public.lock_batch() IS 'Batch work that writes trades or candles takes turns, piece by piece; rows stay in their tier meanwhile. The stream does not wait for it';
+
+CREATE FUNCTION public.lock_candles() RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    perform lock_batch();
+    perform pg_advisory_xact_lock(hashtextextended('cryptoviz:candles', 0));
+end
+$$;
+
+COMMENT ON FUNCTION public.lock_candles() IS 'A piece of batch work begins: the stream writes no candles until its transaction ends, so that must be soon';
+
 CREATE FUNCTION public.lock_gaps(exchange text, symbol text, timeframe text) RETURNS void
     LANGUAGE sql
     AS $$
@@ -863,6 +916,7 @@ begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'candles need READ COMMITTED: an older snapshot would miss trades of other transactions';
     end if;
+    perform pg_advisory_xact_lock_shared(hashtextextended('cryptoviz:candles', 0));
     for key in
         select distinct hashtextextended(exchange || ':' || pair, 0)
         from unnest(exchanges, pairs) touched (exchange, pair)
@@ -873,17 +927,33 @@ begin
 end
 $$;
 
+COMMENT ON FUNCTION public.lock_series(exchanges text[], pairs text[]) IS 'Two that write candles of one pair take turns, until the end of the transaction';
+
 CREATE FUNCTION public.lock_tiering(shared boolean) RETURNS void
     LANGUAGE plpgsql
     AS $$
+declare
+    key constant bigint := hashtextextended('cryptoviz:tiering', 0);
+    patience constant text := current_setting('lock_timeout');
 begin
     if shared then
-        perform pg_advisory_xact_lock_shared(hashtextextended('cryptoviz:tiering', 0));
-    else
-        perform pg_advisory_xact_lock(hashtextextended('cryptoviz:tiering', 0));
+        perform pg_advisory_xact_lock_shared(key);
+        return;
     end if;
+    loop
+        begin
+            perform set_config('lock_timeout', '50ms', true);
+            perform pg_advisory_xact_lock(key);
+            perform set_config('lock_timeout', patience, true);
+            return;
+        exception when lock_not_available then
+            perform pg_sleep(0.02 + 0.06 * random());
+        end;
+    end loop;
 end
 $$;
+
+COMMENT ON FUNCTION public.lock_tiering(shared boolean) IS 'Shared: rows stay in their tier until the end of the transaction. Else: nobody else moves rows, or relies on it that they stay';
 
 CREATE FUNCTION public.make_columnar(relation regclass, time_column name, segment_by text) RETURNS void
     LANGUAGE plpgsql
@@ -1167,17 +1237,23 @@ COMMENT ON FUNCTION public.rebuild_indicators(of_exchange text, of_symbol text, 
 
 CREATE FUNCTION public.recall_candles(exchanges text[], pairs text[], instants timestamp with time zone[]) RETURNS bigint
     LANGUAGE plpgsql
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
     moved bigint;
 begin
     perform lock_tiering(shared => true);
-    with touched as (
-        select distinct exchange, pair, date_bin(interval '24 hours', instant, 'epoch') as day
-        from unnest(exchanges, pairs, instants) given (exchange, pair, instant)
+    -- With the timeframe the index of a series serves, whatever else is of those days.
+    with touched as materialized (
+        select exchange, pair, day, timeframe
+        from (
+            select distinct exchange, pair, date_bin(interval '24 hours', instant, 'epoch') as day
+            from unnest(exchanges, pairs, instants) given (exchange, pair, instant)
+        ) days, unnest(array['1m', '5m', '15m', '1h', '1d']) timeframe
     ), gone as (
         delete from cold_storage.candles cold using touched
-        where cold.exchange = touched.exchange and cold.symbol = touched.pair
+        where cold.exchange = touched.exchange and cold.symbol = touched.pair and cold.timeframe = touched.timeframe
           and cold.window_start >= touched.day and cold.window_start < touched.day + interval '24 hours'
           and cold.window_start >= (select min(day) from touched)
           and cold.window_start < (select max(day) + interval '24 hours' from touched)
@@ -1192,6 +1268,32 @@ end
 $$;
 
 COMMENT ON FUNCTION public.recall_candles(exchanges text[], pairs text[], instants timestamp with time zone[]) IS 'Brings the days that the instants touch back from cold_storage, so that old candles can be corrected in one place; call it before writing candles of a day that is partly older than a hot age or a week';
+
+CREATE FUNCTION public.recall_windows(exchange text, symbol text, timeframe text, starts timestamp with time zone[]) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+declare
+    moved bigint;
+begin
+    perform lock_tiering(shared => true);
+    with gone as (
+        delete from cold_storage.candles
+        where exchange = recall_windows.exchange and symbol = recall_windows.symbol
+          and timeframe = recall_windows.timeframe and window_start = any(starts)
+          and window_start >= (select min(start) from unnest(starts) start)
+          and window_start <= (select max(start) from unnest(starts) start)
+        returning *
+    ), back as (
+        insert into candles select * from gone
+        on conflict (window_start, exchange, symbol, timeframe) do nothing
+    )
+    select count(*) into moved from gone;
+    return moved;
+end
+$$;
+
+COMMENT ON FUNCTION public.recall_windows(exchange text, symbol text, timeframe text, starts timestamp with time zone[]) IS 'Brings these candles of one series back from cold_storage, and no others: for candles that nothing longer is made of';
 
 CREATE FUNCTION public.record_candle_gaps(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) RETURNS SETOF public.candle_gaps
     LANGUAGE plpgsql
@@ -1488,22 +1590,27 @@ CREATE FUNCTION public.refresh_candles(exchanges text[], pairs text[], minutes t
 declare
     from_ts timestamptz;
     to_ts timestamptz;
+    may_be_cold boolean := false;
     step record;
 begin
     if cardinality(exchanges) is distinct from cardinality(pairs)
        or cardinality(pairs) is distinct from cardinality(minutes) then
         raise exception 'exchanges, pairs and minutes must be of one length';
     end if;
-    perform lock_series(exchanges, pairs);
-
     select min(date_trunc('minute', m)), max(date_trunc('minute', m)) + interval '1 minute'
     into from_ts, to_ts
     from unnest(minutes) m;
     -- The longer candles are made of the whole day. No hot age is below a day: the live stream does not look it up.
     if date_bin(interval '24 hours', from_ts, 'epoch') < now() - interval '1 day' then
-        perform recall_candles(exchanges, pairs, minutes)
-        where date_bin(interval '24 hours', from_ts, 'epoch')
-              < now() - least(interval '7 days', (select min(hot_age) from tiering_policy where subject = 'candles'));
+        may_be_cold := date_bin(interval '24 hours', from_ts, 'epoch')
+                       < now() - least(interval '7 days', (select min(hot_age) from tiering_policy where subject = 'candles'));
+    end if;
+    if may_be_cold then
+        perform lock_tiering(shared => true);
+    end if;
+    perform lock_series(exchanges, pairs);
+    if may_be_cold then
+        perform recall_candles(exchanges, pairs, minutes);
     end if;
 
     -- Of the newest minute of each pair the sums up to a second before the batch's earliest trade are kept in
@@ -1827,8 +1934,11 @@ declare
     removed record;
     chunk record;
     whole boolean := true;
-    drops text[] := '{}';
+    drops tstzrange[] := '{}';
 begin
+    if exists (select from pg_class where oid = relation and relnamespace = 'cold_storage'::regnamespace) then
+        perform lock_tiering(shared => false);
+    end if;
     -- A table that is split by time is freed by dropping whole chunks: nobody may write to them meanwhile.
     if edition() <> 'plain' and series = '{}' then
         for chunk in execute
@@ -1842,8 +1952,7 @@ begin
             whole := whole and chunk.range_start >= since and chunk.range_end <= until;
             exit when not whole;
             execute format('lock table %s in share row exclusive mode', chunk.name);
-            drops := drops || format('select drop_chunks(%L::regclass, older_than => %L::timestamptz, '
-                                     'newer_than => %L::timestamptz)', relation, chunk.range_end, chunk.range_start);
+            drops := drops || tstzrange(chunk.range_start, chunk.range_end);
         end loop;
     end if;
     whole := whole and cardinality(drops) > 0;
@@ -1860,7 +1969,7 @@ begin
             using errcode = 'serialization_failure';
     end if;
     for i in 1..case when whole then cardinality(drops) else 0 end loop
-        execute drops[i];
+        perform drop_chunk(relation, lower(drops[i]), upper(drops[i]));
     end loop;
     return removed.rows;
 end
@@ -2000,9 +2109,16 @@ declare
     sound timestamptz[];
     step record;
 begin
+    perform lock_candles();
     perform lock_series(exchanges, symbols);
     if first < now() - least(interval '7 days', (select min(hot_age) from tiering_policy where subject = 'candles')) then
-        perform recall_candles(exchanges, symbols, starts);
+        -- The longer candles are made of all minutes of their day; of candles that are longer themselves nothing is.
+        if store_fetched_candles.timeframe = '1m' then
+            perform recall_candles(exchanges, symbols, starts);
+        else
+            perform recall_windows(store_fetched_candles.exchange, store_fetched_candles.symbol,
+                                   store_fetched_candles.timeframe, starts);
+        end if;
     end if;
     return query
     insert into candles as stored (window_start, window_end, exchange, symbol, timeframe, open, high, low, close,
@@ -2057,7 +2173,7 @@ $$;
 
 COMMENT ON FUNCTION public.store_fetched_candles(exchange text, symbol text, timeframe text, starts timestamp with time zone[], opens numeric[], highs numeric[], lows numeric[], closes numeric[], volumes numeric[], trade_counts bigint[]) IS 'Stores closed candles of one series as an exchange gave them, and makes the longer ones that nobody fetched anew from minutes. Returns the rows it changed';
 
-CREATE FUNCTION public.tier_old_candles(batch_rows integer DEFAULT 100000) RETURNS bigint
+CREATE FUNCTION public.tier_old_candles(batch_rows integer DEFAULT 10000) RETURNS bigint
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_custom_plan'
     AS $$
@@ -2118,7 +2234,7 @@ $$;
 
 COMMENT ON FUNCTION public.tier_old_candles(batch_rows integer) IS 'Moves one batch of candles older than their timeframe''s hot age to cold_storage; returns the number of rows that left, those included that cold_storage has better';
 
-CREATE FUNCTION public.tier_old_indicators(batch_rows integer DEFAULT 100000) RETURNS bigint
+CREATE FUNCTION public.tier_old_indicators(batch_rows integer DEFAULT 10000) RETURNS bigint
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_custom_plan'
     AS $$
@@ -2171,7 +2287,7 @@ $$;
 
 COMMENT ON FUNCTION public.tier_old_indicators(batch_rows integer) IS 'Moves one batch of indicators older than their timeframe''s hot age to cold_storage; returns the number of rows';
 
-CREATE FUNCTION public.tier_old_news(batch_rows integer DEFAULT 100000) RETURNS bigint
+CREATE FUNCTION public.tier_old_news(batch_rows integer DEFAULT 10000) RETURNS bigint
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_custom_plan'
     AS $$
@@ -4092,10 +4208,11 @@ CREATE TABLE public.staged_candles (
     volume numeric,
     trade_count bigint,
     staged_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    passed_at timestamp with time zone,
     CONSTRAINT staged_candles_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text])))
 );
 
-COMMENT ON TABLE public.staged_candles IS 'Candles that were fetched or imported, until they are judged: published, or in quarantine.';
+COMMENT ON TABLE public.staged_candles IS 'Candles that were fetched or imported, until they are judged and published, or in quarantine.';
 
 COMMENT ON COLUMN public.staged_candles.exchange IS 'The exchange in lower case, such as kraken.';
 
@@ -4124,6 +4241,8 @@ COMMENT ON COLUMN public.staged_candles.volume IS 'Amount traded; base coin.';
 COMMENT ON COLUMN public.staged_candles.trade_count IS 'Number of trades.';
 
 COMMENT ON COLUMN public.staged_candles.staged_at IS 'When it was staged (UTC).';
+
+COMMENT ON COLUMN public.staged_candles.passed_at IS 'When it passed the gate (UTC); empty until then.';
 
 ALTER TABLE public.staged_candles ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.staged_candles_number_seq
@@ -4701,6 +4820,8 @@ CREATE UNIQUE INDEX quarantine_open ON public.quarantine USING btree (subject, s
 CREATE INDEX quarantine_read ON public.quarantine USING btree (created_at DESC);
 
 CREATE INDEX sentiment_data_read ON public.sentiment_data USING btree (crypto_symbol, "timestamp" DESC);
+
+CREATE INDEX staged_candles_passed ON public.staged_candles USING btree (passed_at) WHERE (passed_at IS NOT NULL);
 
 CREATE INDEX staging_waiting ON public.staging USING btree (subject, number);
 

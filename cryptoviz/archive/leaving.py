@@ -147,11 +147,13 @@ def due(connection: Connection[Any], subject: Subject, now: datetime) -> Iterato
 
 def leave(connection: Connection[Any], store: Store, piece: Piece) -> Left:
     """Let one piece leave. Raises what `archive` does; then its rows are where they were."""
-    from psycopg.errors import SerializationFailure  # noqa: PLC0415 - only who connects loads the driver
+    from psycopg.errors import LockNotAvailable, SerializationFailure  # noqa: PLC0415 - only who connects loads the driver
 
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return _leave(connection, store, piece)
+        except LockNotAvailable as error:
+            raise ArchiveError(str(error).splitlines()[0]) from error
         except SerializationFailure as error:
             if attempt == _ATTEMPTS:
                 raise ArchiveError(f"its rows change all the time: {error}") from error
@@ -159,7 +161,7 @@ def leave(connection: Connection[Any], store: Store, piece: Piece) -> Left:
 
 
 def _leave(connection: Connection[Any], store: Store, piece: Piece) -> Left:
-    from psycopg.errors import SerializationFailure  # noqa: PLC0415
+    from psycopg.errors import LockNotAvailable, SerializationFailure  # noqa: PLC0415
 
     began = time.monotonic()
     with connection.transaction():
@@ -171,7 +173,7 @@ def _leave(connection: Connection[Any], store: Store, piece: Piece) -> Left:
         store.move(draft.temporary, draft.path)
     try:
         _commit(connection, piece, there, drafts)
-    except SerializationFailure:
+    except (SerializationFailure, LockNotAvailable):
         for draft in drafts:
             store.remove(draft.path)
         raise

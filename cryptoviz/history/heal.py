@@ -1,8 +1,9 @@
 """Heals gaps: asks the exchange for what is missing, stores it, looks again, and writes down what became of the gap.
 
-    due gaps --claim--> page by page: ask -> one transaction: judge, store (rest), record what still lacks, rule on it
+    due gaps --claim--> page by page: ask -> judge -> store (rest), in pieces -> record what still lacks, rule on it
 
-A page that is committed stays; whoever dies leaves a claim that another takes over after a while. Streamed candles
+Each step is a transaction, and what is committed stays; whoever dies leaves a claim that another takes over after a
+while, and asks for what is still missing. Trades are stored together with the candles that they make. Streamed candles
 beside a gap are fetched, too: an outage seldom begins on the minute, and half a candle is worse than none. What fails
 the gate goes to quarantine, and its window stays missing with the reason.
 """
@@ -36,8 +37,9 @@ from cryptoviz.history.gaps import (
 from cryptoviz.history.judged import audited
 from cryptoviz.history.source import Answer, CandleHistory, TradeHistory, TradesAnswer
 from cryptoviz.instruments import ExchangeRefusedError, ExchangeUnavailableError
-from cryptoviz.pairs import floor
+from cryptoviz.pairs import Timeframe, floor
 from cryptoviz.records import Candle, Trade
+from cryptoviz.storage.pieces import LEAST, Pace, piece
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -113,8 +115,8 @@ def heal_candles(
 ) -> Iterator[Treated]:
     """Work off the gaps in the candles that are due, the newest first, until none is left or it is `until`.
 
-    Gaps of one series that one request reaches are asked for together. The connection must be in autocommit mode: each
-    page is a transaction of its own. `run` is who judges and holds back.
+    Gaps of one series that one request reaches are asked for together. The connection must be in autocommit mode. `run`
+    is who judges and holds back.
 
     Raises:
         GateError: the gate itself failed; nothing of that page was stored, and it is asked for again.
@@ -180,16 +182,24 @@ def _heal_page(
     answer, report = Answer((), complete=False), None
     if connection.execute(query("candle_gaps_find"), span).fetchone():
         answer = _ask(connection, history, gaps, clock())
+    if answer.rows or answer.impossible:
+        answer, report = audited(connection, series, answer, origin=_ORIGIN, run=run, at=clock())
+    _store_pieces(connection, series, answer.rows)
     with connection.transaction():
-        if answer.rows or answer.impossible:
-            answer, report = audited(connection, series, answer, origin=_ORIGIN, run=run, at=clock())
-        if answer.rows:
-            store(connection, series, answer.rows)
         recorded = record(connection, series, start, end)
         counted = Counter({outcome: n for outcome, n in recorded.items() if outcome[0] == GapStatus.HEALED})
         counted += rule(connection, series, [ruling for gap in gaps for ruling in rulings(gap, answer, clock())])
         connection.execute(query("candle_gaps_asking"), {**_names(series), "now": clock()})
     return counted, report
+
+
+def _store_pieces(connection: Connection[Any], series: Series, rows: Sequence[Candle]) -> None:
+    pace, first = Pace(), 0
+    while first < len(rows):
+        with piece(connection, pace):
+            last = first + pace.rows
+            store(connection, series, rows[first:last])
+        first = last
 
 
 def _ask(connection: Connection[Any], history: CandleHistory, gaps: Sequence[Gap], at: datetime) -> Answer:
@@ -312,8 +322,8 @@ def _heal_slice(
     answer = history.trades(exchange, pair, *ids, since=since, until=before)
     newest = max((since, *(row.timestamp for row in answer.rows)))
     upto = max(newest, before) if ids[1] == gaps[-1].last else newest
+    _store_trades(connection, gaps, answer.rows)
     with connection.transaction():
-        _store_trades(connection, gaps, answer.rows)
         recorded = record_trades(connection, exchange, pair, since, upto + _SMALLEST)
     return answer, Counter({outcome: n for outcome, n in recorded.items() if outcome[0] == GapStatus.HEALED})
 
@@ -351,21 +361,40 @@ def _store_trades(connection: Connection[Any], gaps: Sequence[TradeGap], rows: I
         for at in [bisect_left(lasts, row.trade_id)]
         if at < len(gaps) and gaps[at].first <= row.trade_id
     ]
-    if not wanted:
-        return
     pair = {"exchange": gaps[0].exchange, "pair": gaps[0].pair}
+    wanted.sort(key=lambda row: (row.timestamp, row.trade_id))
+    pace, first = Pace(), 0
+    while first < len(wanted):
+        with piece(connection, pace, "lock_batch"):
+            part = _of_few_minutes(wanted[first : first + pace.rows])
+            _store_part(connection, pair, part)
+        first += len(part)
+
+
+def _of_few_minutes(rows: Sequence[Trade]) -> Sequence[Trade]:
+    """The first of some trades in their order: each minute is a candle to be made, and parts of longer ones."""
+    minutes: set[datetime] = set()
+    for count, row in enumerate(rows):
+        minutes.add(floor(row.timestamp, Timeframe.M1))
+        if len(minutes) > LEAST:
+            return rows[:count]
+    return rows
+
+
+def _store_part(connection: Connection[Any], pair: Mapping[str, str], rows: Sequence[Trade]) -> None:
     new = connection.execute(
         query("trades_store_fetched"),
         {
             **pair,
-            "timestamps": [row.timestamp for row in wanted],
-            "trade_ids": [row.trade_id for row in wanted],
-            "prices": [row.price for row in wanted],
-            "volumes": [row.volume for row in wanted],
-            "sides": [row.side for row in wanted],
+            "timestamps": [row.timestamp for row in rows],
+            "trade_ids": [row.trade_id for row in rows],
+            "prices": [row.price for row in rows],
+            "volumes": [row.volume for row in rows],
+            "sides": [row.side for row in rows],
         },
     ).fetchall()
     if new:
+        connection.execute(query("lock_candles"))
         connection.execute(query("candles_refresh"), {**pair, "instants": [instant for (instant,) in new]})
 
 

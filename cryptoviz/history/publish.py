@@ -1,18 +1,21 @@
 r"""Fetched and imported candles: kept in a table until they are judged, then published, or held back with the reason.
 
-    rows --COPY--> staged_candles (committed) --suite candles_rest, in the database--> quarantine
-                                                                                   \-> candles (source rest), and longer
+    rows --COPY--> staged_candles (committed) --suite candles_rest, in the database--> verdict: quarantine | passed
+        passed --piece by piece--> candles (source rest), and longer --> gaps, completeness, progress
 
-Rows that are staged survive whoever staged them. What a batch comes to is one transaction: the results of its checks,
-the rows in quarantine, the candles, and the gaps and completeness that follow from them.
+Rows that are staged survive whoever staged them. The verdict on a batch is one transaction: the results of its checks,
+the rows in quarantine, and the mark of those that passed. These are then published in pieces, each of them committed:
+a row leaves the staging table in the transaction that makes it a candle. Whoever is killed leaves the rest marked, and
+the next who publishes that batch, or the next look for gaps, goes on with it.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +31,7 @@ from cryptoviz.history.source import Row as Given
 from cryptoviz.history.source import Span
 from cryptoviz.pairs import Timeframe, ceiling, floor
 from cryptoviz.records import Candle, CandleSource
+from cryptoviz.storage.pieces import Pace, piece
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -36,6 +40,9 @@ if TYPE_CHECKING:
 
 _JUDGED: Final = "judged_candles"
 _SHOWN: Final = 20
+_LEFT: Final = timedelta(minutes=15)
+"""What passed so long ago and is not published belongs to somebody who was killed."""
+
 _COLUMNS: Final = ("window_start", "window_end", "open", "high", "low", "close", "volume", "trade_count")
 
 
@@ -87,7 +94,7 @@ def stage(connection: Connection[Any], batch: Batch, rows: Iterable[Given]) -> i
 
 
 def forget(connection: Connection[Any], batch: Batch) -> None:
-    """Let go of what is staged, such as the rest of a run that nobody will finish."""
+    """Let go of what is staged and not judged, such as the rest of a run that nobody will finish."""
     connection.execute(query("staged_candles_forget"), batch.names)
 
 
@@ -99,48 +106,111 @@ def publish(
     *,
     span: Span | None = None,
     first_time: bool = False,
+    judged: Callable[[Published], None] = lambda _published: None,
     settle: Callable[[Published], None] = lambda _published: None,
 ) -> Published:
     """Judge what is staged of a batch and publish what passes. A batch that is blocked goes to quarantine as a whole.
 
-    The connection must be in autocommit mode: the rows are judged where they are, before the transaction. `span`: what
-    was asked for; gaps and completeness are brought up to date for it, and for what came. `first_time`: nobody has
-    asked for that before, so that what was missing there was not lost. What else belongs to the transaction, such as
-    the progress, is done by `settle`.
+    The connection must be in autocommit mode: the rows are judged where they are, before the first transaction. `span`:
+    what was asked for; gaps and completeness are brought up to date for it, and for what came. `first_time`: nobody has
+    asked for that before, so that what was missing there was not lost.
+
+    `judged` belongs to the transaction of the verdict: from then on what passed is sure to be published, by this call
+    or another. `settle` belongs to the last transaction, when all of it is. Where everything is blocked, both belong to
+    the verdict.
 
     Raises:
         SuiteError: the suite cannot be read or makes no sense; nothing was changed.
         GateError: the gate itself failed; nothing was changed.
     """
-    count, last, came = _waiting(connection, batch)
-    named = {**batch.names, "last": last}
-    judged = _audited(connection, named, count=count, run=run, asset=asset) if count else None
+    waiting = _waiting(connection, batch)
+    named = {**batch.names, "last": waiting.last}
+    found = _audited(connection, named, count=waiting.count, run=run, asset=asset) if waiting.count else None
+    published = Published(found.audit.report, waiting.count) if found else Published(None)
     with connection.transaction():
-        published = _stored(connection, named, judged, count)
-        spans = [one for one in (came, span) if one is not None]
-        if spans and not published.blocked:
-            since, until = min(one[0] for one in spans), max(one[1] for one in spans)
-            _look(connection, batch.series, since, until, first_time=first_time)
-        settle(published)
+        if found is not None:
+            _verdict(connection, named, found)
+        judged(published)
+        if published.blocked:
+            settle(published)
+    published = replace(published, changed=_published(connection, batch) if waiting.any else {})
+    if not published.blocked:
+        with connection.transaction():
+            _look_over(connection, batch.series, waiting.came, span, first_time=first_time)
+            settle(published)
     return published
 
 
-def _waiting(connection: Connection[Any], batch: Batch) -> tuple[int, int, Span | None]:
-    found: tuple[int, int, datetime | None, datetime | None] | None
+def resume(connection: Connection[Any], batch: Batch, span: Span | None = None) -> Mapping[str, int]:
+    """Publish what passed of a batch before its run was killed; the candles that changed, by timeframe.
+
+    Gaps and completeness are brought up to date for that and, if it is given, for a span around it.
+    """
+    waiting = _waiting(connection, batch)
+    changed = _published(connection, batch) if waiting.passed else {}
+    if span is not None or changed:
+        with connection.transaction():
+            _look_over(connection, batch.series, waiting.came, span, first_time=False)
+    return changed
+
+
+def resume_left(connection: Connection[Any], now: datetime) -> int:
+    """Publish what passed some time ago and was left by runs that were killed; how many batches that were."""
+    left = connection.execute(query("staged_candles_left"), {"before": now - _LEFT}).fetchall()
+    for exchange, pair, timeframe, origin in left:
+        resume(connection, Batch(origin, Series.of(exchange, pair, timeframe)))
+    return len(left)
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """What is staged of a batch: how many candles are to be judged, the number of the last of them, how many passed."""
+
+    count: int
+    last: int | None
+    passed: int
+    came: Span | None
+
+    @property
+    def any(self) -> bool:
+        return bool(self.count or self.passed)
+
+
+def _waiting(connection: Connection[Any], batch: Batch) -> _Waiting:
+    found: tuple[int, int | None, int, datetime | None, datetime | None] | None
     found = connection.execute(query("staged_candles_waiting"), batch.names).fetchone()
-    count, last, since, until = found or (0, 0, None, None)
-    return count, last, (since, until) if since is not None and until is not None else None
+    count, last, passed, since, until = found or (0, None, 0, None, None)
+    return _Waiting(count, last, passed, (since, until) if since is not None and until is not None else None)
 
 
-def _stored(connection: Connection[Any], named: Mapping[str, Any], judged: _Judged | None, count: int) -> Published:
-    if judged is None:
-        return Published(None)
-    audit, rows = judged.audit, judged.rows
-    gate.write(connection, audit.report, judged.document)
+def _published(connection: Connection[Any], batch: Batch) -> Mapping[str, int]:
+    """What passed becomes candles, piece by piece; how many changed, by timeframe."""
+    changed: Counter[str] = Counter()
+    pace = Pace()
+    while True:
+        with piece(connection, pace):
+            wanted = pace.rows
+            rows = connection.execute(query("staged_candles_publish"), {**batch.names, "rows": wanted}).fetchall()
+        found = dict(rows)
+        left = found.pop("", 0)
+        changed.update(found)
+        if left < wanted:
+            return dict(changed)
+
+
+def _verdict(connection: Connection[Any], named: Mapping[str, Any], found: _Judged) -> None:
+    audit, rows = found.audit, found.rows
+    gate.write(connection, audit.report, found.document)
     gate.hold_back(connection, SUBJECT, rows, audit)
     held = [rows[position].number for position in audit.faults]
-    changed = connection.execute(query("staged_candles_publish"), {**named, "held": held}).fetchall()
-    return Published(audit.report, count, dict(changed))
+    connection.execute(query("staged_candles_settle"), {**named, "held": held})
+
+
+def _look_over(connection: Connection[Any], series: Series, *spans: Span | None, first_time: bool) -> None:
+    known = [span for span in spans if span is not None]
+    if known:
+        since, until = min(span[0] for span in known), max(span[1] for span in known)
+        _look(connection, series, since, until, first_time=first_time)
 
 
 def _look(connection: Connection[Any], series: Series, since: datetime, until: datetime, *, first_time: bool) -> None:
@@ -236,4 +306,11 @@ def restore(connection: Connection[Any], payload: Mapping[str, Any]) -> None:
         **numbers,
     )
     store(connection, series, [row])
-    _look(connection, series, start, end, first_time=False)
+
+
+def look_again(connection: Connection[Any], payload: Mapping[str, Any]) -> None:
+    """Bring gaps and completeness in line with a candle that was published as it was held back."""
+    start, end = instant(payload["window_start"]), instant(payload["window_end"])
+    if start is not None and end is not None:
+        series = Series.of(payload["exchange"], payload["symbol"], payload["timeframe"])
+        _look(connection, series, start, end, first_time=False)

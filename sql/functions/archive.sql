@@ -78,6 +78,29 @@ $$;
 comment on function due_for_archive(text, timestamptz) is
     'The whole months of each series that are to leave cold_storage: older than both ages and than the configured history';
 
+create or replace function drop_chunk(relation regclass, since timestamptz, until timestamptz) returns void
+language plpgsql
+as $$
+declare
+    patience constant text := current_setting('lock_timeout');
+begin
+    for attempt in 1..300 loop
+        begin
+            perform set_config('lock_timeout', '50ms', true);
+            execute format('select drop_chunks(%L::regclass, older_than => %L::timestamptz, newer_than => %L::timestamptz)',
+                           relation, until, since);
+            perform set_config('lock_timeout', patience, true);
+            return;
+        exception when lock_not_available then
+            perform pg_sleep(0.05 + 0.1 * random());
+        end;
+    end loop;
+    raise exception 'rows of % are being read all the time', relation using errcode = 'lock_not_available';
+end
+$$;
+comment on function drop_chunk(regclass, timestamptz, timestamptz) is
+    'Drops the chunk of a range. A reader keeps it from that, and whoever writes to the table would wait behind the one who waits for the reader: so that is for a moment only, again and again for half a minute';
+
 create or replace function remove_archived(
     relation regclass, time_column name, since timestamptz, until timestamptz, series jsonb, expected_rows bigint,
     expected_digest numeric)
@@ -91,8 +114,11 @@ declare
     removed record;
     chunk record;
     whole boolean := true;
-    drops text[] := '{}';
+    drops tstzrange[] := '{}';
 begin
+    if exists (select from pg_class where oid = relation and relnamespace = 'cold_storage'::regnamespace) then
+        perform lock_tiering(shared => false);
+    end if;
     -- A table that is split by time is freed by dropping whole chunks: nobody may write to them meanwhile.
     if edition() <> 'plain' and series = '{}' then
         for chunk in execute
@@ -106,8 +132,7 @@ begin
             whole := whole and chunk.range_start >= since and chunk.range_end <= until;
             exit when not whole;
             execute format('lock table %s in share row exclusive mode', chunk.name);
-            drops := drops || format('select drop_chunks(%L::regclass, older_than => %L::timestamptz, '
-                                     'newer_than => %L::timestamptz)', relation, chunk.range_end, chunk.range_start);
+            drops := drops || tstzrange(chunk.range_start, chunk.range_end);
         end loop;
     end if;
     whole := whole and cardinality(drops) > 0;
@@ -124,7 +149,7 @@ begin
             using errcode = 'serialization_failure';
     end if;
     for i in 1..case when whole then cardinality(drops) else 0 end loop
-        execute drops[i];
+        perform drop_chunk(relation, lower(drops[i]), upper(drops[i]));
     end loop;
     return removed.rows;
 end
@@ -141,6 +166,7 @@ declare
     chunk record;
     empty boolean;
     dropped bigint := 0;
+    began timestamptz;
 begin
     if edition() = 'plain' then
         return 0;
@@ -155,19 +181,20 @@ begin
             select attname from pg_attribute join pg_index on indrelid = attrelid and attnum = indkey[0]
             where attrelid = relation and indisprimary), chunk.range_start, chunk.range_end) into empty;
         continue when not empty;
+        began := coalesce(began, clock_timestamp());
         execute format('lock table %s in share row exclusive mode', chunk.name);
         execute format('select not exists (select from %s)', chunk.name) into empty;
         if empty then
-            execute format('select drop_chunks(%L::regclass, older_than => %L::timestamptz, newer_than => %L::timestamptz)',
-                           relation, chunk.range_end, chunk.range_start);
+            perform drop_chunk(relation, chunk.range_start, chunk.range_end);
             dropped := dropped + 1;
         end if;
+        exit when dropped > 0 and clock_timestamp() - began > interval '50 milliseconds';
     end loop;
     return dropped;
 end
 $$;
 comment on function drop_empty_chunks(regclass, timestamptz) is
-    'Drops the chunks of a table that end before an instant and have no rows left; returns how many';
+    'Drops chunks of a table that end before an instant and have no rows left, for a moment only: call again until it returns 0. Returns how many';
 
 do $$
 declare

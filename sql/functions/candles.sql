@@ -12,25 +12,6 @@ return case timeframe
     when '1m' then interval '1 minute' when '5m' then interval '5 minutes' when '15m' then interval '15 minutes'
     when '1h' then interval '1 hour' when '1d' then interval '24 hours' end;
 
-create or replace function lock_series(exchanges text[], pairs text[]) returns void
-language plpgsql
-as $$
-declare
-    key bigint;
-begin
-    if current_setting('transaction_isolation') <> 'read committed' then
-        raise exception 'candles need READ COMMITTED: an older snapshot would miss trades of other transactions';
-    end if;
-    for key in
-        select distinct hashtextextended(exchange || ':' || pair, 0)
-        from unnest(exchanges, pairs) touched (exchange, pair)
-        order by 1
-    loop
-        perform pg_advisory_xact_lock(key);
-    end loop;
-end
-$$;
-
 create or replace function refresh_candles(exchanges text[], pairs text[], minutes timestamptz[])
 returns setof candles
 language plpgsql
@@ -42,22 +23,27 @@ as $$
 declare
     from_ts timestamptz;
     to_ts timestamptz;
+    may_be_cold boolean := false;
     step record;
 begin
     if cardinality(exchanges) is distinct from cardinality(pairs)
        or cardinality(pairs) is distinct from cardinality(minutes) then
         raise exception 'exchanges, pairs and minutes must be of one length';
     end if;
-    perform lock_series(exchanges, pairs);
-
     select min(date_trunc('minute', m)), max(date_trunc('minute', m)) + interval '1 minute'
     into from_ts, to_ts
     from unnest(minutes) m;
     -- The longer candles are made of the whole day. No hot age is below a day: the live stream does not look it up.
     if date_bin(interval '24 hours', from_ts, 'epoch') < now() - interval '1 day' then
-        perform recall_candles(exchanges, pairs, minutes)
-        where date_bin(interval '24 hours', from_ts, 'epoch')
-              < now() - least(interval '7 days', (select min(hot_age) from tiering_policy where subject = 'candles'));
+        may_be_cold := date_bin(interval '24 hours', from_ts, 'epoch')
+                       < now() - least(interval '7 days', (select min(hot_age) from tiering_policy where subject = 'candles'));
+    end if;
+    if may_be_cold then
+        perform lock_tiering(shared => true);
+    end if;
+    perform lock_series(exchanges, pairs);
+    if may_be_cold then
+        perform recall_candles(exchanges, pairs, minutes);
     end if;
 
     -- Of the newest minute of each pair the sums up to a second before the batch's earliest trade are kept in
@@ -240,8 +226,14 @@ create or replace function close_candles() returns setof candles
 language sql
 as $$
     update candles set closed = true, received_at = now()
-    where not closed and source = 'stream' and window_end <= now()
+    from (
+        select window_start, exchange, symbol, timeframe from candles
+        where not closed and source = 'stream' and window_end <= now()
+        for update skip locked
+    ) ended
+    where (candles.window_start, candles.exchange, candles.symbol, candles.timeframe)
+          = (ended.window_start, ended.exchange, ended.symbol, ended.timeframe)
     returning candles.*
 $$;
 comment on function close_candles() is
-    'Marks stream candles closed whose window has ended without a further trade, and returns them';
+    'Marks stream candles closed whose window has ended without a further trade, and returns them; one that somebody else writes at this moment has its turn the next time';

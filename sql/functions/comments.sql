@@ -45,7 +45,7 @@ begin
             ('robots_cache', 'The robots.txt of the sites that are read, until it expires.'),
             ('source_states', 'How each polled source is: its circuit breaker, how long it wants to be left alone, its last answer.'),
             ('source_quotas', 'How much of each quota of a polled source is used, in its current period.'),
-            ('staged_candles', 'Candles that were fetched or imported, until they are judged: published, or in quarantine.'),
+            ('staged_candles', 'Candles that were fetched or imported, until they are judged and published, or in quarantine.'),
             ('rest_budgets', 'How fast the batch layer may ask each exchange, all its runs and processes together.'),
             ('action_log', 'Who did what by hand: starts, stops, releases, changes.'),
             ('crypto_configuration', 'What to collect, editable through the API.'),

@@ -234,12 +234,6 @@ $$;
 comment on function history_start(text, text, text, timestamptz) is
     'From when on, but not before the midnight before an instant, a series is to be complete here: its first candle or the beginning of its backfill, but no day that has left the database';
 
-create or replace function lock_gaps(exchange text, symbol text, timeframe text) returns void
-language sql
-as $$
-    select pg_advisory_xact_lock(hashtextextended('gaps:' || exchange || ':' || symbol || ':' || timeframe, 0))
-$$;
-
 create or replace function forget_candle_gaps(exchange text, symbol text, timeframe text, since timestamptz,
                                               until timestamptz)
 returns void

@@ -177,15 +177,6 @@ create or replace trigger candles_added after insert on candles
 create or replace trigger candles_corrected after update on candles
     referencing new table as written for each statement execute function note_candles();
 
-create or replace function lock_indicators() returns void
-language plpgsql
-as $$
-begin
-    perform pg_advisory_xact_lock(hashtextextended('cryptoviz:indicators', 0));
-end
-$$;
-comment on function lock_indicators() is 'Who computes indicators takes turns, until the end of the transaction';
-
 create or replace function rebuild_indicators(
     of_exchange text, of_symbol text, of_timeframe text, since timestamptz default null,
     changed_until timestamptz default 'infinity')

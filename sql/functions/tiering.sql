@@ -4,19 +4,7 @@
 -- that is in both places (it was written anew) is settled before, which is cheaper than an upsert of all rows; it counts
 -- as moved, so that a batch of nothing else does not pass for the last.
 
-create or replace function lock_tiering(shared boolean) returns void
-language plpgsql
-as $$
-begin
-    if shared then
-        perform pg_advisory_xact_lock_shared(hashtextextended('cryptoviz:tiering', 0));
-    else
-        perform pg_advisory_xact_lock(hashtextextended('cryptoviz:tiering', 0));
-    end if;
-end
-$$;
-
-create or replace function tier_old_candles(batch_rows integer default 100000) returns bigint
+create or replace function tier_old_candles(batch_rows integer default 10000) returns bigint
 language plpgsql
 set plan_cache_mode = force_custom_plan
 as $$
@@ -77,7 +65,7 @@ $$;
 comment on function tier_old_candles(integer) is
     'Moves one batch of candles older than their timeframe''s hot age to cold_storage; returns the number of rows that left, those included that cold_storage has better';
 
-create or replace function tier_old_indicators(batch_rows integer default 100000) returns bigint
+create or replace function tier_old_indicators(batch_rows integer default 10000) returns bigint
 language plpgsql
 set plan_cache_mode = force_custom_plan
 as $$
@@ -130,7 +118,7 @@ $$;
 comment on function tier_old_indicators(integer) is
     'Moves one batch of indicators older than their timeframe''s hot age to cold_storage; returns the number of rows';
 
-create or replace function tier_old_news(batch_rows integer default 100000) returns bigint
+create or replace function tier_old_news(batch_rows integer default 10000) returns bigint
 language plpgsql
 set plan_cache_mode = force_custom_plan
 as $$
@@ -171,17 +159,23 @@ comment on function tier_old_news(integer) is
 
 create or replace function recall_candles(exchanges text[], pairs text[], instants timestamptz[]) returns bigint
 language plpgsql
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
     moved bigint;
 begin
     perform lock_tiering(shared => true);
-    with touched as (
-        select distinct exchange, pair, date_bin(interval '24 hours', instant, 'epoch') as day
-        from unnest(exchanges, pairs, instants) given (exchange, pair, instant)
+    -- With the timeframe the index of a series serves, whatever else is of those days.
+    with touched as materialized (
+        select exchange, pair, day, timeframe
+        from (
+            select distinct exchange, pair, date_bin(interval '24 hours', instant, 'epoch') as day
+            from unnest(exchanges, pairs, instants) given (exchange, pair, instant)
+        ) days, unnest(array['1m', '5m', '15m', '1h', '1d']) timeframe
     ), gone as (
         delete from cold_storage.candles cold using touched
-        where cold.exchange = touched.exchange and cold.symbol = touched.pair
+        where cold.exchange = touched.exchange and cold.symbol = touched.pair and cold.timeframe = touched.timeframe
           and cold.window_start >= touched.day and cold.window_start < touched.day + interval '24 hours'
           and cold.window_start >= (select min(day) from touched)
           and cold.window_start < (select max(day) + interval '24 hours' from touched)
@@ -197,6 +191,32 @@ $$;
 comment on function recall_candles(text[], text[], timestamptz[]) is
     'Brings the days that the instants touch back from cold_storage, so that old candles can be corrected in one place; call it before writing candles of a day that is partly older than a hot age or a week';
 
+create or replace function recall_windows(exchange text, symbol text, timeframe text, starts timestamptz[]) returns bigint
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    moved bigint;
+begin
+    perform lock_tiering(shared => true);
+    with gone as (
+        delete from cold_storage.candles
+        where exchange = recall_windows.exchange and symbol = recall_windows.symbol
+          and timeframe = recall_windows.timeframe and window_start = any(starts)
+          and window_start >= (select min(start) from unnest(starts) start)
+          and window_start <= (select max(start) from unnest(starts) start)
+        returning *
+    ), back as (
+        insert into candles select * from gone
+        on conflict (window_start, exchange, symbol, timeframe) do nothing
+    )
+    select count(*) into moved from gone;
+    return moved;
+end
+$$;
+comment on function recall_windows(text, text, text, timestamptz[]) is
+    'Brings these candles of one series back from cold_storage, and no others: for candles that nothing longer is made of';
+
 create or replace function compress_cold(again boolean default false) returns bigint
 language plpgsql
 security definer
@@ -204,7 +224,6 @@ set search_path = public, pg_temp
 as $$
 declare
     chunk record;
-    done bigint := 0;
 begin
     if edition() <> 'community' then
         return 0;
@@ -224,14 +243,15 @@ begin
         $query$
         using again
     loop
+        perform lock_tiering(shared => false);
         execute format('select compress_chunk(%L)', chunk.name);
-        done := done + 1;
+        return 1;
     end loop;
-    return done;
+    return 0;
 end
 $$;
 comment on function compress_cold(boolean) is
-    'Puts whole chunks of cold_storage into the columnstore where the edition has one; returns how many. Rows that come later lie beside it: with `again` those go there too';
+    'Puts a whole chunk of cold_storage into the columnstore where the edition has one; returns how many, 1 or 0: call again until it returns 0. Rows that come later lie beside it: with `again` those go there too';
 
 do $$
 begin

@@ -24,5 +24,5 @@ FROM (
            nullif(nullif(nullif(volume, 'NaN'), 'Infinity'), '-Infinity') AS volume
     FROM staged_candles
     WHERE exchange = %(exchange)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s AND origin = %(origin)s
-      AND number <= %(last)s
+      AND passed_at IS NULL AND number <= %(last)s
 ) staged

@@ -10,7 +10,7 @@ WITH old AS (
 ), gone AS (
     DELETE FROM staged_candles
     WHERE exchange = %(exchange)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s
-      AND origin IN (SELECT origin FROM old)
+      AND origin IN (SELECT origin FROM old) AND passed_at IS NULL
 )
 SELECT max(window_start)
 FROM staged_candles

@@ -1,7 +1,7 @@
 """Candles of a file, and of trades that have no id or side, into `candles` with source `rest`.
 
     chunk -> rows (or the minutes that trades come to) -> known already? -> staged_candles -> suite candles_rest
-          -> one transaction: candles and longer ones, gaps, completeness, quarantine, position
+          -> one transaction: quarantine, position, mark of what passed -> candles, gaps: as every published batch
 
 They are the exchange's own: they win over what was made of streamed trades. A fetched candle that is stored stays.
 """
@@ -96,13 +96,19 @@ class CandlesImport:
         standing = self._progress.begin(connection)
         if standing.completed:
             return self._done
-        publish.forget(connection, self._batch)
+        self._resume(connection, standing)
         self._last = self._read_last(connection, standing)
         with ExitStack() as judging:
             for chunk in self._chunks(standing.position):
                 self._store(connection, chunk, self._read(connection, chunk, judging))
         self._progress.finish(connection)
         return self._done
+
+    def _resume(self, connection: Connection[Any], standing: Standing) -> None:
+        """Publish what passed before the position was committed; what comes after it is read again."""
+        span = (standing.first, standing.last) if standing.first and standing.last else None
+        self._done.candles.update(publish.resume(connection, self._batch, span))
+        publish.forget(connection, self._batch)
 
     def _chunks(self, since: Position) -> Iterator[Chunk]:
         whole = None if self._layout.kind is Kind.CANDLES else self._whole_minutes
@@ -209,20 +215,20 @@ class CandlesImport:
         batch = f"{key[:12]}:{chunk.until.rows}" + (f":{number}" if number else "")
         origin = Origin(self._run, self._layout.kind.value, self._file.name, key, batch)
 
-        def settle(published: publish.Published) -> None:
+        def judged(published: publish.Published) -> None:
             held = self._refused(connection, origin, fresh, published)
             if read.judgement is not None and piece.first:
                 read.judgement.write_results(connection, origin)
             hold_back(connection, origin, faults, lambda row: values.fields_of(chunk, self._layout, row))
             self._advance(connection, piece, fresh, faults=len(faults), differing=len(differing), held=held)
-            self._done.candles.update(published.changed)
 
         copy(connection, _COPY_CANDLES, self._lines(fresh))
         try:
-            publish.publish(connection, self._batch, origin.attempt, ASSET, settle=settle)
+            published = publish.publish(connection, self._batch, origin.attempt, ASSET, judged=judged)
         except ImportRefusedError:
             publish.forget(connection, self._batch)
             raise
+        self._done.candles.update(published.changed)
         if piece.rows:
             self._last = piece.rows[-1].start, piece.rows[-1].close
 

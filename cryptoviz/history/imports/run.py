@@ -96,7 +96,7 @@ def import_file(file: File, asked: Asked, connect: Connect, told: Told) -> Outco
         return Outcome(file, became, str(error), form, seconds=time.monotonic() - began)
     except ImportRefusedError as error:
         return Outcome(file, Became.REFUSED, str(error), form, seconds=time.monotonic() - began)
-    became = Became.IMPORTED if done.rows else Became.COMPLETE
+    became = Became.IMPORTED if done.rows or done.candles else Became.COMPLETE
     return Outcome(file, became, _candles_only(file, layout, asked), form, target, done, time.monotonic() - began)
 
 

@@ -1,7 +1,7 @@
 """Trades of a file into `trade_data`, and the candles that they make.
 
     chunk -> COPY into a table of the connection -> suite trades_import -> one transaction: trades, quarantine, position
-          -> refresh_candles, an hour of trades at a time
+          -> refresh_candles, some minutes at a time
 
 Two connections take turns: while one publishes, the other stages and judges what comes next. Positions are committed in
 the order of the file; whoever is killed goes on behind the last one, and makes the candles that were still due.
@@ -28,6 +28,7 @@ from cryptoviz.history.imports.gate import Judge, Judgement, Origin, refuse_nons
 from cryptoviz.history.imports.layouts import Layout
 from cryptoviz.history.imports.progress import Progress, Target
 from cryptoviz.pairs import Timeframe
+from cryptoviz.rebuild import made_anew
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -41,10 +42,6 @@ Told = Callable[[int, float], None]
 CONNECTIONS: Final = 2
 _STAGED: Final = ("row_number", "microseconds", "age_s", "trade_id", "price", "volume", "side", "unreadable")
 _COPY: Final = f"COPY import_trades ({', '.join(_STAGED)}) FROM STDIN (FORMAT csv)"
-_STEP: Final = timedelta(hours=1)
-_STEP_ROWS: Final = 50_000
-"""One transaction holds the lock of a pair's candles for an hour of trades, or so many: live trades wait for that."""
-
 Span = tuple[datetime, datetime]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -140,7 +137,7 @@ class TradesImport:
         """
         standing = self._progress.begin(connection)
         if standing.candles is not None and self._with_candles:
-            self._make_candles(connection, standing.candles, standing.stored)
+            self._make_candles(connection, standing.candles)
             self._progress.candles_due(connection, None)
         if not standing.completed:
             self._pieces = enumerate(chunks(self._file, self._layout, standing.position))
@@ -187,10 +184,10 @@ class TradesImport:
         found = judge.rows(staged.num_rows)
         refuse_nonsense(self._file, found.faults, staged.num_rows)
         with self._publishing.take(number):
-            stored, span = self._publish(connection, found, number, chunk, staged)
+            span = self._publish(connection, found, number, chunk, staged)
         with self._refreshing.take(number):
             if span is not None and self._with_candles:
-                self._make_candles(connection, span, stored)
+                self._make_candles(connection, span)
                 with self._counting_due:
                     del self._due[number]
                     left = list(self._due.values())
@@ -199,7 +196,7 @@ class TradesImport:
 
     def _publish(
         self, connection: Connection[Any], found: Judgement, number: int, chunk: Chunk, staged: pa.Table
-    ) -> tuple[int, Span | None]:
+    ) -> Span | None:
         from psycopg.errors import UniqueViolation  # noqa: PLC0415 - only who connects loads the driver
 
         pair = {"exchange": self._target.exchange, "pair": self._target.pair}
@@ -232,7 +229,7 @@ class TradesImport:
         self._done.quarantined += counts["quarantined"]
         self._done.reaches(span)
         self._told(staged.num_rows, chunk.share)
-        return stored, span
+        return span
 
     def _known(self, connection: Connection[Any], found: Judgement, left: pa.Table, span: Span | None) -> list[int]:
         """The rows that are stored already, as they are; those that contradict what is stored join the faults."""
@@ -257,17 +254,10 @@ class TradesImport:
         key = self._progress.fingerprint
         return Origin(self._run, self._layout.kind.value, self._file.name, key, f"{key[:12]}:{chunk.until.rows}")
 
-    def _make_candles(self, connection: Connection[Any], span: Span, rows: int) -> None:
+    def _make_candles(self, connection: Connection[Any], span: Span) -> None:
         since, until = span[0].replace(second=0, microsecond=0), span[1] + _MICROSECOND
-        # A thin pair may trade once an hour for years: hours that share so few trades share a transaction.
-        hours = (until - since) / _STEP
-        step = _STEP * max(1, int(_STEP_ROWS / max(1.0, rows / max(hours, 1.0))))
-        at = since
-        while at < until:
-            stop = min(until, _EPOCH + ((at - _EPOCH) // step + 1) * step)
-            bounds = {"exchange": self._target.exchange, "pair": self._target.pair, "since": at, "until": stop}
-            self._done.candles.update(dict(connection.execute(query("rebuild_candles"), bounds).fetchall()))
-            at = stop
+        for step in made_anew(connection, self._target.exchange, self._target.pair, since, until):
+            self._done.candles.update(step.changed)
 
 
 def lines(table: pa.Table, names: tuple[str, ...]) -> memoryview:
