@@ -38,8 +38,8 @@ _FITTING: Final = ((25, "Extreme Fear"), (46, "Fear"), (54, "Neutral"), (75, "Gr
 _ENOUGH_MOVES: Final = 10
 """How many prices it takes to speak of the whole market."""
 
-_ENOUGH_PAIRS: Final = 20
-"""How many pairs an exchange must list to call a listing with few of them broken."""
+_ENOUGH_KNOWN: Final = 20
+"""How many pairs an exchange must list, or coins be asked for, to call an answer with few of them broken."""
 
 _MARKUP: Final = re.compile(r"<\s*/?\s*[a-zA-Z!]")
 
@@ -191,6 +191,7 @@ def _coin(row: Row, known: Known, prices: Mapping[tuple[str, str], float]) -> Co
     before, name = known.coins.get((source, symbol), (None, None))
     elsewhere = [found for (other, coin), found in prices.items() if coin == symbol and other != source]
     explained = price * supply if price and supply else None
+    asked = number(row.origin.get("asked")) or 0.0
     return {
         "price": price,
         "cap": cap,
@@ -202,7 +203,7 @@ def _coin(row: Row, known: Known, prices: Mapping[tuple[str, str], float]) -> Co
         "price_elsewhere_ratio": _ratio(price, median(elsewhere) if elsewhere else None),
         "below_high": _ratio(price, number(payload.get("ath"))),
         "above_low": _ratio(price, number(payload.get("atl"))),
-        "answered_share": _ratio(number(row.origin.get("answered")), number(row.origin.get("asked"))),
+        "answered_share": _ratio(number(row.origin.get("answered")), asked) if asked >= _ENOUGH_KNOWN else None,
     }
 
 
@@ -238,7 +239,7 @@ def _instruments(rows: Sequence[Row], known: Known) -> list[Columns]:
             "not_numbers": _not_numbers(row.payload, "price_increment", "volume_increment"),
             "price_step": number(row.payload.get("price_increment")),
             "volume_step": number(row.payload.get("volume_increment")),
-            "listed_share": _ratio(listed[exchange], before) if before >= _ENOUGH_PAIRS else None,
+            "listed_share": _ratio(listed[exchange], before) if before >= _ENOUGH_KNOWN else None,
         }
         for row in rows
         for exchange in (str(row.payload.get("exchange")),)

@@ -458,6 +458,14 @@ def minutes(count: int, extreme: int) -> list[Payload]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("asked", "names"), [(19, []), (20, ["enough_rows"])])
+def test_an_answer_about_few_coins_may_lack_most_of_them(asked: int, names: list[str]) -> None:
+    columns = frames.columns("market", rows(MARKET, {"answered": 3, "asked": asked}), KNOWN["market"])
+    judged = engine.evaluate(suites.read("market"), columns)
+    assert [one.expectation.name for one in judged if not one.outcome.success] == names
+
+
+@pytest.mark.slow
 def test_rows_without_a_value_do_not_make_a_share_of_many() -> None:
     one, *others = [trade(number, price="150" if number == 1 else "100") for number in range(1, 60)]
     unread = [trade(number, price=None) for number in range(60, 200)]
