@@ -124,10 +124,11 @@ class DatabaseStore:
     def spellings(self) -> dict[str, str | None]:
         """How the exchange itself spells each pair that it lists; empty: not known yet."""
         try:
+            # On a connection of its own: what is written meanwhile goes over the held one, in another thread.
             with self._open() as connection:
                 return listed_as(connection, self._exchange)
         except psycopg.Error as error:
-            raise self._away(error) from error
+            raise _away(error) from error
 
     def _gap(self, row: GapRow) -> dict[str, Any]:
         return {
@@ -154,7 +155,11 @@ class DatabaseStore:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        return StoreAwayError(f"{type(error).__name__}: {error.diag.message_primary or 'no answer'}")
+        return _away(error)
+
+
+def _away(error: psycopg.Error) -> StoreAwayError:
+    return StoreAwayError(f"{type(error).__name__}: {error.diag.message_primary or 'no answer'}")
 
 
 class Ledger:
