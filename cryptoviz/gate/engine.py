@@ -25,6 +25,7 @@ from cryptoviz.gate.suites import Expectation, Suite
 if TYPE_CHECKING:
     from pandas import DataFrame
     from psycopg import Connection
+    from sqlalchemy.pool import Pool
 
 _SHOWN: Final = 20
 """How many values at fault a document holds."""
@@ -245,15 +246,25 @@ def _frame(suite: Suite, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
 
 def _table(connection: Connection[Any], source_name: str, name: str) -> Any:
     """The rows of a table as Great Expectations asks for them, over a connection that it does not close."""
-    from sqlalchemy.pool import StaticPool  # noqa: PLC0415 - takes a moment
-
     source = _context().data_sources.add_postgres(
         source_name,
         # Never used: the connection is there already.
         connection_string="postgresql+psycopg://nobody:nothing@nowhere/nothing",
-        kwargs={"creator": lambda: connection, "poolclass": StaticPool},
+        kwargs={"creator": lambda: connection, "poolclass": _lent()},
     )
     return source.add_table_asset(name, table_name=name).add_batch_definition_whole_table("all")
+
+
+@cache
+def _lent() -> type[Pool]:
+    """A pool of one connection that belongs to somebody else: who forgets a table must not close it."""
+    from sqlalchemy.pool import StaticPool  # noqa: PLC0415 - takes a moment
+
+    class Lent(StaticPool):
+        def _close_connection(self, *_lent: object, **_how: object) -> None:
+            """It stays open."""
+
+    return Lent
 
 
 _NUMBERS: Final = itertools.count()

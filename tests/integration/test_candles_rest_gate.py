@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,3 +55,11 @@ def test_the_database_and_memory_agree(database: Settings) -> None:
                 assert found == {one.expectation.name: sorted(one.outcome.rows) for one in judged}, payloads
                 assert [one.outcome.success for one in there] == [one.outcome.success for one in judged]
                 assert [one.expectation for one in there] == [one.expectation for one in judged]
+
+
+def test_the_connection_stays_open_when_great_expectations_has_forgotten_the_table(database: Settings) -> None:
+    with connect(Role.OWNER, database, autocommit=True) as connection:
+        put(connection, SOUND["candles_rest"])
+        judge(connection, suites.read("candles_rest"), BATCH, len(SOUND["candles_rest"]))
+        gc.collect()
+        assert connection.execute("select 1").fetchone() == (1,)
