@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ENOUGH: Final = 100
-"""In so many windows some two that follow each other have trades, or nobody would keep candles of that length."""
+"""So many rows speak for the file: some two that follow each other have trades, and the share at fault counts."""
 _REGULAR: Final = 10
 """Nobody trades so many times at the same distance."""
 _MONTH: Final = 28 * 24 * 60 * 60 * 1_000_000
@@ -52,8 +52,10 @@ def _refuse_other_length(file: File, times: Any, timeframe: Timeframe) -> None:
     length, least = timeframe.seconds * 1_000_000, int(steps.min())
     apart, often = _usual(steps)
     regular = often == len(steps) >= _REGULAR
-    longer = least > length and (regular or len(steps) >= _ENOUGH or least >= _MONTH)
-    if longer or (apart < length and 2 * often > len(steps)):
+    monthly = timeframe is Timeframe.D1 and least >= _MONTH
+    longer = least > length and (regular or len(steps) >= _ENOUGH or monthly)
+    shorter = apart < length and (often == len(steps) or (2 * often > len(steps) >= _REGULAR))
+    if longer or shorter:
         raise ImportRefusedError(f"{file.name} has a row every {_duration(apart)}: no candles of {timeframe}")
 
 
@@ -61,7 +63,9 @@ def _refuse_off_grid(file: File, form: Format, target: Target, times: Any) -> No
     timeframe = target.timeframe or Timeframe.M1
     late = times % (timeframe.seconds * 1_000_000)
     off = late[late > 0]
-    if 2 * len(off) <= len(times):
+    if len(off) < len(times) and (len(times) < _ENOUGH or 2 * len(off) <= len(times)):
+        return  # each row is held back by itself
+    if not len(off):
         return
     after, count = _usual(off)
     which = "" if count == len(off) else f"most of them, {count:,}, "
