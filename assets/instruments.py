@@ -18,7 +18,7 @@ KEY: Final = dg.AssetKey("instruments")
 
 _RETRIES: Final = 4
 _PREVIEW_ROWS: Final = 20
-_PREVIEWED: Final = ("pair", "status", "price_increment", "volume_increment")
+_PREVIEWED: Final = ("pair", "spelling", "status", "price_increment", "volume_increment")
 _FRESH: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=2), warn_window=timedelta(hours=26))
 
 
@@ -86,7 +86,9 @@ def _warn(context: dg.AssetExecutionContext, listing: Listing, changes: Changes)
     if changes.delisted:
         context.log.warning("no longer listed: %s", ", ".join(changes.delisted))
     if listing.skipped:
-        context.log.warning("skipped, no pair in our words: %s", ", ".join(listing.skipped))
+        context.log.warning(
+            "skipped, no pair in our words, or the name of another market: %s", ", ".join(listing.skipped)
+        )
 
 
 def _metadata(listing: Listing, changes: Changes, seconds: float) -> dict[str, Any]:
@@ -110,6 +112,7 @@ def _preview(listing: Listing) -> dg.TableMetadataValue:
             dg.TableRecord(
                 {
                     "pair": row.pair,
+                    "spelling": row.spelling or "",
                     "status": row.status,
                     "price_increment": _plain(row.price_increment),
                     "volume_increment": _plain(row.volume_increment),

@@ -134,7 +134,9 @@ class Settings(BaseSettings):
         ["kraken", "binance"], description="Exchanges to collect from, separated by commas."
     )
     kraken_pairs: Pairs = Field(
-        [f"{coin}/USD" for coin in _COINS], description="Kraken's pairs, BASE/QUOTE, separated by commas."
+        [f"{coin}/USD" for coin in _COINS],
+        description="Kraken's pairs, BASE/QUOTE, separated by commas; "
+        "coins as everybody calls them: LUNC/USD for what Kraken calls LUNA/USD.",
     )
     binance_pairs: Pairs = Field(
         [f"{coin}/USDT" for coin in _COINS], description="Binance's pairs, BASE/QUOTE, separated by commas."

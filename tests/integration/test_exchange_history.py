@@ -24,6 +24,7 @@ from cryptoviz.records import Candle
 from cryptoviz.settings import Role, Settings
 from cryptoviz.simulators import Simulator, running
 from cryptoviz.simulators.market import ORIGIN, SECOND, Bar
+from cryptoviz.spellings import unconfirmed
 from cryptoviz.storage.database import connect
 from tests.conftest import Cluster
 
@@ -145,6 +146,14 @@ def test_each_terra_coin_has_its_own_history_at_kraken(
         assert rows == truth(simulator, Series("kraken", pair, M1), since, since + timedelta(minutes=30))
     other = TERRA[1 - TERRA.index(pair)]
     assert rows != truth(simulator, Series("kraken", other, M1), since, since + timedelta(minutes=30))
+
+
+@pytest.mark.parametrize("exchange", PAIRS)
+def test_an_exchange_confirms_how_its_pairs_are_spelled(simulator: Simulator, exchange: str) -> None:
+    listing = instruments.fetch(exchange, f"{simulator.url}/{exchange}", 60)
+    listed = {row.pair: row.spelling for row in listing.instruments}
+    assert listed.keys() == set(simulator.exchanges[exchange].feeds)
+    assert unconfirmed(exchange, [*listed, "XYZ/USD"], listed) == {"XYZ/USD": f"{exchange} lists no XYZ/USD"}
 
 
 def test_what_the_exchange_does_not_confirm_is_not_asked_for(
