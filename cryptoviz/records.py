@@ -107,11 +107,12 @@ def _plain(*values: Decimal) -> bool:
     return True
 
 
-def _instant(name: str, value: datetime, received_at: datetime) -> None:
+def _instant(name: str, value: datetime, received_at: datetime, ahead: timedelta = MAX_FUTURE) -> None:
     if value < EARLIEST:
         raise ValueError(f"{name} is before {EARLIEST:%Y-%m-%d}")
-    if value > received_at + MAX_FUTURE:
-        raise ValueError(f"{name} is more than {MAX_FUTURE.seconds} s after received_at")
+    # A difference never leaves the calendar, a sum may.
+    if value - received_at > ahead:
+        raise ValueError(f"{name} is more than {ahead.total_seconds():.0f} s after received_at")
 
 
 def _pair(name: str, value: str) -> None:
@@ -280,7 +281,7 @@ class Article(Record, frozen=True, kw_only=True, gc=False):
 
     def __post_init__(self) -> None:
         # A feed may announce an article for later today: a publication time is the publisher's word, not a clock's.
-        _instant("published_at", self.published_at - timedelta(days=1), self.received_at)
+        _instant("published_at", self.published_at, self.received_at, timedelta(days=1) + MAX_FUTURE)
         _instant("scraped_at", self.scraped_at, self.received_at)
 
 

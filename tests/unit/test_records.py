@@ -214,6 +214,23 @@ def test_what_is_impossible_is_refused_with_its_reason(message: bytes, kind: str
     assert refused.value.kind == kind
 
 
+def test_the_ends_of_the_calendar_are_refused_or_judged_like_any_time() -> None:
+    """What is compared is a difference: a sum would be no date any more."""
+    last = {"received_at": "9999-12-31T23:59:59.500000Z", "timestamp": "9999-12-31T23:59:59.900000Z"}
+    assert codec.decode("rawtrade", trade(**last)).received_at.year == 9999
+    with pytest.raises(codec.RefusedError, match="timestamp is before 2009-01-03"):
+        codec.decode("rawtrade", trade(timestamp="0001-01-01T00:00:00+14:00"))
+    article = Article(
+        received_at=NOW, published_at=NOW, scraped_at=NOW, article_id="1", revision=1, title="t", url="u", website="w",
+        source="s", summary="", content="", tags=(), cryptocurrencies_mentioned=(),
+        sentiment=Sentiment(score=0.5, label=SentimentLabel.NEUTRAL),
+    )  # fmt: skip
+    said = msgspec.json.decode(codec.encode(article))
+    for when, reason in (("0001-01-01T00:00:00Z", "before 2009-01-03"), ("9999-12-31T23:59:59Z", "86460 s after")):
+        with pytest.raises(codec.RefusedError, match=reason):
+            codec.decode("rawarticle", msgspec.json.encode(said | {"published_at": when}))
+
+
 @pytest.mark.parametrize("skew", [-5, 5])
 def test_a_clock_five_seconds_off_is_accepted(skew: int) -> None:
     assert codec.decode("rawtrade", trade(timestamp=NOW + timedelta(seconds=skew))).trade_id == 7
