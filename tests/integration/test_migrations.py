@@ -118,6 +118,38 @@ def test_what_is_missing_of_a_pair_that_changed_its_meaning_is_not_filled_from_t
     assert said == [("pair_changed_its_meaning", "kraken LUNA/USD", "LUNC/USD")]
 
 
+def test_stored_articles_get_their_address_and_those_without_a_date_are_marked(empty: Settings, folder: Path) -> None:
+    upgrade_from("article_names", empty, folder)
+    with connect(Role.WRITER, empty, autocommit=True) as connection:
+        for article_id, revisions, published in (
+            ("dated", 1, "11:00"),
+            ("undated", 1, "12:00"),
+            ("mixed up", 2, "11:00"),
+        ):
+            connection.execute(
+                "insert into article_data (timestamp, website, article_id, title, url)"
+                " values (%s, 'a.com', %s, 't', 'https://a.com/' || %s)",
+                [f"2026-10-03 {published}Z", article_id, article_id],
+            )
+            connection.execute(
+                "insert into article_revisions"
+                " select 'a.com', %s, number, number::text, %s, 't', '2026-10-03 12:00Z'"
+                " from generate_series(1, %s) number",
+                [article_id, f"2026-10-03 {published}Z", revisions],
+            )
+    migrate(empty)
+    with connect(Role.READER, empty) as connection:
+        known = connection.execute("select article_id, published_known from all_news order by 1").fetchall()
+        urls = connection.execute("select article_id, url from article_revisions order by 1, revision").fetchall()
+    assert known == [("dated", None), ("mixed up", None), ("undated", False)]
+    assert urls == [
+        ("dated", "https://a.com/dated"),
+        ("mixed up", None),
+        ("mixed up", None),
+        ("undated", "https://a.com/undated"),
+    ]
+
+
 def test_a_changed_function_is_replaced(database: Settings, folder: Path) -> None:
     file = folder / "functions" / "tiering.sql"
     file.write_text(file.read_text() + "\n-- changed\n")
