@@ -28,7 +28,7 @@ def fault(
         str,
         typer.Argument(
             help="Exchanges: cut, silence, skip, duplicate, reorder, malformed, rate_limit, ban, ... "
-            "Sites and APIs: break, hang, redirect, entity_bomb, huge, gzip_bomb, rate_limit, incident, ..."
+            "Sites and APIs: break, hang, redirect, entity, huge, huge_gzip, rate_limit, incident, ..."
         ),
     ],
     *,

@@ -180,7 +180,7 @@ def _beginning(text: str) -> int:
     """Where the document begins, after comments and document type.
 
     Raises:
-        FeedError: the document type declares something. Feeds have no use for that, bombs have.
+        FeedError: the document type declares something. No feed has a use for that.
     """
     start = _after_prolog(text)
     doctype = _DOCTYPE.match(text, start)

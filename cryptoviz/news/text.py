@@ -20,7 +20,7 @@ MAX_TAG: Final = 10_000
 
 _META_CHARSET: Final = re.compile(rb"""<meta[^>]{1,200}?charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 _TAG: Final = re.compile(
-    r"""<[a-z][^\s/>]*+(?>[\s/]++|[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z)|[^\s>]*+))?)*+""",
+    r"""<[a-z][^\s/>]*+(?>[\s/]++|[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z)|[^\s>]*+))?)*+>?""",
     re.IGNORECASE | re.ASCII,
 )
 """A tag by the rules of HTML 5: a value in quotes may contain anything."""
@@ -46,7 +46,7 @@ def plain(markup: str) -> str:
     """The text of a piece of HTML, or of no HTML at all, on one line."""
     text = visible(markup[:MAX_MARKUP])
     if len(text) > MAX_TAG:
-        text = without_giants(text)
+        text = without_giants(text, MAX_TAG)
     if "<" in text or "&" in text:
         # A whole page in place of a fragment is fine too: its own html and body tags are repeated ones here.
         page = "<html><body>" + _BLOCK.sub(" <", _END_OF_PAGE.sub(" ", text))
@@ -69,7 +69,7 @@ def article_text(page: bytes, content_type: str, url: str, longest: int) -> str:
 
     declared = _META_CHARSET.search(page[:2048])
     text, _ = decoded(page, declared[1].decode("ascii") if declared else "", content_type)
-    tree = load_html(without_giants(visible(text)))
+    tree = load_html(without_giants(visible(text), MAX_TAG))
     if tree is None or sum(1 for _ in islice(tree.iter(), MAX_ELEMENTS + 1)) > MAX_ELEMENTS:
         return ""
     found = extract(tree, url=url, include_comments=False, include_tables=False, favor_precision=True)

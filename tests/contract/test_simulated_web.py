@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +18,7 @@ import httpx
 import pytest
 
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Mode, Settings
-from cryptoviz.simulators.web import Kind, WebSimulator, hostile, running
+from cryptoviz.simulators.web import Kind, WebSimulator, running
 from cryptoviz.simulators.web.faults import DEMO, Faults
 from cryptoviz.simulators.web.news import SITES, WINDOW
 from cryptoviz.stack.health import probe
@@ -254,7 +253,7 @@ def test_an_answer_that_was_damaged_counts_as_no_item_served(web: WebSimulator) 
     [
         (Kind.RATE_LIMIT, 429, ("Retry-After", "7")),
         (Kind.SERVER_ERROR, 503, None),
-        (Kind.REDIRECT, 302, ("Location", "http://169.254.169.254/latest/meta-data/")),
+        (Kind.REDIRECT, 302, ("Location", "http://192.0.2.1/")),
         (Kind.REDIRECT_LOOP, 302, ("Location", "/theblock/rss.xml")),
         (Kind.HTML, 200, ("Content-Type", "text/html; charset=utf-8")),
     ],
@@ -290,24 +289,18 @@ def test_robots_may_not_read_members_pages_and_there_are_some(web: WebSimulator,
     assert httpx.get(members.pop()).status_code == 200, "they exist for those who read them all the same"
 
 
-def test_an_entity_bomb_would_unfold_to_gigabytes_and_names_a_file(web: WebSimulator) -> None:
-    text = get(web, "/hostile/entity_bomb").text
-    assert text.count("<!ENTITY a") == 10
-    assert 'SYSTEM "file:///etc/passwd"' in text
-    assert len(text) < 1500
-
-
-def test_a_gzip_bomb_is_a_valid_stream_a_thousand_times_its_size(web: WebSimulator) -> None:
-    inflater, size, wire = zlib.decompressobj(zlib.MAX_WBITS | 16), 0, 0
-    with httpx.stream("GET", f"{web.url}/hostile/gzip_bomb", timeout=60) as answer:
-        for part in answer.iter_raw():
-            wire += len(part)
-            while part:
-                size += len(inflater.decompress(part, 1 << 22))
-                part = inflater.unconsumed_tail  # noqa: PLW2901 - the rest of the same part
-    assert inflater.eof
-    assert size == hostile.BOMB_BYTES
-    assert size > 900 * wire
+def test_what_a_careful_reader_refuses_harms_nobody_else(web: WebSimulator) -> None:
+    declared = feedparser.parse(httpx.get(f"{web.url}/hostile/entity").content)
+    assert [entry.guid for entry in declared.entries] == ["declared-1"]
+    for kind in (Kind.HUGE, Kind.HUGE_GZIP):
+        web.order("theblock", kind, size_bytes=80_000)
+        answer = httpx.get(web.feed_url("theblock"))
+        assert 80_000 < len(answer.content) < 90_000
+        assert answer.num_bytes_downloaded > len(answer.content) / 4
+        assert len(feedparser.parse(answer.content).entries) > 500
+        httpx.delete(f"{web.url}/control/fault")
+    default = Settings.model_fields["web_max_bytes"].default
+    assert default < len(httpx.get(f"{web.url}/hostile/huge").content) < 1.1 * default
 
 
 def test_errors_of_the_apis_have_their_own_shapes(web: WebSimulator) -> None:
@@ -346,23 +339,11 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def memory_kb(pid: int, name: str) -> int:
-    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(f"{name}:")]
-    return int(line.split()[1])
-
-
-def test_the_process_is_healthy_sends_200_mb_without_holding_them_and_ends_when_asked(
+def test_the_process_is_healthy_and_ends_when_asked(
     process: tuple[subprocess.Popen[bytes], Settings],
 ) -> None:
     child, settings = process
     wait_until(lambda: healthy(settings))
-    before = memory_kb(child.pid, "VmRSS")
-    received = 0
-    with httpx.stream("GET", f"http://127.0.0.1:{settings.web_simulator_port}/hostile/huge", timeout=60) as answer:
-        for part in answer.iter_raw():
-            received += len(part)
-    assert received >= hostile.HUGE_BYTES
-    assert memory_kb(child.pid, "VmHWM") - before < 20_000
     second = subprocess.run(
         [sys.executable, "-m", "cryptoviz.simulators.web"],
         env=os.environ | {f"{PREFIX}WEB_SIMULATOR_PORT": str(settings.web_simulator_port)},

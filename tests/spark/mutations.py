@@ -188,7 +188,7 @@ def _compact(fields: Any) -> bytes:
 
 def _garbage(chance: random.Random, _message: bytes) -> bytes:
     return chance.choice(
-        (b"", b"null", b"[]", b"{}", b"1", b'"text"', b"\xff\xfe", b"{" * 500, b"a\tb", chance.randbytes(40))
+        (b"", b"null", b"[]", b"{}", b"1", b'"text"', b"\xff\xfe", b"{" * 20, b"a\tb", chance.randbytes(40))
     )
 
 

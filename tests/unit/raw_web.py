@@ -42,17 +42,6 @@ def drip(head: bytes, drop: bytes = b"x") -> Answer:
     return answer
 
 
-def flood(head: bytes, part: bytes, times: int) -> Answer:
-    """Say `head` and then a part again and again."""
-
-    def answer(connection: socket.socket, _over: threading.Event) -> None:
-        connection.sendall(head)
-        for _ in range(times):
-            connection.sendall(part)
-
-    return answer
-
-
 @dataclass
 class Site:
     """A running server. `requests` are the heads of what was asked, in lower case, in order."""

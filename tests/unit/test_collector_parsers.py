@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cryptoviz.collectors import binance as binance_module
 from cryptoviz.collectors.binance import Binance, instant
 from cryptoviz.collectors.exchange import (
     ClosingSoon,
@@ -191,8 +192,8 @@ def test_one_bad_trade_does_not_take_the_sound_ones_with_it(kraken: Kraken, bad:
     [
         (trade_frame()[:40], "undecodable"),
         (b"\xff\xfe", "undecodable"),
-        (b"[" * 100_000, "invalid"),
-        (b'{"x":' + b"[" * 100_000, "undecodable"),
+        (b"[[[[", "invalid"),
+        (b'{"x":[[[[', "undecodable"),
         (b"", "undecodable"),
         (b"[]", "invalid"),
         (b"{}", "unknown_frame"),
@@ -212,6 +213,19 @@ def test_hostile_binance_frames_are_refused_with_a_reason(binance: Binance, fram
         binance.parse(frame, NOW)
     assert refused.value.kind == kind
     assert refused.value.reason
+
+
+def test_a_frame_that_is_nested_beyond_what_its_decoder_follows_is_refused(
+    binance: Binance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Decoder:
+        def decode(self, _frame: bytes) -> None:
+            raise RecursionError("too deep")
+
+    monkeypatch.setattr(binance_module, "_others", Decoder())
+    with pytest.raises(FrameError, match="too deep") as refused:
+        binance.parse(b'{"x":[[[[]]]]}', NOW)
+    assert refused.value.kind == "undecodable"
 
 
 @settings(max_examples=300, deadline=None)

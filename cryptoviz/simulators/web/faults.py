@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 from cryptoviz.simulators.faults import Orders
+from cryptoviz.simulators.web.hostile import OVER_BYTES
 
-METADATA_ADDRESS: Final = "http://169.254.169.254/latest/meta-data/"
-"""Where a cloud keeps its secrets: the classic aim of a redirect that should not be followed."""
+INNER_ADDRESS: Final = "http://192.0.2.1/"
+"""Not public, and nobody's: of a network that is reserved for documents (RFC 5737)."""
 
 
 class Kind(StrEnum):
@@ -22,20 +23,20 @@ class Kind(StrEnum):
     ILL_FORMED = "ill_formed"
     """A feed with a bare ampersand in every entry, as real ones have at times: not XML, and yet all there."""
     HANG = "hang"
-    """The request is never answered."""
+    """The request is not answered for a minute."""
     DRIP = "drip"
-    """The answer comes, a byte at a time, for ever."""
+    """The answer comes, a byte at a time, for a minute."""
     CUT = "cut"
     """The connection ends in the middle of the body."""
     REDIRECT = "redirect"
-    """To `location`, by default a private address."""
+    """To `location`, by default an address that is not public."""
     REDIRECT_LOOP = "redirect_loop"
-    ENTITY_BOMB = "entity_bomb"
-    """A feed whose entities would unfold to gigabytes, and one that names a local file."""
+    ENTITY = "entity"
+    """A feed that declares an entity of its own."""
     HUGE = "huge"
-    """A body of 200 MB."""
-    GZIP_BOMB = "gzip_bomb"
-    """A megabyte that unpacks to a gigabyte."""
+    """A feed of `size_bytes`, by default a little more than is accepted."""
+    HUGE_GZIP = "huge_gzip"
+    """The same, compressed."""
     RATE_LIMIT = "rate_limit"
     """429, with Retry-After unless `retry_after_s` is 0."""
     SERVER_ERROR = "server_error"
@@ -64,7 +65,8 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retry_after_s: int = 1
     status: int = 503
     error: int = 1001
-    location: str = METADATA_ADDRESS
+    location: str = INNER_ADDRESS
+    size_bytes: Annotated[int, msgspec.Meta(ge=0, le=2 * OVER_BYTES)] = OVER_BYTES
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from cryptoviz.logs import logger
 from cryptoviz.settings import Mode, Settings
 from cryptoviz.simulators.web import hostile, market, mood, news, sites
 from cryptoviz.simulators.web.counters import Counters
-from cryptoviz.simulators.web.faults import DEMO, METADATA_ADDRESS, Faults, Kind, Order, Spell
+from cryptoviz.simulators.web.faults import DEMO, INNER_ADDRESS, Faults, Kind, Order, Spell
 from cryptoviz.simulators.web.market import Market, Quote
 from cryptoviz.simulators.web.news import SITES, Item, Site
 
@@ -191,7 +191,8 @@ class WebSimulator:
         if order.kind is Kind.ERROR_BODY:
             return self._refusal(source.name, order)
         if order.kind is Kind.HANG:
-            await self._stopping.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), hostile.LONGEST_S)
             return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)
         streamed = _STREAMED.get(order.kind)
         return await streamed(request) if streamed is not None else _plain(order, request)
@@ -210,7 +211,7 @@ class WebSimulator:
         source = self.sources[HOSTILE]
         source.counters.requests[request.path] += 1
         try:
-            order = Order(HOSTILE, Kind(request.match_info["kind"]), location=request.query.get("to", METADATA_ADDRESS))
+            order = Order(HOSTILE, Kind(request.match_info["kind"]), location=request.query.get("to", INNER_ADDRESS))
         except ValueError:
             return web.Response(status=HTTPStatus.NOT_FOUND, text="no such kind")
         response = await self._suffer(source, order, request)
@@ -364,9 +365,8 @@ _CHANGES: Final = frozenset({Kind.BREAK, Kind.ILL_FORMED, Kind.ODD_VALUES, Kind.
 _STREAMED: Final[dict[Kind, Handler]] = {
     Kind.DRIP: hostile.drip,
     Kind.CUT: hostile.cut,
-    Kind.HUGE: hostile.huge,
-    Kind.GZIP_BOMB: hostile.gzip_bomb,
 }
+_SIZED: Final = {Kind.HUGE: hostile.huge, Kind.HUGE_GZIP: hostile.huge_gzip}
 
 
 def _plain(order: Order, request: web.Request) -> web.Response:
@@ -378,8 +378,10 @@ def _plain(order: Order, request: web.Request) -> web.Response:
         return web.Response(status=order.status, text="upstream connect error or disconnect/reset before headers")
     if order.kind is Kind.HTML:
         return web.Response(text=hostile.PAGE, content_type="text/html")
-    if order.kind is Kind.ENTITY_BOMB:
-        return web.Response(text=hostile.ENTITY_BOMB, content_type="application/rss+xml")
+    if order.kind is Kind.ENTITY:
+        return web.Response(text=hostile.ENTITY, content_type="application/rss+xml")
+    if order.kind in _SIZED:
+        return _SIZED[order.kind](order.size_bytes)
     location = order.location if order.kind is Kind.REDIRECT else str(request.rel_url)
     return web.Response(status=HTTPStatus.FOUND, headers={"Location": location})
 
