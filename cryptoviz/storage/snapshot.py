@@ -8,6 +8,7 @@ is the same everywhere; the others differ in storage only, never in columns or r
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
@@ -42,8 +43,9 @@ def schema(settings: Settings, pg_dump: Path) -> str:
     """
     command = [str(pg_dump), "--schema-only", "--no-owner", "--no-privileges", "--no-tablespaces"]
     result = subprocess.run(
-        [*command, "--dbname", settings.database(Role.OWNER)], capture_output=True, text=True, check=True, cwd="/"
-    )
+        [*command, "--dbname", settings.database(Role.OWNER)],
+        capture_output=True, text=True, check=True, cwd="/", env={**os.environ, "PGTZ": "UTC"},
+    )  # fmt: skip
     lines = [line for line in result.stdout.splitlines() if not _NOISE.match(line)]
     return _HEADER + re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
 

@@ -16,6 +16,7 @@ comment on function archive_where(name, timestamptz, timestamptz, jsonb) is
 
 create or replace function archive_digest(relation regclass, condition text, out rows bigint, out digest numeric)
 language plpgsql
+set jit = off
 as $$
 begin
     execute format('select count(*), coalesce(sum(hash_record_extended(held, 0)), 0) from %s held where %s',
@@ -28,6 +29,7 @@ comment on function archive_digest(regclass, text) is 'How many rows of a table 
 create or replace function archive_oldest(relation regclass, time_column name, since timestamptz, until timestamptz)
 returns timestamptz
 language plpgsql stable
+set jit = off
 as $$
 declare
     oldest timestamptz;
@@ -44,6 +46,7 @@ comment on function archive_oldest(regclass, name, timestamptz, timestamptz) is
 create or replace function due_for_archive(subject text, at timestamptz)
 returns table (exchange text, symbol text, timeframe text, since timestamptz, until timestamptz)
 language plpgsql stable
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -80,6 +83,7 @@ comment on function due_for_archive(text, timestamptz) is
 
 create or replace function drop_chunk(relation regclass, since timestamptz, until timestamptz) returns void
 language plpgsql
+set jit = off
 as $$
 declare
     patience constant text := current_setting('lock_timeout');
@@ -106,6 +110,7 @@ create or replace function remove_archived(
     expected_digest numeric)
 returns bigint
 language plpgsql
+set jit = off
 security definer
 set search_path = public, pg_temp
 as $$
@@ -159,6 +164,7 @@ comment on function remove_archived(regclass, name, timestamptz, timestamptz, js
 
 create or replace function drop_empty_chunks(relation regclass, before timestamptz) returns bigint
 language plpgsql
+set jit = off
 security definer
 set search_path = public, pg_temp
 as $$

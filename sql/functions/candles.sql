@@ -15,6 +15,7 @@ return case timeframe
 create or replace function refresh_candles(exchanges text[], pairs text[], minutes timestamptz[])
 returns setof candles
 language plpgsql
+set jit = off
 set plan_cache_mode = force_generic_plan
 set enable_hashjoin = off
 set enable_mergejoin = off
@@ -152,6 +153,7 @@ comment on function refresh_candles(text[], text[], timestamptz[]) is
 create or replace function refresh_wholes(exchanges text[], pairs text[], instants timestamptz[], part text, whole text)
 returns setof candles
 language plpgsql
+set jit = off
 set plan_cache_mode = force_generic_plan
 set enable_hashjoin = off
 set enable_mergejoin = off
@@ -208,6 +210,7 @@ comment on function refresh_wholes(text[], text[], timestamptz[], text, text) is
 create or replace function touched_candles(exchanges text[], pairs text[], minutes timestamptz[])
 returns setof candles
 language sql stable
+set jit = off
 set plan_cache_mode = force_generic_plan
 as $$
     select candles.*
@@ -224,6 +227,7 @@ comment on function touched_candles(text[], text[], timestamptz[]) is
 
 create or replace function close_candles() returns setof candles
 language sql
+set jit = off
 as $$
     update candles set closed = true, received_at = now()
     from (

@@ -5,6 +5,7 @@ create or replace function refresh_completeness(exchange text, symbol text, time
                                                 until timestamptz)
 returns bigint
 language plpgsql
+set jit = off
 as $$
 #variable_conflict use_column
 declare

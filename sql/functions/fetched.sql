@@ -6,6 +6,7 @@
 
 create or replace function keep_candle_difference() returns trigger
 language plpgsql
+set jit = off
 as $$
 begin
     insert into candle_differences (window_start, exchange, symbol, timeframe,
@@ -39,6 +40,7 @@ create or replace function store_fetched_candles(
     closes numeric[], volumes numeric[], trade_counts bigint[]
 ) returns setof candles
 language plpgsql
+set jit = off
 set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column

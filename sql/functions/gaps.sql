@@ -38,6 +38,7 @@ create or replace function find_candle_gaps(exchange text, symbol text, timefram
                                             until timestamptz)
 returns table (gap_start timestamptz, gap_end timestamptz, missing bigint)
 language plpgsql stable
+set jit = off
 set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
@@ -141,6 +142,7 @@ create or replace function find_candle_gaps(exchanges text[], symbols text[], ti
                                             until timestamptz)
 returns table (exchange text, symbol text, timeframe text, gap_start timestamptz, gap_end timestamptz, missing bigint)
 language plpgsql stable
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -195,6 +197,7 @@ comment on function archived_candles(text, text, text, timestamptz, timestamptz)
 create or replace function history_start(exchange text, symbol text, timeframe text, since timestamptz)
 returns timestamptz
 language plpgsql stable
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -238,6 +241,7 @@ create or replace function forget_candle_gaps(exchange text, symbol text, timefr
                                               until timestamptz)
 returns void
 language plpgsql
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -273,6 +277,7 @@ $$;
 
 create or replace function replace_candle_gaps(known candle_gaps[], wanted candle_gaps[]) returns setof candle_gaps
 language sql
+set jit = off
 as $$
     delete from candle_gaps using unnest(known) gone
     where candle_gaps.exchange = gone.exchange and candle_gaps.symbol = gone.symbol
@@ -299,6 +304,7 @@ create or replace function record_candle_gaps(exchange text, symbol text, timefr
                                               until timestamptz)
 returns setof candle_gaps
 language plpgsql
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -452,6 +458,7 @@ create or replace function rule_candle_gaps(exchange text, symbol text, timefram
                                             due_at timestamptz[], details jsonb[])
 returns setof candle_gaps
 language plpgsql
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -532,6 +539,7 @@ comment on function gap_is_left(candle_gaps) is
 create or replace function find_trade_gaps(exchange text, pair text, since timestamptz, until timestamptz)
 returns table (first_missing_id bigint, last_missing_id bigint, made_after timestamptz, made_before timestamptz)
 language plpgsql stable
+set jit = off
 set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
@@ -623,6 +631,7 @@ comment on function trade_gap_is_left(trade_gaps) is
 create or replace function record_trade_gaps(exchange text, pair text, since timestamptz, until timestamptz)
 returns setof trade_gaps
 language plpgsql
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -699,6 +708,7 @@ comment on function record_trade_gaps(text, text, timestamptz, timestamptz) is
 
 create or replace function replace_trade_gaps(known trade_gaps[], wanted trade_gaps[]) returns setof trade_gaps
 language sql
+set jit = off
 as $$
     delete from trade_gaps using unnest(known) gone
     where trade_gaps.exchange = gone.exchange and trade_gaps.pair = gone.pair

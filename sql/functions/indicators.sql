@@ -160,6 +160,7 @@ comment on function indicator_run(double precision[], double precision[], intege
 
 create or replace function note_candles() returns trigger
 language plpgsql
+set jit = off
 as $$
 begin
     insert into indicator_changes (exchange, symbol, timeframe, first_start, last_start)
@@ -182,6 +183,7 @@ create or replace function rebuild_indicators(
     changed_until timestamptz default 'infinity')
 returns bigint
 language plpgsql
+set jit = off
 set enable_nestloop = off
 as $$
 declare
@@ -409,6 +411,7 @@ comment on function next_indicators(text, timestamptz, timestamptz, boolean) is
 create or replace function advance_indicators(of_timeframe text, moment timestamptz)
 returns table (exchange text, symbol text)
 language plpgsql
+set jit = off
 set plan_cache_mode = force_generic_plan
 set enable_nestloop = off
 as $$
@@ -448,6 +451,7 @@ comment on function advance_indicators(text, timestamptz) is
 
 create or replace function refresh_newest_indicators() returns bigint
 language plpgsql
+set jit = off
 as $$
 declare
     computed bigint;
@@ -493,6 +497,7 @@ comment on function refresh_newest_indicators() is
 create or replace function refresh_next_indicators()
 returns table (exchange text, symbol text, timeframe text, written bigint)
 language plpgsql
+set jit = off
 as $$
 #variable_conflict use_column
 declare

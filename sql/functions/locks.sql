@@ -8,6 +8,7 @@
 
 create or replace function lock_batch() returns void
 language plpgsql
+set jit = off
 as $$
 begin
     perform pg_advisory_xact_lock(hashtextextended('cryptoviz:batch', 0));
@@ -19,6 +20,7 @@ comment on function lock_batch() is
 
 create or replace function lock_candles() returns void
 language plpgsql
+set jit = off
 as $$
 begin
     perform lock_batch();
@@ -30,6 +32,7 @@ comment on function lock_candles() is
 
 create or replace function lock_series(exchanges text[], pairs text[]) returns void
 language plpgsql
+set jit = off
 as $$
 declare
     key bigint;
@@ -52,12 +55,14 @@ comment on function lock_series(text[], text[]) is
 
 create or replace function lock_gaps(exchange text, symbol text, timeframe text) returns void
 language sql
+set jit = off
 as $$
     select pg_advisory_xact_lock(hashtextextended('gaps:' || exchange || ':' || symbol || ':' || timeframe, 0))
 $$;
 
 create or replace function lock_indicators() returns void
 language plpgsql
+set jit = off
 as $$
 begin
     perform pg_advisory_xact_lock(hashtextextended('cryptoviz:indicators', 0));
@@ -69,6 +74,7 @@ comment on function lock_indicators() is 'Who computes indicators takes turns, u
 -- moment only, and comes again.
 create or replace function lock_tiering(shared boolean) returns void
 language plpgsql
+set jit = off
 as $$
 declare
     key constant bigint := hashtextextended('cryptoviz:tiering', 0);

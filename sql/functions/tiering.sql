@@ -6,6 +6,7 @@
 
 create or replace function tier_old_candles(batch_rows integer default 10000) returns bigint
 language plpgsql
+set jit = off
 set plan_cache_mode = force_custom_plan
 as $$
 declare
@@ -67,6 +68,7 @@ comment on function tier_old_candles(integer) is
 
 create or replace function tier_old_indicators(batch_rows integer default 10000) returns bigint
 language plpgsql
+set jit = off
 set plan_cache_mode = force_custom_plan
 as $$
 declare
@@ -120,6 +122,7 @@ comment on function tier_old_indicators(integer) is
 
 create or replace function tier_old_news(batch_rows integer default 10000) returns bigint
 language plpgsql
+set jit = off
 set plan_cache_mode = force_custom_plan
 as $$
 declare
@@ -159,6 +162,7 @@ comment on function tier_old_news(integer) is
 
 create or replace function recall_candles(exchanges text[], pairs text[], instants timestamptz[]) returns bigint
 language plpgsql
+set jit = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
@@ -193,6 +197,7 @@ comment on function recall_candles(text[], text[], timestamptz[]) is
 
 create or replace function recall_windows(exchange text, symbol text, timeframe text, starts timestamptz[]) returns bigint
 language plpgsql
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -219,6 +224,7 @@ comment on function recall_windows(text, text, text, timestamptz[]) is
 
 create or replace function compress_cold(again boolean default false) returns bigint
 language plpgsql
+set jit = off
 security definer
 set search_path = public, pg_temp
 as $$

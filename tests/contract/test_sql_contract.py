@@ -113,3 +113,18 @@ def test_tiering_respects_each_timeframe_s_age_and_the_batch_size(each_database:
         for timeframe, days in {"1m": 7, "5m": 14, "15m": 30, "1h": 90, "1d": 400}.items()
     } == dict.fromkeys(kept, True)
     assert total == (2000,)
+
+
+def test_no_function_waits_for_a_compiler(database: Settings) -> None:
+    """`jit` is PostgreSQL's default, and whoever calls a function from a session of their own has it."""
+    with connect(Role.OWNER, database) as connection:
+        rows = connection.execute(
+            "SELECT proname::text FROM pg_proc JOIN pg_language ON pg_language.oid = prolang"
+            " WHERE pronamespace = 'public'::regnamespace AND lanname IN ('plpgsql', 'sql') AND provolatile <> 'i'"
+            # A stable SQL function without settings becomes part of the statement that calls it.
+            "   AND NOT (lanname = 'sql' AND provolatile = 's' AND proconfig IS NULL)"
+            "   AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')"
+            "   AND 'jit=off' <> ALL (coalesce(proconfig, '{}'))"
+        ).fetchall()
+    of_migrations = {"make_hypertable", "make_columnar", "make_rollup"}
+    assert {name for (name,) in rows} <= of_migrations
