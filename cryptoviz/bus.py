@@ -22,7 +22,15 @@ from typing import Any, Final, Protocol
 import confluent_kafka
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ConfigSource,
+    NewPartitions,
+    NewTopic,
+)
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from cryptoviz.codec import decode, encode, headers
@@ -37,6 +45,7 @@ OnLost = Callable[[str, str, Any, str], None]
 
 DEADLETTER: Final = "deadletter"
 _MAX_MESSAGE_BYTES: Final = 4_194_304
+_FORBIDDEN: Final = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
 _PURGE_S: Final = 5
 _REOPEN_S: Final = 2
 _QUIET_S: Final = 30
@@ -457,9 +466,11 @@ class Message:
 
 
 def create_topics(settings: Settings, *, timeout_s: float = 30) -> list[str]:
-    """Create the topics that are missing, and more partitions where more are asked for; returns what it changed.
+    """Create the topics that are missing, more partitions where more are asked for, and set what nobody has set.
 
-    Safe to call again and by several processes at once. Partitions are never taken away: Kafka cannot.
+    A broker that makes topics by itself, when somebody asks for one, gives them its own defaults: those are replaced by
+    ours, while what an administrator has set for a topic stays. Returns the topics that it changed. Safe to call again
+    and by several processes at once. Partitions are never taken away: Kafka cannot.
 
     Raises:
         BusError: the broker cannot be reached or refuses.
@@ -479,7 +490,8 @@ def create_topics(settings: Settings, *, timeout_s: float = 30) -> list[str]:
             if time.monotonic() > deadline:
                 raise BusError(f"Kafka at {settings.bootstrap_servers}: the topics did not appear in {timeout_s:g} s")
             time.sleep(0.05)
-        return [topic.name for topic in missing] + sorted(small)
+        unset = _set_what_nobody_set(admin, settings, [name for name in TOPICS if name in existing], timeout_s)
+        return [topic.name for topic in missing] + sorted({*small, *unset})
 
 
 def _new(settings: Settings, topic: Topic) -> NewTopic:
@@ -487,15 +499,56 @@ def _new(settings: Settings, topic: Topic) -> NewTopic:
         topic.name,
         num_partitions=settings.kafka_partitions,
         replication_factor=settings.kafka_replication,
-        config={
-            "retention.ms": str(int(topic.retention.total_seconds() * 1000)),
-            "min.insync.replicas": str(max(1, settings.kafka_replication - 1)),
-            "max.message.bytes": str(_MAX_MESSAGE_BYTES),
-        },
+        config=_topic_settings(settings, topic),
     )
 
 
-def _unless(faster: int, results: Mapping[str, Future[None]]) -> None:
+def _topic_settings(settings: Settings, topic: Topic) -> dict[str, str]:
+    """What the platform relies on, whatever the broker's defaults are."""
+    return {
+        "cleanup.policy": "delete",
+        "retention.ms": str(int(topic.retention.total_seconds() * 1000)),
+        "retention.bytes": "-1",
+        "min.insync.replicas": str(max(1, settings.kafka_replication - 1)),
+        "max.message.bytes": str(_MAX_MESSAGE_BYTES),
+        "message.timestamp.type": "CreateTime",
+    }
+
+
+def _set_what_nobody_set(admin: AdminClient, settings: Settings, names: list[str], timeout_s: float) -> list[str]:
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+    if not resources:
+        return []
+    wanted = {}
+    try:
+        for resource, found in admin.describe_configs(resources, request_timeout=timeout_s).items():
+            now, ours = found.result(), _topic_settings(settings, TOPICS[resource.name])
+            own = {name for name, entry in now.items() if entry.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value}
+            if lacking := {name: value for name, value in ours.items() if name not in own}:
+                wanted[resource.name] = lacking
+        _unless(None, admin.incremental_alter_configs(_changes(wanted), request_timeout=timeout_s) if wanted else {})
+    except KafkaException as error:
+        if error.args[0].code() not in _FORBIDDEN:
+            raise
+        _log.warning("topics_keep_their_settings", reason=error.args[0].str())
+        return []
+    return list(wanted)
+
+
+def _changes(wanted: Mapping[str, Mapping[str, str]]) -> list[ConfigResource]:
+    return [
+        ConfigResource(
+            ConfigResource.Type.TOPIC,
+            topic,
+            incremental_configs=[
+                ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in values.items()
+            ],
+        )
+        for topic, values in wanted.items()
+    ]
+
+
+def _unless(faster: int | None, results: Mapping[Any, Future[None]]) -> None:
     """Wait for the results; an error of the code `faster` means that somebody else did the same just before."""
     for result in results.values():
         try:

@@ -40,17 +40,18 @@ listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs={data}
-auto.create.topics.enable=false
-num.partitions=3
-default.replication.factor=1
-min.insync.replicas=1
 offsets.topic.replication.factor=1
-offsets.topic.num.partitions=3
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=3
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
+"""
+
+_TUNING: Final = """\
+auto.create.topics.enable=false
+num.partitions=3
+offsets.topic.num.partitions=3
+transaction.state.log.num.partitions=3
 share.coordinator.state.topic.num.partitions=3
 group.initial.rebalance.delay.ms=0
 log.segment.bytes=67108864
@@ -80,6 +81,9 @@ logger.server.level = info
 
 class LocalKafka:
     """One broker whose whole state is `state_dir`."""
+
+    tuning: str = _TUNING
+    """What makes this a small and quick broker. Nothing is needed for right results: docs/servers.md says what is."""
 
     def __init__(
         self,
@@ -229,6 +233,7 @@ class LocalKafka:
             _SERVER_PROPERTIES.format(
                 node=_NODE, host=_HOST, port=self.port, controller_port=self.controller_port, data=data
             )
+            + self.tuning
         )
         return path
 

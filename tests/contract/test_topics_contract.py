@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer as KafkaProducer
+from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource, NewTopic
 
 from cryptoviz.bus import Producer, create_topics, list_topics, tail
 from cryptoviz.records import Alert, AlertType, Article, Record, Sentiment, SentimentLabel, Side, Ticker, Trade
@@ -59,15 +61,44 @@ FIELDS = {
 }
 
 
+class StockKafka(LocalKafka):
+    """A single broker with Kafka's own defaults: it makes topics by itself."""
+
+    tuning = ""
+
+
+def settings_of_topics(settings: Settings) -> dict[str, dict[str, str]]:
+    """What each topic has been given, as opposed to the broker's defaults."""
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers})
+    found = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, name) for name in TOPICS])
+    return {
+        resource.name: {
+            name: entry.value
+            for name, entry in answer.result().items()
+            if entry.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value
+        }
+        for resource, answer in found.items()
+    }
+
+
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """A broker of its own, with one message in each topic: other tests count what is in theirs."""
+    """A broker of its own, with one message in each topic: other tests count what is in theirs.
+
+    Two topics are there before ours are made: one that the broker made by itself, one that an administrator made.
+    """
     port, controller_port = free_ports(2)
-    broker = LocalKafka(tmp_path_factory.mktemp("kafka"), port, controller_port, heap_mb=256)
+    broker = StockKafka(tmp_path_factory.mktemp("kafka"), port, controller_port, heap_mb=256)
     broker.prepare()
     broker.start()
     settings = load(kafka_bootstrap_servers=broker.bootstrap_servers)
-    create_topics(settings)
+    early = KafkaProducer({"bootstrap.servers": broker.bootstrap_servers})
+    early.produce("candle", b"{}")
+    assert early.flush(60) == 0
+    by_hand = NewTopic("rawmood", num_partitions=1, replication_factor=1, config={"retention.ms": "123456"})
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
+    admin.create_topics([by_hand])["rawmood"].result()
+    assert set(create_topics(settings)) == set(TOPICS)
     producer = Producer(settings)
     producer.start()
     for topic, record in RECORDS.items():
@@ -80,6 +111,16 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 def test_every_topic_exists_with_three_partitions(filled: Settings) -> None:
     assert list_topics(filled) == dict.fromkeys(TOPICS, 3)
+
+
+def test_topics_are_kept_as_we_say_unless_an_administrator_says_otherwise(filled: Settings) -> None:
+    found = settings_of_topics(filled)
+    kept = {name: int(settings["retention.ms"]) for name, settings in found.items()}
+    assert kept.pop("rawmood") == 123_456
+    assert kept == {name: topic.retention.total_seconds() * 1000 for name, topic in TOPICS.items() if name != "rawmood"}
+    others = {"cleanup.policy": "delete", "retention.bytes": "-1", "message.timestamp.type": "CreateTime"}
+    assert all(settings.items() >= others.items() for settings in found.values())
+    assert create_topics(filled) == []
 
 
 @pytest.mark.parametrize("topic", RECORDS)
