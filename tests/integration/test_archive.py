@@ -437,9 +437,10 @@ select at, 'kraken', 'BTC/USD', '1m', 1 / extract(epoch from at)::float8, array[
 from generate_series(%(first)s::timestamptz, %(first)s::timestamptz + interval '1 hour', interval '1 minute') at
 """,
     "news": """
-insert into cold_storage.article_data (timestamp, website, article_id, title, url, summary, cryptocurrencies_mentioned)
+insert into cold_storage.article_data
+    (timestamp, website, article_id, title, url, summary, cryptocurrencies_mentioned, published_known)
 select at, 'example.org', at::text,
-       E'a "title",\\nof two lines', '', case when minute(at) then '' end, array['BTC', 'a,b']
+       E'a "title",\\nof two lines', '', case when minute(at) then '' end, array['BTC', 'a,b'], minute(at)
 from generate_series(%(first)s::timestamptz, %(first)s::timestamptz + interval '1 hour', interval '1 minute') at
 """.replace("minute(at)", "extract(minute from at) < 30"),
     "anomaly_data": """
@@ -461,6 +462,22 @@ def test_every_kind_of_column_comes_back_as_it_was(
     assert connection.execute(table).fetchall() == []
     list(restore(connection, Folder(tmp_path), Wanted(subject), now=NOW))
     assert connection.execute(table).fetchall() == before
+
+
+def test_a_file_that_is_older_than_a_column_comes_back_without_it(
+    connection: psycopg.Connection, database: Settings, tmp_path: Path
+) -> None:
+    """Articles archived before `published_known` was kept."""
+    connection.execute(OTHERS["news"], {"first": FIRST - timedelta(days=365)})
+    with connect(Role.OWNER, database, autocommit=True) as owner:
+        owner.execute("alter table cold_storage.article_data drop column published_known cascade")
+    moved = sum(one.rows for one in left(connection, tmp_path, "news"))
+    with connect(Role.OWNER, database, autocommit=True) as owner:
+        owner.execute("alter table cold_storage.article_data add column published_known boolean")
+    list(restore(connection, Folder(tmp_path), Wanted("news"), now=NOW))
+    found = connection.execute("select count(*), count(published_known) from cold_storage.article_data").fetchone()
+    assert found == (moved, 0)
+    assert moved == 61
 
 
 def test_the_command_line_tells_verifies_and_restores(
