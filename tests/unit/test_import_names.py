@@ -35,7 +35,8 @@ def said(path: str, exchange: str, pair: str) -> Says:
             "BTCUSDT-1m-2024-01 BTCUSDT-1mo-2024-01 BTCUSDT-trades-2024-01-01 BTCUSDT-aggTrades-2024-01 BTC_USDT-5m"
             " BTC_USDT-1Mo BTC_USDT-trades BTC-USDT-1h btcusdt-trades BTC-USDT-trades-2024-01-01 BTC_USDT-202401"
             " BTCUSDT_2024-01-01 data/spot/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2024-01 BTCUSDT/1m/2024-01"
-            " BTC/USDT/1h BTC-USDT/trades/2024-01-01 futures/spot/BTCUSDT-1m spot_BTCUSDT_1m_BTCUSDT-1m-2024-01"
+            " BTC/USDT/1h BTC-USDT/trades/2024-01-01 futures/spot/BTCUSDT-1m futures/binance-spot/BTCUSDT-1m"
+            " kraken-and-binance/BTCUSDT-1m spot_BTCUSDT_1m_BTCUSDT-1m-2024-01"
             " exchange=binance/symbol=BTC-USDT/timeframe=1m/month=2026-05/2026-05-01-r1-a3f0c9d2e1"
             " BTCUSDT-trades-2024-01/trades",
         ),
@@ -92,7 +93,9 @@ def test_whatever_looks_like_a_market_is_another_pair(exchange: str, pair: str, 
             " futures/BTC_USDT-1h futures/um/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2024-01 um/BTCUSDT-1m"
             " futures/cm/BTCUSDT-1m option/daily/EOHSummary/BTCUSDT/BTCUSDT-EOHSummary-2023-05-18"
             " markPriceKlines/BTCUSDT/1h/BTCUSDT-1h premiumIndexKlines/BTCUSDT-1h BTCUSDT-premiumIndex-1h"
-            " BTCUSDT-metrics-2024-01-01 BTCUSDT-bookDepth-2024-01-01 BTCUSDT_PERP/2024-01 spot/futures/BTCUSDT-1m",
+            " BTCUSDT-metrics-2024-01-01 BTCUSDT-bookDepth-2024-01-01 BTCUSDT_PERP/2024-01"
+            " binance-futures/BTCUSDT-1m BTCUSDT_perpetual/1m/2024-01 um-futures/monthly/BTCUSDT-1m"
+            " spot/futures/BTCUSDT-1m",
         ),
         ("BTC/USD", "BTC_USD_BTC-1h BTCUSD_PERP-1m-2024-01 BTCUSD_240329-1m btc-perp-20211231-20220201_1m"),
         ("ZZI/USDT", "ZZIUSDT_240329-1h-2024-01"),
@@ -112,14 +115,14 @@ def test_a_name_may_say_nothing_or_more_than_the_pair() -> None:
 
 def test_every_name_that_is_not_simply_the_pair_has_its_reason() -> None:
     for name, reason in {
-        "futures/BTC_USD-1h": "it lies in a folder 'futures': futures, not the spot market",
+        "futures/BTC_USD-1h": "it lies in 'futures': futures, not the spot market",
         "BTC_USD-1h-mark": "its name says 'mark': mark prices, not the spot market",
         "BTC_USD_BTC-1h": "its name says 'BTC' after the pair: a contract that is settled in it, not the spot market",
         "BTCUSD_240329": "its name says '240329': a contract that ends that day, not the spot market",
         "TUSD_1": "its name says TUSD_1, not BTC/USD",
         "my-trades": "neither its name nor its folder says BTC/USD",
         "XBTUSD_renko": "its name says renko beside BTC/USD, which may be anything",
-        "binance/BTCUSD": "its name or folder says binance, not kraken",
+        "binance-data/BTCUSD": "'binance-data' says binance, not kraken",
     }.items():
         assert verdict(("data", *name.split("/")), "kraken", "BTC/USD").reason == reason
 

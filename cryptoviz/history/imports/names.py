@@ -55,6 +55,8 @@ _MARKETS: Final = {
 
 _FOLDERS: Final = _MARKETS.keys() - {"fut", "mark", "index", "premium", "funding", "metrics", "linear", "inverse"}
 """Those that count as the whole name of a folder; the others may be anybody's folder."""
+_FUTURES: Final = frozenset(("futures", "perp", "perpetual", "perpetuals", "swap", "swaps"))
+"""Those that count as a part of it: binance-futures."""
 
 _NEUTRAL: Final = frozenset((
     "agg", "aggtrades", "all", "apr", "april", "archive", "aug", "august", "backup", "bar", "bars", "book",
@@ -76,7 +78,7 @@ _NEUTRAL_CAPITALS: Final = frozenset((
 
 _EXCHANGES: Final = frozenset((
     "binance", "binanceus", "bitfinex", "bitget", "bitmex", "bitstamp", "bybit", "coinbase", "coinbasepro",
-    "cryptocom", "deribit", "gate", "gateio", "gemini", "htx", "huobi", "kraken", "krakenfutures", "kucoin",
+    "cryptocom", "deribit", "gateio", "gemini", "htx", "huobi", "kraken", "krakenfutures", "kucoin",
     "mexc", "okex", "okx", "poloniex", "upbit",
 ))  # fmt: skip
 _QUOTES: Final = (
@@ -114,30 +116,29 @@ def _market(name: str) -> Verdict | None:
 
 
 def _market_folder(folders: Sequence[str]) -> Verdict | None:
+    """Whether the nearest folder that says a kind of market says another than spot."""
     for folder in reversed(folders):
-        word = folder.lower()
-        if word == "spot":
+        words = [word.lower() for word in _words(folder)]
+        if "spot" in words:
             return None
-        plain = re.sub(r"[-_ ]", "", word)
-        if plain in _FOLDERS:
-            reason = f"it lies in a folder {folder!r}: {_MARKETS[plain]}, not the spot market"
-            return Verdict(Says.MARKET, reason)
+        whole = "".join(words)
+        found = whole if whole in _FOLDERS else next((word for word in words if word in _FUTURES), None)
+        if found is not None:
+            return Verdict(Says.MARKET, f"it lies in {folder!r}: {_MARKETS[found]}, not the spot market")
     return None
 
 
 def _exchange(stem: str, folders: Sequence[str], exchange: str, pair: str) -> Verdict | None:
     """Whether the name, or else the folder of an exchange that it lies in, says another exchange."""
-    named = next((word.lower() for word in _words(stem) if word.lower() in _EXCHANGES), None)
-    for folder in reversed(folders):
-        if named is not None:
-            break
-        if folder.lower() in _EXCHANGES:
-            named = folder.lower()
-        elif _of_name(folder, exchange, pair) not in (None, Verdict(Says.PAIR)):
-            break
-    if named is None or named == exchange:
-        return None
-    return Verdict(Says.OTHER, f"its name or folder says {named}, not {exchange}")
+    for name in (stem, *reversed(folders)):
+        named = [word.lower() for word in _words(name) if word.lower() in {exchange, *_EXCHANGES}]
+        if exchange in named:
+            return None
+        if named:
+            return Verdict(Says.OTHER, f"{name!r} says {named[0]}, not {exchange}")
+        if name != stem and _of_name(name, exchange, pair) not in (None, Verdict(Says.PAIR)):
+            return None
+    return None
 
 
 def _of_name(name: str, exchange: str, pair: str) -> Verdict | None:
@@ -190,7 +191,7 @@ def _of_folders(folders: Sequence[str], exchange: str, pair: str) -> Verdict:
         if found.says in (Says.PAIR, Says.MARKET):
             return found
         if found.says is Says.OTHER and any(_quoted(word) for word in _words(folder)):
-            return Verdict(Says.OTHER, f"it lies in a folder {folder!r}, which is not {pair}")
+            return Verdict(Says.OTHER, f"it lies in {folder!r}, which is not {pair}")
         break
     return Verdict(Says.NOTHING, f"neither its name nor its folder says {pair}")
 
