@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import re
 import threading
 import time
@@ -58,7 +59,7 @@ _TRADES = 25
 
 _AT_ONCE = 43_200
 _IMPORTED = 200_000
-_WAITED = re.compile(r"acquired \w+ on .* after ([\d.]+) ms")
+_WAITED = re.compile(r"acquired (\w+ on \w+).* after ([\d.]+) ms")
 _STAGE = """
 INSERT INTO staged_candles (exchange, symbol, timeframe, origin, window_start, window_end, open, high, low, close,
                             volume, trade_count)
@@ -78,6 +79,8 @@ class Waited:
     longest: float
     together: float
     whole: float
+    kind: str = ""
+    """Of the lock that was waited for longest."""
 
 
 def stream(database_url: str, checkpoints: str, stop: Event, answers: Any) -> None:
@@ -85,7 +88,7 @@ def stream(database_url: str, checkpoints: str, stop: Event, answers: Any) -> No
     settings = load(database_url=database_url, checkpoint_dir=checkpoints)
     owner = Ownership("ingestion", settings)
     owner.claim()
-    waits: list[float] = []
+    waits: list[tuple[float, str]] = []
 
     def opened() -> psycopg.Connection[Any]:
         options = "-c timezone=UTC -c deadlock_timeout=1ms -c log_lock_waits=on -c client_min_messages=log"
@@ -106,15 +109,17 @@ def stream(database_url: str, checkpoints: str, stop: Event, answers: Any) -> No
         stored = time.monotonic()
         sink.store(Fence("ingestion", owner.epoch, "benchmark", -1, number), {"rawtrade": lines}, lambda: touched)  # noqa: B023
         sink.close_candles()
-        found.append(Waited(max(waits, default=0.0), sum(waits), (time.monotonic() - stored) * 1000))
+        longest, kind = max(waits, default=(0.0, ""))
+        together = sum(wait for wait, _kind in waits)
+        found.append(Waited(longest, together, (time.monotonic() - stored) * 1000, kind))
         time.sleep(max(0.0, _EVERY_S - (time.monotonic() - began)))
     answers.put(found)
 
 
-def _milliseconds(message: str) -> Iterator[float]:
+def _milliseconds(message: str) -> Iterator[tuple[float, str]]:
     found = _WAITED.search(message)
     if found:
-        yield float(found.group(1))
+        yield float(found.group(2)), found.group(1)
 
 
 def _trade(at: datetime, pair: str, number: int) -> Trade:
@@ -225,6 +230,10 @@ def measure(days: int, hours: int, alone_s: float) -> bool:
         for kind in ("longest", "together", "whole"):
             _row({"longest": "a wait for a lock", "together": "waits of a transaction"}.get(kind, "transaction"),
                  [getattr(waited, kind) for waited in found])  # fmt: skip
+    worst = max(beside, key=lambda waited: waited.longest)
+    print(
+        f"the longest wait: {worst.kind or 'none'}, machine's load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    )
     more = max(waited.longest for waited in beside) - max(waited.longest for waited in alone)
     kept_ = more <= BUDGET_MS
     print(

@@ -65,6 +65,7 @@ def made_anew(
     pace = Pace(rows=30, least=1, most=720)
     while since < until:
         bounds = {"exchange": exchange, "pair": pair, "since": since, "until": until}
+        connection.execute(query("rebuild_recall"), bounds)
         with piece(connection, pace):
             most = {"minutes": pace.rows, "trades": pace.rows * _TRADES}
             [(_, upto, _), *rows] = connection.execute(query("rebuild_candles"), {**bounds, **most}).fetchall()

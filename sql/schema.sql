@@ -1292,6 +1292,26 @@ $$;
 
 COMMENT ON FUNCTION public.recall_candles(exchanges text[], pairs text[], instants timestamp with time zone[]) IS 'Brings the days that the instants touch back from cold_storage, so that old candles can be corrected in one place; call it before writing candles of a day that is partly older than a hot age or a week';
 
+CREATE FUNCTION public.recall_fetched(exchange text, symbol text, timeframe text, starts timestamp with time zone[]) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+    first constant timestamptz := (select min(date_bin(interval '24 hours', start, 'epoch')) from unnest(starts) start);
+begin
+    if first < now() - least(interval '7 days', (select min(hot_age) from tiering_policy where subject = 'candles')) then
+        -- The longer candles are made of all minutes of their day; of candles that are longer themselves nothing is.
+        if timeframe = '1m' then
+            return recall_candles(array_fill(exchange, array[cardinality(starts)]),
+                                  array_fill(symbol, array[cardinality(starts)]), starts);
+        end if;
+        return recall_windows(exchange, symbol, timeframe, starts);
+    end if;
+    return 0;
+end
+$$;
+
+COMMENT ON FUNCTION public.recall_fetched(exchange text, symbol text, timeframe text, starts timestamp with time zone[]) IS 'Brings back from cold_storage what candles of one series with these starts are written beside. In a transaction of its own before that the stream need not wait for it';
+
 CREATE FUNCTION public.recall_windows(exchange text, symbol text, timeframe text, starts timestamp with time zone[]) RETURNS bigint
     LANGUAGE plpgsql
     SET jit TO 'off'
@@ -2147,15 +2167,8 @@ declare
 begin
     perform lock_candles();
     perform lock_series(exchanges, symbols);
-    if first < now() - least(interval '7 days', (select min(hot_age) from tiering_policy where subject = 'candles')) then
-        -- The longer candles are made of all minutes of their day; of candles that are longer themselves nothing is.
-        if store_fetched_candles.timeframe = '1m' then
-            perform recall_candles(exchanges, symbols, starts);
-        else
-            perform recall_windows(store_fetched_candles.exchange, store_fetched_candles.symbol,
-                                   store_fetched_candles.timeframe, starts);
-        end if;
-    end if;
+    perform recall_fetched(store_fetched_candles.exchange, store_fetched_candles.symbol,
+                           store_fetched_candles.timeframe, starts);
     return query
     insert into candles as stored (window_start, window_end, exchange, symbol, timeframe, open, high, low, close,
                                    volume, trade_count, closed, source, received_at)

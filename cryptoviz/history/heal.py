@@ -196,10 +196,12 @@ def _heal_page(
 def _store_pieces(connection: Connection[Any], series: Series, rows: Sequence[Candle]) -> None:
     pace, first = Pace(), 0
     while first < len(rows):
+        part = rows[first : first + pace.rows]
+        starts = [row.window_start for row in part]
+        connection.execute(query("candles_recall"), {**_names(series), "starts": starts})
         with piece(connection, pace):
-            last = first + pace.rows
-            store(connection, series, rows[first:last])
-        first = last
+            store(connection, series, part)
+        first += len(part)
 
 
 def _ask(connection: Connection[Any], history: CandleHistory, gaps: Sequence[Gap], at: datetime) -> Answer:
@@ -365,18 +367,21 @@ def _store_trades(connection: Connection[Any], gaps: Sequence[TradeGap], rows: I
     wanted.sort(key=lambda row: (row.timestamp, row.trade_id))
     pace, first = Pace(), 0
     while first < len(wanted):
+        part = _of_few_minutes(wanted[first : first + pace.rows])
+        day = {"symbol": pair["pair"], "timeframe": Timeframe.M1.value, "starts": [part[0].timestamp]}
+        connection.execute(query("candles_recall"), {"exchange": pair["exchange"], **day})
         with piece(connection, pace, "lock_batch"):
-            part = _of_few_minutes(wanted[first : first + pace.rows])
             _store_part(connection, pair, part)
         first += len(part)
 
 
 def _of_few_minutes(rows: Sequence[Trade]) -> Sequence[Trade]:
-    """The first of some trades in their order: each minute is a candle to be made, and parts of longer ones."""
+    """The first of some trades in their order, all of one day: each minute is a candle to be made."""
     minutes: set[datetime] = set()
+    day = floor(rows[0].timestamp, Timeframe.D1)
     for count, row in enumerate(rows):
         minutes.add(floor(row.timestamp, Timeframe.M1))
-        if len(minutes) > LEAST:
+        if len(minutes) > LEAST or floor(row.timestamp, Timeframe.D1) > day:
             return rows[:count]
     return rows
 

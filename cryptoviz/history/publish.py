@@ -188,13 +188,14 @@ def _published(connection: Connection[Any], batch: Batch) -> Mapping[str, int]:
     changed: Counter[str] = Counter()
     pace = Pace()
     while True:
+        wanted = {**batch.names, "rows": pace.rows}
+        connection.execute(query("staged_candles_recall"), wanted)
         with piece(connection, pace):
-            wanted = pace.rows
-            rows = connection.execute(query("staged_candles_publish"), {**batch.names, "rows": wanted}).fetchall()
+            rows = connection.execute(query("staged_candles_publish"), wanted).fetchall()
         found = dict(rows)
         left = found.pop("", 0)
         changed.update(found)
-        if left < wanted:
+        if left < wanted["rows"]:
             return dict(changed)
 
 

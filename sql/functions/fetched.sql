@@ -55,15 +55,8 @@ declare
 begin
     perform lock_candles();
     perform lock_series(exchanges, symbols);
-    if first < now() - least(interval '7 days', (select min(hot_age) from tiering_policy where subject = 'candles')) then
-        -- The longer candles are made of all minutes of their day; of candles that are longer themselves nothing is.
-        if store_fetched_candles.timeframe = '1m' then
-            perform recall_candles(exchanges, symbols, starts);
-        else
-            perform recall_windows(store_fetched_candles.exchange, store_fetched_candles.symbol,
-                                   store_fetched_candles.timeframe, starts);
-        end if;
-    end if;
+    perform recall_fetched(store_fetched_candles.exchange, store_fetched_candles.symbol,
+                           store_fetched_candles.timeframe, starts);
     return query
     insert into candles as stored (window_start, window_end, exchange, symbol, timeframe, open, high, low, close,
                                    volume, trade_count, closed, source, received_at)

@@ -222,6 +222,26 @@ $$;
 comment on function recall_windows(text, text, text, timestamptz[]) is
     'Brings these candles of one series back from cold_storage, and no others: for candles that nothing longer is made of';
 
+create or replace function recall_fetched(exchange text, symbol text, timeframe text, starts timestamptz[]) returns bigint
+language plpgsql
+as $$
+declare
+    first constant timestamptz := (select min(date_bin(interval '24 hours', start, 'epoch')) from unnest(starts) start);
+begin
+    if first < now() - least(interval '7 days', (select min(hot_age) from tiering_policy where subject = 'candles')) then
+        -- The longer candles are made of all minutes of their day; of candles that are longer themselves nothing is.
+        if timeframe = '1m' then
+            return recall_candles(array_fill(exchange, array[cardinality(starts)]),
+                                  array_fill(symbol, array[cardinality(starts)]), starts);
+        end if;
+        return recall_windows(exchange, symbol, timeframe, starts);
+    end if;
+    return 0;
+end
+$$;
+comment on function recall_fetched(text, text, text, timestamptz[]) is
+    'Brings back from cold_storage what candles of one series with these starts are written beside. In a transaction of its own before that the stream need not wait for it';
+
 create or replace function compress_cold(again boolean default false) returns bigint
 language plpgsql
 set jit = off

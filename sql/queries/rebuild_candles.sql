@@ -1,4 +1,4 @@
--- Makes the candles of one pair anew over the first minutes of a range that have trades. In the first row until when that
+-- Makes the candles of one pair anew over the first minutes of a range that have trades, all of one day. In the first row until when that
 -- was (null: no minute has any), then how many changed, by timeframe.
 -- Parameters: exchange, pair, since, until; minutes, trades (the most to be looked at).
 WITH traded AS MATERIALIZED (
@@ -9,6 +9,10 @@ WITH traded AS MATERIALIZED (
         ORDER BY timestamp
         LIMIT %(trades)s
     ) AS earliest
+    WHERE timestamp < (
+        SELECT date_bin('24 hours', min(timestamp), 'epoch') + interval '24 hours' FROM trade_data
+        WHERE exchange = %(exchange)s AND pair = %(pair)s AND timestamp >= %(since)s AND timestamp < %(until)s
+    )
     ORDER BY minute
     LIMIT %(minutes)s
 ), touched AS (
