@@ -17,6 +17,7 @@ from cryptoviz.gate.gate import refused
 from cryptoviz.gate.staging import as_json
 from cryptoviz.gate.subjects import SUBJECTS
 from cryptoviz.history import judged, publish
+from cryptoviz.history.imports import held
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -87,17 +88,20 @@ def release(connection: Connection[Any], ids: Iterable[int], actor: str, run: st
             rows = [Row(key or str(number), payload, origin, series or "", run, number)
                     for number, _, key, series, payload, origin in group]  # fmt: skip
             resolved += _released(connection, subject, rows, run)
-            if subject in _RESTORED:
+            if subject in _RESTORED or subject == held.SUBJECT:
                 left = {one.id for one in resolved}
                 passed += [(subject, row) for row in rows if row.number not in left]
         _resolve(connection, resolved, actor, released=True)
     resolved += [_restored(connection, subject, row, actor) for subject, row in passed]
+    held.settle(connection)
     return sorted(resolved, key=lambda one: one.id)
 
 
 def _restored(connection: Connection[Any], subject: str, row: Row, actor: str) -> Resolved:
-    restore, *following = _RESTORED[subject]
+    restore, *following = _RESTORED.get(subject, (lambda *_row: held.release(connection, row),))
     with connection.transaction():
+        # First of all, as everywhere: who stores a candle settles what waits in quarantine of it.
+        connection.execute(query("lock_candles"))
         taken, resolved = _taken(connection, [row.number])
         if not taken:
             return resolved[0]
@@ -111,11 +115,19 @@ def _restored(connection: Connection[Any], subject: str, row: Row, actor: str) -
 
 
 def discard(connection: Connection[Any], ids: Iterable[int], actor: str) -> list[Resolved]:
-    """Resolve rows without publishing them: they stay to be looked at, and their keys are not staged again."""
+    """Resolve rows without publishing them: they stay to be looked at, and their keys are not staged again.
+
+    What they kept from being known is settled. The connection must be in autocommit mode.
+    """
     with connection.transaction():
         taken, resolved = _taken(connection, ids)
+        trades = [Row(key or "", payload, origin, series or "", "", number)
+                  for number, subject, key, series, payload, origin in taken if subject == held.SUBJECT]  # fmt: skip
+        held.discard(connection, trades)
         resolved += [Resolved(number, subject, done=True) for number, subject, *_ in taken]
         _resolve(connection, resolved, actor, released=False)
+    held.explain(connection, trades)
+    held.settle(connection)
     return sorted(resolved, key=lambda one: one.id)
 
 
@@ -130,12 +142,12 @@ def _taken(connection: Connection[Any], ids: Iterable[int]) -> tuple[list[tuple[
 
 def _released(connection: Connection[Any], subject: str, rows: Sequence[Row], run: str) -> Iterator[Resolved]:
     """Stage those of a subject's rows that are met by its suite; of those that we store only what is not met."""
-    if subject not in SUBJECTS and subject not in _RESTORED:
+    if subject not in SUBJECTS and subject not in _RESTORED and subject != held.SUBJECT:
         yield from (Resolved(row.number, subject, False, f"nothing publishes {subject}") for row in rows)
         return
-    faults = refused(connection, subject, rows)
+    faults = held.refused(connection, rows) if subject == held.SUBJECT else refused(connection, subject, rows)
     passed = [row for position, row in enumerate(rows) if position not in faults]
-    if subject not in _RESTORED:
+    if subject in SUBJECTS and subject not in _RESTORED:
         if passed:
             _stage(connection, subject, passed, run)
         yield from (Resolved(row.number, subject, done=True) for row in passed)

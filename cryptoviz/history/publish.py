@@ -211,10 +211,13 @@ def _look_over(connection: Connection[Any], series: Series, *spans: Span | None,
     known = [span for span in spans if span is not None]
     if known:
         since, until = min(span[0] for span in known), max(span[1] for span in known)
-        _look(connection, series, since, until, first_time=first_time)
+        look(connection, series, since, until, first_time=first_time)
 
 
-def _look(connection: Connection[Any], series: Series, since: datetime, until: datetime, *, first_time: bool) -> None:
+def look(
+    connection: Connection[Any], series: Series, since: datetime, until: datetime, *, first_time: bool = False
+) -> None:
+    """Bring gaps and completeness in line with the candles of a range, and of what follows from them."""
     for one in followers(series):
         # What comes next of a first fetch completes the last of the longer windows.
         start, end = floor(since, one.timeframe), (floor if first_time else ceiling)(until, one.timeframe)
@@ -314,4 +317,4 @@ def look_again(connection: Connection[Any], payload: Mapping[str, Any]) -> None:
     start, end = instant(payload["window_start"]), instant(payload["window_end"])
     if start is not None and end is not None:
         series = Series.of(payload["exchange"], payload["symbol"], payload["timeframe"])
-        _look(connection, series, start, end, first_time=False)
+        look(connection, series, start, end)

@@ -57,6 +57,8 @@ begin
     perform lock_series(exchanges, symbols);
     perform recall_fetched(store_fetched_candles.exchange, store_fetched_candles.symbol,
                            store_fetched_candles.timeframe, starts);
+    perform overtake_held(store_fetched_candles.exchange, store_fetched_candles.symbol, store_fetched_candles.timeframe,
+                          starts);
     return query
     insert into candles as stored (window_start, window_end, exchange, symbol, timeframe, open, high, low, close,
                                    volume, trade_count, closed, source, received_at)

@@ -26,6 +26,9 @@ import pytest
 from cryptoviz import cli
 from cryptoviz.gate import engine
 from cryptoviz.history import publish
+from cryptoviz.history.bars import build
+from cryptoviz.history.gaps import Series
+from cryptoviz.history.heal import store
 from cryptoviz.history.imports import chunks as pieces
 from cryptoviz.history.imports import windows
 from cryptoviz.history.imports.files import files
@@ -35,6 +38,8 @@ from cryptoviz.history.imports.progress import Progress
 from cryptoviz.history.imports.run import Asked, Became, Outcome, import_file
 from cryptoviz.history.imports.trades import TradesImport
 from cryptoviz.pairs import Timeframe
+from cryptoviz.quarantine import discard, open_ids, release
+from cryptoviz.records import Candle
 from cryptoviz.settings import PREFIX, Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import SQL_DIR, query
@@ -936,3 +941,156 @@ def test_what_a_file_holds_may_say_that_it_is_not_the_spot_market(
     [named] = run(database, tmp_path / "in" / "BTCUSDT-1m-2024-01.csv", replace(asked, pair_anyway=True))
     assert named.became is Became.REFUSED
     assert [row[1] for row in ask(CANDLES) if row[0] == "1m"] == [NOON]
+
+
+def thin_trades(*, wrong: dict[int, str] | None = None, start: datetime = NOON) -> list[str]:
+    """Three trades in each of ten minutes as Kraken publishes them, and silence for five minutes after the fourth."""
+    rows = [
+        f"{int(start.timestamp()) + (minute + 5 * (minute > 4)) * 60 + second},{100 + 3 * minute + second // 20},0.5"
+        for minute in range(10)
+        for second in (0, 20, 40)
+    ]
+    for number, row in (wrong or {}).items():
+        rows[number] = row.format(*rows[number].split(","))
+    return rows
+
+
+def minute_candles(ask: Callable[..., Any]) -> dict[int, tuple[Any, ...]]:
+    """What is known of each minute after noon."""
+    return {(row[1] - NOON).seconds // 60: row[2:8] for row in ask(CANDLES) if row[0] == "1m" and row[-2]}
+
+
+WRONG = {5: "{0},152,0", 14: "{0},{1},0"}
+"""The last trade of the second minute and of the fifth, after which nobody trades for a while."""
+
+
+def test_a_minute_that_lost_rows_to_quarantine_has_no_candle_until_they_are_decided(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    [done] = run(database, written(tmp_path / "XBTUSD.csv", thin_trades(wrong=WRONG)), KRAKEN_TRADES)
+    assert (done.became, done.rows.quarantined) == (Became.IMPORTED, 2)
+    known = minute_candles(ask)
+    assert sorted(known) == [0, 2, 3, *range(10, 15)], "neither those minutes nor the silence after the second"
+    assert ask("SELECT FROM candles WHERE timeframe = '5m' AND window_start = %s AND closed", NOON) == []
+
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        ids = open_ids(connection, "trades_import")
+        assert [one.done for one in release(connection, ids, "ada")] == [False, False], "an amount of 0 is no trade"
+        discard(connection, ids[:1], "ada")
+        assert minute_candles(ask)[1] == (103, 104, 103, 104, 1, 2)
+        discard(connection, ids[1:], "ada")
+    known = minute_candles(ask)
+    assert known[4] == (112, 113, 112, 113, 1, 2)
+    assert [known[minute] for minute in range(5, 10)] == [(113, 113, 113, 113, 0, 0)] * 5
+    assert sorted(known) == list(range(15))
+    assert ask("SELECT count(*) FROM held_trades") == [(0,)]
+    [five] = [row for row in ask(CANDLES) if row[:2] == ("5m", NOON)]
+    assert (five[3:8], five[8]) == ((113, 100, 113, Decimal("6.5"), 13), True)
+
+
+def test_a_minute_that_waits_for_a_decision_is_a_gap_that_says_so(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    run(database, written(tmp_path / "XBTUSD.csv", thin_trades(wrong=WRONG, start=start)), KRAKEN_TRADES)
+    gaps = "SELECT gap_start, gap_end, status, detail ->> 'reason' FROM candle_gaps WHERE timeframe = '1m' ORDER BY 1"
+    reason = "rows of XBTUSD.csv are in quarantine"
+    minutes = [start + n * timedelta(minutes=1) for n in range(11)]
+    assert ask(gaps) == [
+        (minutes[1], minutes[2], "open", reason),
+        (minutes[4], minutes[5], "open", reason),
+        (minutes[5], minutes[10], "open", None),
+    ]
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        discard(connection, open_ids(connection, "trades_import"), "ada")
+    assert {row[2] for row in ask(gaps)} == {"healed"}
+
+
+def test_what_is_released_joins_its_minute_in_the_order_of_the_file(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    run(database, written(tmp_path / "XBTUSD.csv", thin_trades(wrong=WRONG)), KRAKEN_TRADES)
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        connection.execute('UPDATE quarantine SET payload = payload || \'{"volume": "0.25"}\'')
+        found = release(connection, open_ids(connection, "trades_import"), "ada")
+    assert [one.done for one in found] == [True, True]
+    known = minute_candles(ask)
+    assert known[1] == (103, 152, 103, 152, Decimal("1.25"), 3)
+    assert known[9] == (114, 114, 114, 114, 0, 0)
+
+
+@pytest.mark.parametrize("row", ["yesterday,100,1", "1704110400", "{0},abc,{2}"])
+def test_a_row_that_cannot_be_read_keeps_the_minutes_beside_it_from_being_known(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str
+) -> None:
+    monkeypatch.setattr(pieces, "BLOCK_BYTES", 1_600)
+    run(database, written(tmp_path / "XBTUSD.csv", thin_trades(wrong={9: row})), KRAKEN_TRADES)
+    placed = "abc" in row
+    lost = {3} if placed else {2, 3}
+    assert sorted(minute_candles(ask)) == [minute for minute in range(15) if minute not in lost]
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        discard(connection, open_ids(connection, "trades_import"), "ada")
+    known = minute_candles(ask)
+    assert sorted(known) == list(range(15))
+    assert (known[2], known[3]) == ((106, 108, 106, 108, Decimal("1.5"), 3), (110, 111, 110, 111, 1, 2))
+
+
+@pytest.mark.parametrize("how", ["corrected file", "exchange"])
+def test_what_comes_later_and_passes_counts_and_settles_what_was_held(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path, how: str
+) -> None:
+    run(database, written(tmp_path / "XBTUSD.csv", thin_trades(wrong=WRONG)), KRAKEN_TRADES)
+    if how == "corrected file":
+        [done] = run(database, written(tmp_path / "XBTUSD.csv", thin_trades()), KRAKEN_TRADES)
+        assert (done.became, done.rows.quarantined) == (Became.IMPORTED, 0)
+        assert minute_candles(ask)[1] == (103, 105, 103, 105, Decimal("1.5"), 3)
+    else:
+        series = Series("kraken", "BTC/USD", Timeframe.M1)
+        with connect(Role.WRITER, database, autocommit=True) as connection:
+            for minute in (1, 4):
+                row = build(
+                    series, [], NOON + timedelta(minutes=minute), NOON + timedelta(minutes=minute + 1), Decimal(7)
+                )
+                store(connection, series, [one for one in row.rows if isinstance(one, Candle)])
+        assert minute_candles(ask)[1] == (7, 7, 7, 7, 0, 0)
+    assert ask("SELECT count(*) FROM held_trades") == [(0,)]
+    assert ask("SELECT resolved_by FROM quarantine WHERE released_at IS NOT NULL") == [("overtaken by a candle",)] * 2
+
+
+def test_a_corrected_candle_settles_the_one_in_quarantine_and_no_wrong_price_is_carried_on(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    rows = bars([0, 1, 2, 6, 7])
+    wrong = [*rows[:2], rows[2].replace(",104,101,103,", ",104,101,1030,"), *rows[3:]]
+    run(database, written(tmp_path / "XBTUSD_1.csv", wrong), CANDLES_OF)
+    assert sorted(minute_candles(ask)) == [0, 1, 6, 7], "1030 is above the high: nobody knows where the price stood"
+    assert ask("SELECT expectation FROM quarantine WHERE released_at IS NULL") == [("high_is_highest",)]
+    run(database, written(tmp_path / "XBTUSD_1.csv", rows), CANDLES_OF)
+    assert sorted(minute_candles(ask)) == list(range(8))
+    assert minute_candles(ask)[3] == (103, 103, 103, 103, 0, 0)
+    assert ask("SELECT resolved_by FROM quarantine") == [("overtaken by a candle",)]
+
+
+def test_a_trade_with_an_id_that_is_discarded_is_a_hole_with_its_reason(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    rows = lines(400)
+    for number in (150, 151, 300):
+        cells = rows[number].split(",")
+        rows[number] = ",".join([*cells[:2], "0", *cells[3:]])
+    run(database, written(tmp_path / "BTCUSDT-trades.csv", rows))
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        ids = open_ids(connection, "trades_import")
+        discard(connection, ids[:1], "ada")
+        connection.execute('UPDATE quarantine SET payload = payload || \'{"volume": "0.25"}\'')
+        assert [one.done for one in release(connection, ids[1:], "ada")] == [True, True]
+    assert ask("SELECT first_missing_id, last_missing_id, label, status, detail ->> 'reason' FROM trade_gaps") == [
+        (151, 151, "source_missing", "explained", "what a file gives for it was discarded")
+    ]
+    stored = ask(STORED)
+    assert [row[0] for row in stored] == [number for number in range(1, 401) if number != 151]
+    assert [row[3] for row in stored if row[0] in {152, 301}] == ["0.25", "0.25"]
+    minutes = [row for row in ask(CANDLES) if row[0] == "1m"]
+    assert sum(row[7] for row in minutes) == 399
+    assert sum(row[6] for row in minutes) == sum(Decimal(row[3]) for row in stored)
+    assert minutes[1][8] is True, "every trade of it is known"

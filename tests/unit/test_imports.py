@@ -232,7 +232,7 @@ def test_rows_that_belong_together_are_never_parted(tmp_path: Path, monkeypatch:
     else:
         pq.write_table(pa.table({"time": [1_700_000_000] * 50, "price": prices, "volume": prices}), path)
 
-    def whole(rows: pa.Table) -> int:
+    def whole(rows: pa.Table, _numbers: pa.Array) -> int:
         found = [str(price) for price in rows["price"].to_pylist()]
         return found.index(found[-1])
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.gate.gate import Fault
 from cryptoviz.history import publish
-from cryptoviz.history.gaps import Series
-from cryptoviz.history.imports import values
+from cryptoviz.history.gaps import Gap, Series, unanswered
+from cryptoviz.history.heal import rule
+from cryptoviz.history.imports import held, values
 from cryptoviz.history.imports.chunks import Chunk, Position, chunks
 from cryptoviz.history.imports.files import File, ImportRefusedError
 from cryptoviz.history.imports.gate import Judge, Judgement, Origin, contradiction, hold_back, nonsense, refuse_nonsense
@@ -27,7 +28,7 @@ from cryptoviz.history.imports.layouts import Format, Kind, Layout
 from cryptoviz.history.imports.plausible import refuse_no_candles
 from cryptoviz.history.imports.progress import Progress, Standing, Target
 from cryptoviz.history.imports.trades import Connect, Imported, Told, copy, drop, lines
-from cryptoviz.history.imports.windows import Last, Piece, Row, filled, pieces
+from cryptoviz.history.imports.windows import Last, Piece, Reach, Row, filled, pieces, quiet_after, with_held
 from cryptoviz.pairs import Timeframe
 from cryptoviz.storage.queries import query
 
@@ -61,6 +62,15 @@ class Read:
     faults: Mapping[int, Fault]
     judgement: Judgement | None = None
     """Of the trades, where the candles are made of trades."""
+    reaches: Sequence[Reach] = ()
+    """Which minutes the trades at fault may belong to."""
+
+    @property
+    def unplaced(self) -> Iterable[int]:
+        """The rows at fault that may belong to any window between those beside them."""
+        if self.judgement is None:
+            return self.faults
+        return self.faults.keys() - {reach.row for reach in self.reaches if reach.placed}
 
 
 class CandlesImport:
@@ -109,19 +119,25 @@ class CandlesImport:
         span = (standing.first, standing.last) if standing.first and standing.last else None
         self._done.candles.update(publish.resume(connection, self._batch, span))
         publish.forget(connection, self._batch)
+        held.settle(connection)
 
     def _chunks(self, since: Position) -> Iterator[Chunk]:
         whole = None if self._layout.kind is Kind.CANDLES else self._whole_minutes
         return chunks(self._file, self._layout, since, whole, parts=_PARTS)
 
-    def _whole_minutes(self, table: pa.Table) -> int:
-        """How many of some trades are of minutes that have ended."""
+    def _whole_minutes(self, table: pa.Table, rows: pa.Array) -> int:
+        """How many of some trades are of minutes that have ended, and not beside rows that may be of the next one."""
         import pyarrow.compute as pc  # noqa: PLC0415
 
         instants = values.instants(table[self._layout.fields["time"]].combine_chunks())
         minutes = pc.divide(instants, 60_000_000)
         newest = pc.max(minutes).as_py()
-        return int(pc.index(minutes, newest).as_py()) if newest is not None else int(table.num_rows)
+        while newest is not None:
+            first = int(pc.index(minutes, newest).as_py())
+            if first == 0 or (minutes[first - 1].is_valid and rows[first].as_py() - rows[first - 1].as_py() == 1):
+                return first
+            newest = pc.max(minutes[:first]).as_py()
+        return 0 if minutes.null_count < len(minutes) else int(table.num_rows)
 
     def _read_last(self, connection: Connection[Any], standing: Standing) -> Last | None:
         if standing.last is None:
@@ -167,17 +183,24 @@ class CandlesImport:
         copy(connection, f"COPY import_trades ({', '.join(names)}) FROM STDIN (FORMAT csv)", lines(staged, names))
         judged = judge.rows(staged.num_rows)
         refuse_nonsense(self._file, judged.faults, staged.num_rows)
+        reaches = self._reaches(connection, judged.faults)
         drop(connection, "import_trades_drop", judged.faults)
         rows = (
             connection.cursor(row_factory=dict_row)
             .execute(query("import_minutes"), {"counted": not self._layout.aggregated})
             .fetchall()
         )
-        found = [Row(**row) for row in rows]
+        found = with_held([Row(**row) for row in rows], reaches)
         if self._layout.format not in _WHOLE_ARCHIVES:
             begins = chunk.until.rows == chunk.count
             found = found[1 if begins else 0 : -1 if chunk.last else None]
-        return Read(found, judged.faults, judged)
+        return Read(found, judged.faults, judged, reaches)
+
+    def _reaches(self, connection: Connection[Any], faults: Mapping[int, Fault]) -> list[Reach]:
+        if not faults:
+            return []
+        found = connection.execute(query("import_minutes_held"), {"rows": list(faults)}).fetchall()
+        return [Reach(*row) for row in found]
 
     def _refuse_disorder(self, staged: pa.Table) -> None:
         import pyarrow.compute as pc  # noqa: PLC0415
@@ -199,7 +222,7 @@ class CandlesImport:
         windows: Iterable[Row] = read.rows
         ordered = all(before.number < after.number for before, after in pairwise(read.rows))
         if self._layout.format is Format.KRAKEN and ordered:  # leaves windows without trades out
-            windows = filled(read.rows, self._last, self._length, read.faults)
+            windows = filled(read.rows, self._last, self._length, read.unplaced)
         end = read.rows[-1].start if read.rows else None
         for number, piece in enumerate(pieces(chunk, windows, self._share, end, ordered=ordered)):
             self._store_piece(connection, chunk, read, piece, number)
@@ -207,30 +230,57 @@ class CandlesImport:
             self._told(piece.count, piece.share)
 
     def _store_piece(self, connection: Connection[Any], chunk: Chunk, read: Read, piece: Piece, number: int) -> None:
-        fresh, differing = self._compared(connection, piece.rows)
+        fresh, differing = self._compared(connection, [row for row in piece.rows if not row.held])
         faults = {**piece.within(read.faults), **differing}
         if read.judgement is None:
             refuse_nonsense(self._file, faults, piece.count)
         key = self._progress.fingerprint
         batch = f"{key[:12]}:{chunk.until.rows}" + (f":{number}" if number else "")
-        origin = Origin(self._run, self._layout.kind.value, self._file.name, key, batch)
+        origin = Origin(self._run, self._layout.kind.value, self._file.name, key, batch, self._place)
 
         def judged(published: publish.Published) -> None:
-            held = self._refused(connection, origin, fresh, published)
+            refused = self._refused(connection, origin, fresh, published)
             if read.judgement is not None and piece.first:
                 read.judgement.write_results(connection, origin)
             hold_back(connection, origin, faults, lambda row: values.fields_of(chunk, self._layout, row))
-            self._advance(connection, piece, fresh, faults=len(faults), differing=len(differing), held=held)
+            self._hold(connection, read, piece)
+            self._advance(connection, piece, fresh, faults=len(faults), differing=len(differing), held=refused)
+
+        def settle(_published: publish.Published) -> None:
+            at, reason = datetime.now(UTC), f"rows of {self._file.name} are in quarantine"
+            gaps = [Gap(self._series, row.start, row.start + self._length) for row in piece.rows if row.held]
+            rule(connection, self._series, [unanswered(gap, at, reason) for gap in gaps])
 
         copy(connection, _COPY_CANDLES, self._lines(fresh))
         try:
-            published = publish.publish(connection, self._batch, origin.attempt, ASSET, judged=judged)
+            span = piece.span(self._length)
+            published = publish.publish(
+                connection, self._batch, origin.attempt, ASSET, span=span, judged=judged, settle=settle
+            )
         except ImportRefusedError:
             publish.forget(connection, self._batch)
             raise
         self._done.candles.update(published.changed)
         if piece.rows:
-            self._last = piece.rows[-1].start, piece.rows[-1].close
+            price = piece.rows[-1].price_after
+            self._last = None if price is None else (piece.rows[-1].start, price)
+
+    def _hold(self, connection: Connection[Any], read: Read, piece: Piece) -> None:
+        """Keep what is known of minutes of which some rows are in quarantine, until these are decided."""
+        minutes = {row.start for row in piece.rows if row.held}
+        if not minutes:
+            return
+        quiet = quiet_after(read.rows, read.unplaced) if self._layout.format is Format.KRAKEN else {}
+        faults = [(reach.row, at) for reach in read.reaches for at in sorted({reach.since, reach.until} & minutes)]
+        asked = {
+            "fingerprint": self._progress.fingerprint,
+            "counted": not self._layout.aggregated,
+            "minutes": sorted(minutes),
+            "quiet_until": [quiet.get(minute) for minute in sorted(minutes)],
+            "rows": [row for row, _minute in faults],
+            "of_minutes": [minute for _row, minute in faults],
+        }
+        connection.execute(query("held_trades_insert"), {**self._names, **asked})
 
     def _compared(self, connection: Connection[Any], whole: Sequence[Row]) -> tuple[list[Row], dict[int, Fault]]:
         """The rows whose windows no fetched candle has yet, and those that contradict one."""
@@ -250,6 +300,11 @@ class CandlesImport:
                 said = ", ".join(map(str, figures))
                 differing[row.number] = contradiction(f"the candle of {row.start:%Y-%m-%d %H:%M} is {place}: {said}")
         return fresh, differing
+
+    @property
+    def _place(self) -> dict[str, Any]:
+        place = {"exchange": self._target.exchange, "symbol": self._target.pair}
+        return {**place, "aggregated": True} if self._layout.aggregated else place
 
     def _refused(
         self, connection: Connection[Any], origin: Origin, fresh: Sequence[Row], published: publish.Published

@@ -73,8 +73,8 @@ class Chunk:
         return Position(self.since.bytes + int(self.ends[done - 1]), row - 1)
 
 
-Whole = Callable[["pa.Table"], int]
-"""How many of some rows belong together with nothing that follows; the others are given with the next piece."""
+Whole = Callable[["pa.Table", "pa.Array"], int]
+"""How many of some rows (of these numbers) need nothing that follows; the others are given with the next piece."""
 
 
 def chunks(
@@ -161,7 +161,7 @@ def _lines(
         if cut:
             chunk = _parsed(layout, text[:cut], at, _share(file, source, at.bytes + cut), last=last)
             if whole is not None and not last:
-                cut, chunk = _shortened(chunk, whole(chunk.table))
+                cut, chunk = _shortened(chunk, whole(chunk.table, chunk.rows))
             if chunk.count:
                 at = chunk.until
                 yield chunk
@@ -255,12 +255,12 @@ def _columnar(
             fresh = batch.slice(max(0, since.rows - before))
             table = fresh if held is None else pa.concat_tables([held, fresh])
             last = read == total
-            rows = table.num_rows if last or whole is None else whole(table)
+            numbers = pa.array(range(at + 1, at + table.num_rows + 1), pa.int64())
+            rows = table.num_rows if last or whole is None else whole(table, numbers)
             held = table.slice(rows)
             if rows:
-                numbers = pa.array(range(at + 1, at + rows + 1), pa.int64())
                 begin, at = Position(0, at), at + rows
-                yield Chunk(begin, table.slice(0, rows), numbers, (), Position(0, at), at / total, last)
+                yield Chunk(begin, table.slice(0, rows), numbers.slice(0, rows), (), Position(0, at), at / total, last)
     except (pa.ArrowException, OSError) as error:
         raise ImportRefusedError(f"{file.name} cannot be read any further: {str(error).splitlines()[0]}") from error
 

@@ -46,13 +46,17 @@ def contradiction(difference: str) -> Fault:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where rows come from. `key` begins the key of each of them; `batch` tells the parts of a file apart."""
+    """Where rows come from. `key` begins the key of each of them; `batch` tells the parts of a file apart.
+
+    `place`: what they are rows of.
+    """
 
     run: str
     subject: str
     file: str
     key: str
     batch: str
+    place: Mapping[str, Any]
 
     @property
     def attempt(self) -> str:
@@ -129,7 +133,7 @@ def hold_back(connection: Connection[Any], origin: Origin, faults: Mapping[int, 
             "series": keys,
             "occurrences": [1] * len(keys),
             "payload": [as_json(raw(row)) for row in faults],
-            "origin": [as_json({"file": origin.file, "row": row}) for row in faults],
+            "origin": [as_json({"file": origin.file, "row": row, **origin.place}) for row in faults],
             "reason": [storable(fault.reason) for fault in faults.values()],
             "expectation": [fault.expectation for fault in faults.values()],
         },

@@ -252,7 +252,8 @@ class TradesImport:
 
     def _origin(self, chunk: Chunk) -> Origin:
         key = self._progress.fingerprint
-        return Origin(self._run, self._layout.kind.value, self._file.name, key, f"{key[:12]}:{chunk.until.rows}")
+        place = {"exchange": self._target.exchange, "symbol": self._target.pair}
+        return Origin(self._run, self._layout.kind.value, self._file.name, key, f"{key[:12]}:{chunk.until.rows}", place)
 
     def _make_candles(self, connection: Connection[Any], span: Span) -> None:
         since, until = span[0].replace(second=0, microsecond=0), span[1] + _MICROSECOND
