@@ -6,7 +6,7 @@ are decoded as exact decimals, trailing zeros included. `trade_id` is consecutiv
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -244,8 +244,12 @@ class Kraken:
         return rest_trades(pair, await rest.get("/0/public/Trades", params, rest_result))
 
 
-def rest_trades(pair: str, result: dict[str, msgspec.Raw]) -> tuple[list[Trade], str]:
+def rest_trades(
+    pair: str, result: dict[str, msgspec.Raw], refused: dict[datetime, str] | None = None
+) -> tuple[list[Trade], str]:
     """The trades in a result of the endpoint Trades, oldest first, and the cursor `last`.
+
+    `refused`: gets what no trade can be, by its time and with the reason; else that is an error of the whole.
 
     Raises:
         RestError: it is not what the exchange documents.
@@ -254,9 +258,21 @@ def rest_trades(pair: str, result: dict[str, msgspec.Raw]) -> tuple[list[Trade],
     last = msgspec.json.decode(result.pop("last", msgspec.Raw(b'""')))
     try:
         rows = _rest_rows.decode(next(iter(result.values()), msgspec.Raw(b"[]")))
-        return [_rest_trade(pair, row, received_at) for row in rows], str(last)
+        if refused is None:
+            return [_rest_trade(pair, row, received_at) for row in rows], str(last)
+        return list(_possible(pair, rows, received_at, refused)), str(last)
     except _BAD as error:
         raise RestError(f"Trades of {pair}: {error}") from None
+
+
+def _possible(
+    pair: str, rows: Sequence[_RestRow], received_at: datetime, refused: dict[datetime, str]
+) -> Iterator[Trade]:
+    for row in rows:
+        try:
+            yield _rest_trade(pair, row, received_at)
+        except _BAD as error:
+            refused[_made(row)] = f"trade {row[-1]}: {error}"
 
 
 def _trade(wire: _WireTrade, received_at: datetime) -> Trade:
@@ -287,10 +303,10 @@ def _ticker(wire: _WireTicker, received_at: datetime) -> Ticker:
 
 
 def _rest_trade(pair: str, row: _RestRow, received_at: datetime) -> Trade:
-    price, volume, time, side, _order, _misc, trade_id = row
+    price, volume, _time, side, _order, _misc, trade_id = row
     return Trade(
         received_at=received_at,
-        timestamp=_EPOCH + timedelta(microseconds=int(time * 1_000_000 + _UNDERSHOOT)),
+        timestamp=_made(row),
         exchange="kraken",
         pair=pair,
         price=price,
@@ -298,6 +314,10 @@ def _rest_trade(pair: str, row: _RestRow, received_at: datetime) -> Trade:
         side=_SIDES[side],
         trade_id=trade_id,
     )
+
+
+def _made(row: _RestRow) -> datetime:
+    return _EPOCH + timedelta(microseconds=int(row[2] * 1_000_000 + _UNDERSHOOT))
 
 
 def _salvage(data: msgspec.Raw, build: Callable[[msgspec.Raw], Record]) -> list[Record]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Final
 
 from cryptoviz.history.gaps import Series
@@ -94,10 +95,19 @@ def _storable(number: Figure) -> Figure:
     return number if narrow else None
 
 
-def build(series: Series, trades: Sequence[Trade], since: datetime, until: datetime, price: Decimal | None) -> Built:
+def build(
+    series: Series,
+    trades: Sequence[Trade],
+    since: datetime,
+    until: datetime,
+    price: Decimal | None,
+    *,
+    refused: Mapping[datetime, str] = MappingProxyType({}),
+) -> Built:
     """The candles of all windows from `since` to `until`, from all trades in them; `price` is the last before.
 
-    A window without trades carries the price on. Trades are taken in the order of time and id.
+    A window without trades carries the price on. Trades are taken in the order of time and id. `refused`: windows of
+    which a trade was given that is impossible: they are no candles, for that reason, and no price is known after them.
     """
     ordered = sorted(trades, key=lambda trade: (trade.timestamp, trade.trade_id))
     received_at = datetime.now(UTC)
@@ -109,15 +119,25 @@ def build(series: Series, trades: Sequence[Trade], since: datetime, until: datet
         first = position
         while position < len(ordered) and ordered[position].timestamp < end:
             position += 1
-        if position > first:
+        if start in refused:
+            rows.append(Impossible(start, end, None, None, None, None, None, None, refused[start]))
+            price = None
+        elif position > first:
             rows.append(_of_trades(series, start, ordered[first:position], received_at))
             price = ordered[position - 1].price
         elif price is not None:
             rows.append(candle(series, start, (price, price, price, price, _NOTHING, 0), received_at))
         else:
-            silent = [(silent[0][0] if silent else start, end)]
+            silent = _longer(silent, start, end)
         start = end
     return Built(rows, silent, price)
+
+
+def _longer(spans: list[Span], start: datetime, end: datetime) -> list[Span]:
+    """The spans and one that may continue the last of them."""
+    if spans and spans[-1][1] == start:
+        return [*spans[:-1], (spans[-1][0], end)]
+    return [*spans, (start, end)]
 
 
 def _of_trades(series: Series, start: datetime, trades: Sequence[Trade], received_at: datetime) -> Row:

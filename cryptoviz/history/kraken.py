@@ -87,7 +87,8 @@ class Kraken:
     def _built(self, series: Series, since: datetime, until: datetime) -> Iterator[Page]:
         """Candles made of trades. A window is over once there is a later trade, or a while after its end."""
         at, price, waiting = since, None, list[Trade]()
-        for fresh in self._from(series.pair, since) if since < until else ():
+        bad: dict[datetime, str] = {}
+        for fresh in self._from(series.pair, since, bad) if since < until else ():
             waiting += fresh
             newest = waiting[-1].timestamp if waiting else since
             over = floor(newest, series.timeframe) if fresh else floor(self._now() - SETTLED, series.timeframe)
@@ -96,19 +97,25 @@ class Kraken:
                 price = self._price_before(series.pair, at)
             split = bisect_left(waiting, over, key=lambda trade: trade.timestamp)
             done, waiting = waiting[:split], waiting[split:]
+            refused = {floor(made, series.timeframe): reason for made, reason in bad.items()}
             for stop in _steps(at, over, series.timeframe.length * _MOST_BUILT):
                 upto = bisect_left(done, stop, key=lambda trade: trade.timestamp)
-                built = build(series, done[:upto], at, stop, price)
+                built = build(series, done[:upto], at, stop, price, refused=refused)
                 done, at, price = done[upto:], stop, built.price
                 yield page_of(built.rows, stop, built.silent)
+            for made in [made for made in bad if made < at]:
+                del bad[made]
             if at >= until:
                 return
 
-    def _from(self, pair: str, since: datetime) -> Iterator[list[Trade]]:
-        """The trades from an instant on, page by page; the last page is empty: there are no more."""
+    def _from(self, pair: str, since: datetime, refused: dict[datetime, str] | None = None) -> Iterator[list[Trade]]:
+        """The trades from an instant on, page by page; the last page is empty: there are no more.
+
+        `refused`: as of `rest_trades`.
+        """
         cursor, seen = _nanos(since) - 1, set[int]()
         while True:
-            page, last = self._trades(pair, str(cursor))
+            page, last = self._trades(pair, str(cursor), refused=refused)
             fresh = [trade for trade in page if trade.trade_id not in seen and trade.timestamp >= since]
             if fresh or len(page) < _PAGE or int(last) <= cursor:
                 yield fresh
@@ -132,22 +139,22 @@ class Kraken:
 
     def _last_between(self, pair: str, since: datetime, until: datetime) -> Trade | None:
         """The last trade of a time: the middle of what is left is asked for, and in the end page after page."""
-        last, end = None, until
-        page, cursor = self._trades(pair, str(max(0, _nanos(since) - 1)))
+        last, end, bad = None, until, dict[datetime, str]()
+        page, cursor = self._trades(pair, str(max(0, _nanos(since) - 1)), refused=bad)
         while earlier := [trade for trade in page if trade.timestamp < until]:
             last = earlier[-1]
             if len(earlier) < len(page):
                 break
             while len(page) >= _PAGE and end - last.timestamp > _NEAR:
                 middle = last.timestamp + (end - last.timestamp) / 2
-                beyond, following = self._trades(pair, str(_nanos(middle) - 1))
+                beyond, following = self._trades(pair, str(_nanos(middle) - 1), refused=bad)
                 if beyond and beyond[0].timestamp < until:
                     page, cursor = beyond, following
                     break
                 end = middle
             else:
-                page, cursor = self._trades(pair, cursor)
-        return last
+                page, cursor = self._trades(pair, cursor, refused=bad)
+        return None if last is None or any(last.timestamp <= made < until for made in bad) else last
 
     def trade_pages(
         self, pair: str, first_id: int, last_id: int, since: datetime, until: datetime
@@ -158,11 +165,13 @@ class Kraken:
             if page and (page[-1].trade_id >= last_id or page[-1].timestamp > until):
                 return
 
-    def _trades(self, pair: str, since: str, count: int = _PAGE) -> tuple[list[Trade], str]:
+    def _trades(
+        self, pair: str, since: str, count: int = _PAGE, *, refused: dict[datetime, str] | None = None
+    ) -> tuple[list[Trade], str]:
         params = {"pair": spelling("kraken", pair).rest, "since": since, "count": count}
         return self._rest.ask(
             lambda: self._rest.market.public_get_trades(params),
-            lambda body: kraken.rest_trades(pair, kraken.rest_result(_OK, body)),
+            lambda body: kraken.rest_trades(pair, kraken.rest_result(_OK, body), refused),
         )
 
 

@@ -159,14 +159,15 @@ def trade(number: int, instant: datetime, price: str, volume: str = "1") -> Trad
     )
 
 
-def made_market(moments: Sequence[datetime]) -> Market:
-    """Kraken with a trade at each moment, whose price is its number."""
+def made_market(moments: Sequence[datetime], *, volumes: dict[int, str] | None = None) -> Market:
+    """Kraken with a trade at each moment, whose price is its number, and its amount 1 where `volumes` does not say."""
     nanos = [int(moment.timestamp()) * 10**9 for moment in moments]
 
     def trades(params: dict[str, Any]) -> str:
         first = bisect_right(nanos, int(params["since"]))
         stop = min(first + params["count"], len(nanos))
-        rows = [[str(n + 1), "1", nanos[n] / 1e9, "b", "m", "", n + 1] for n in range(first, stop)]
+        amounts = volumes or {}
+        rows = [[str(n + 1), amounts.get(n + 1, "1"), nanos[n] / 1e9, "b", "m", "", n + 1] for n in range(first, stop)]
         last = nanos[stop - 1] if rows else params["since"]
         return json.dumps({"error": [], "result": {"XBTUSDT": rows, "last": str(last)}})
 
@@ -185,6 +186,22 @@ def test_the_price_is_carried_on_over_a_silence_of_any_length(before: int, silen
     rows = all_pages(list(kraken.pages(BTC_USDT, NOON, NOON + 3 * MINUTE)), NOON, NOON + 3 * MINUTE)
     assert [figures(row)[1:] for row in rows] == [(before, before, before, before, 0, 0)] * 3
     assert len(market.asked) < 40
+
+
+def test_a_minute_with_a_trade_that_cannot_be_is_no_candle_and_the_others_are() -> None:
+    moments = [NOON + n * MINUTE / 2 for n in range(7)] + [NOON + 6 * MINUTE]
+    kraken = Kraken(
+        Rest("kraken", made_market(moments, volumes={2: "0", 7: "0"}), Free()), at(NOON + timedelta(days=60))
+    )
+    pages = list(kraken.pages(BTC_USDT, NOON, NOON + 6 * MINUTE))
+    rows = all_pages(pages, NOON, NOON + 6 * MINUTE)
+    assert [figures(row)[0] for row in rows] == [NOON + MINUTE, NOON + 2 * MINUTE]
+    impossible = [row for page in pages for row in page.impossible]
+    assert [row.window_start for row in impossible] == [NOON, NOON + 3 * MINUTE]
+    assert impossible[0].reason.startswith("trade 2: ")
+    assert [span for page in pages for span in page.silent] == [(NOON + 4 * MINUTE, NOON + 6 * MINUTE)], (
+        "no price is known"
+    )
 
 
 def test_before_the_first_trade_no_price_is_known() -> None:
