@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -24,7 +25,7 @@ import pyarrow as pa
 import pytest
 
 from cryptoviz import cli
-from cryptoviz.gate import engine
+from cryptoviz.gate import engine, suites
 from cryptoviz.history import publish
 from cryptoviz.history.bars import build
 from cryptoviz.history.gaps import Series
@@ -526,6 +527,18 @@ def test_trades_without_ids_make_candles_only_whenever_it_is_interrupted(
         at += timedelta(minutes=1)
     assert not minutes
     assert {row[-1] for row in ask(CANDLES) if row[0] == "1m"} == {"rest"}
+
+
+def test_a_connection_outlives_what_judged_over_it(database: Settings) -> None:
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        connection.execute("CREATE TEMPORARY TABLE judged (row_number bigint, unreadable text)")
+        connection.execute("INSERT INTO judged VALUES (1, NULL)")
+        suite = replace(suites.read("trades_import"), expectations=suites.read("trades_import").expectations[:2])
+        with engine.Table(connection, "judged", "row_number") as table:
+            assert all(one.outcome.success for one in table.evaluate(suite, 1))
+        del table
+        gc.collect()
+        assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_a_long_silence_is_stored_in_pieces_and_gone_on_with_in_its_middle(
