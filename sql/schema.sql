@@ -353,6 +353,113 @@ CREATE FUNCTION public.ema_step(average double precision, value double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (((value - average) * ((2)::double precision / ((periods + 1))::double precision)) + average);
 
+CREATE TABLE public.trade_gaps (
+    exchange text NOT NULL,
+    pair text NOT NULL,
+    first_missing_id bigint NOT NULL,
+    last_missing_id bigint,
+    label text,
+    status text DEFAULT 'open'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    detected_at timestamp with time zone DEFAULT now() NOT NULL,
+    healed_at timestamp with time zone,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    confirmations integer DEFAULT 0 NOT NULL,
+    asked_at timestamp with time zone,
+    due_at timestamp with time zone,
+    made_after timestamp with time zone,
+    made_before timestamp with time zone,
+    CONSTRAINT trade_gaps_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT trade_gaps_check CHECK ((last_missing_id >= first_missing_id)),
+    CONSTRAINT trade_gaps_confirmations_check CHECK ((confirmations >= 0)),
+    CONSTRAINT trade_gaps_first_missing_id_check CHECK ((first_missing_id >= 0)),
+    CONSTRAINT trade_gaps_label_check CHECK ((label = ANY (ARRAY['no_trades'::text, 'source_missing'::text, 'lost_by_us'::text]))),
+    CONSTRAINT trade_gaps_status_check CHECK ((status = ANY (ARRAY['open'::text, 'healing'::text, 'healed'::text, 'explained'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE public.trade_gaps IS 'Missing trade ids: found, labelled and healed. Kept for ever.';
+
+COMMENT ON COLUMN public.trade_gaps.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.trade_gaps.pair IS 'BASE/QUOTE, such as BTC/USD; always BTC and DOGE.';
+
+COMMENT ON COLUMN public.trade_gaps.first_missing_id IS 'First missing trade id.';
+
+COMMENT ON COLUMN public.trade_gaps.last_missing_id IS 'Last missing trade id; empty while unknown.';
+
+COMMENT ON COLUMN public.trade_gaps.label IS 'Why: no_trades, source_missing or lost_by_us; empty while unknown.';
+
+COMMENT ON COLUMN public.trade_gaps.status IS 'open, healing, healed, explained or failed.';
+
+COMMENT ON COLUMN public.trade_gaps.attempts IS 'How often healing was tried.';
+
+COMMENT ON COLUMN public.trade_gaps.detected_at IS 'When it was found (UTC).';
+
+COMMENT ON COLUMN public.trade_gaps.healed_at IS 'When it was healed or explained (UTC).';
+
+COMMENT ON COLUMN public.trade_gaps.detail IS 'Further facts.';
+
+COMMENT ON COLUMN public.trade_gaps.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+COMMENT ON COLUMN public.trade_gaps.confirmations IS 'How often the exchange said that it has nothing there, either.';
+
+COMMENT ON COLUMN public.trade_gaps.asked_at IS 'When the exchange was asked last (UTC).';
+
+COMMENT ON COLUMN public.trade_gaps.due_at IS 'When the exchange is asked again (UTC); empty: not by itself.';
+
+COMMENT ON COLUMN public.trade_gaps.made_after IS 'The missing trades were made after this (UTC); empty where the collector is at work on them.';
+
+COMMENT ON COLUMN public.trade_gaps.made_before IS 'The missing trades were made before this (UTC); empty where the collector is at work on them.';
+
+CREATE FUNCTION public.explain_trade(exchange text, pair text, trade_id bigint, made timestamp with time zone, reason text) RETURNS SETOF public.trade_gaps
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+declare
+    id constant int8range := int8range(explain_trade.trade_id, explain_trade.trade_id, '[]');
+    known trade_gaps[];
+    wanted trade_gaps[] := '{}';
+    gap trade_gaps;
+    piece trade_gaps;
+    part int8range;
+begin
+    perform lock_gaps(explain_trade.exchange, explain_trade.pair, 'trades');
+    if exists (select from trade_data
+               where exchange = explain_trade.exchange and pair = explain_trade.pair and trade_id = explain_trade.trade_id
+                 and "timestamp" between made - interval '1 hour' and made + interval '1 hour') then
+        return;
+    end if;
+    known := array(
+        select trade_gaps from trade_gaps
+        where exchange = explain_trade.exchange and pair = explain_trade.pair and status <> 'healed'
+          and int8range(first_missing_id, last_missing_id, '[]') && id);
+    gap := row(explain_trade.exchange, explain_trade.pair, explain_trade.trade_id, explain_trade.trade_id, null, 'open', 0,
+               now(), null, '{}', now(), 0, null, null, made, made)::trade_gaps;
+    foreach gap in array case when cardinality(known) > 0 then known else array[gap] end loop
+        piece := gap;
+        piece.first_missing_id := explain_trade.trade_id;
+        piece.last_missing_id := explain_trade.trade_id;
+        piece.label := 'source_missing';
+        piece.status := 'explained';
+        piece.due_at := null;
+        piece.detail := gap.detail || jsonb_build_object('reason', reason);
+        wanted := wanted || piece;
+        for part in
+            select unnest(int8multirange(int8range(gap.first_missing_id, gap.last_missing_id, '[]')) - int8multirange(id))
+        loop
+            piece := gap;
+            piece.first_missing_id := lower(part);
+            piece.last_missing_id := upper(part) - 1;
+            wanted := wanted || piece;
+        end loop;
+    end loop;
+    return query select * from replace_trade_gaps(known, wanted);
+end
+$$;
+
+COMMENT ON FUNCTION public.explain_trade(exchange text, pair text, trade_id bigint, made timestamp with time zone, reason text) IS 'Writes down that there is no trade of an id, such as when somebody has discarded what a file gave for it. Returns the rows it changed';
+
 CREATE FUNCTION public.find_candle_gaps(exchanges text[], symbols text[], timeframes text[], since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(exchange text, symbol text, timeframe text, gap_start timestamp with time zone, gap_end timestamp with time zone, missing bigint)
     LANGUAGE plpgsql STABLE
     SET jit TO 'off'
@@ -1065,6 +1172,47 @@ $$;
 
 COMMENT ON FUNCTION public.note_candles() IS 'Notes which closed candles a statement wrote: their indicators are due';
 
+CREATE FUNCTION public.overtake_held(exchange text, symbol text, timeframe text, starts timestamp with time zone[]) RETURNS void
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+#variable_conflict use_column
+declare
+    by_whom constant text := 'overtaken by a candle';
+begin
+    update quarantine
+    set released_at = clock_timestamp(), resolved_by = by_whom
+    where subject = 'candles_rest' and released_at is null and discarded_at is null
+      and payload ->> 'exchange' = overtake_held.exchange and payload ->> 'symbol' = overtake_held.symbol
+      and payload ->> 'timeframe' = overtake_held.timeframe
+      and key in (
+          select concat_ws('|', overtake_held.exchange, overtake_held.symbol, overtake_held.timeframe,
+                           to_char(start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS') || '+00:00')
+          from unnest(starts) start);
+    if overtake_held.timeframe <> '1m' or not exists (
+        select from held_trades
+        where exchange = overtake_held.exchange and symbol = overtake_held.symbol and minute = any (starts)
+    ) then
+        return;
+    end if;
+    with gone as (
+        delete from held_trades
+        where exchange = overtake_held.exchange and symbol = overtake_held.symbol and minute = any (starts)
+        returning fingerprint, row_number, held
+    )
+    update quarantine
+    set released_at = clock_timestamp(), resolved_by = by_whom
+    where subject = 'trades_import' and released_at is null and discarded_at is null
+      and key in (
+          select fingerprint || ':' || row_number from gone
+          where held and not exists (
+              select from held_trades kept
+              where kept.fingerprint = gone.fingerprint and kept.row_number = gone.row_number and kept.minute <> all (starts)));
+end
+$$;
+
+COMMENT ON FUNCTION public.overtake_held(exchange text, symbol text, timeframe text, starts timestamp with time zone[]) IS 'A fetched candle says what a window was: nothing of it waits in quarantine for a decision any more';
+
 CREATE FUNCTION public.rebuild_indicators(of_exchange text, of_symbol text, of_timeframe text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, changed_until timestamp with time zone DEFAULT 'infinity'::timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql
     SET jit TO 'off'
@@ -1489,65 +1637,6 @@ end
 $$;
 
 COMMENT ON FUNCTION public.record_candle_gaps(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) IS 'Brings candle_gaps and completeness in line with the candles of a range, from its first midnight on: what is new, has grown, is filled in part or whole; labels are kept. Returns the rows it changed';
-
-CREATE TABLE public.trade_gaps (
-    exchange text NOT NULL,
-    pair text NOT NULL,
-    first_missing_id bigint NOT NULL,
-    last_missing_id bigint,
-    label text,
-    status text DEFAULT 'open'::text NOT NULL,
-    attempts integer DEFAULT 0 NOT NULL,
-    detected_at timestamp with time zone DEFAULT now() NOT NULL,
-    healed_at timestamp with time zone,
-    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
-    received_at timestamp with time zone DEFAULT now() NOT NULL,
-    confirmations integer DEFAULT 0 NOT NULL,
-    asked_at timestamp with time zone,
-    due_at timestamp with time zone,
-    made_after timestamp with time zone,
-    made_before timestamp with time zone,
-    CONSTRAINT trade_gaps_attempts_check CHECK ((attempts >= 0)),
-    CONSTRAINT trade_gaps_check CHECK ((last_missing_id >= first_missing_id)),
-    CONSTRAINT trade_gaps_confirmations_check CHECK ((confirmations >= 0)),
-    CONSTRAINT trade_gaps_first_missing_id_check CHECK ((first_missing_id >= 0)),
-    CONSTRAINT trade_gaps_label_check CHECK ((label = ANY (ARRAY['no_trades'::text, 'source_missing'::text, 'lost_by_us'::text]))),
-    CONSTRAINT trade_gaps_status_check CHECK ((status = ANY (ARRAY['open'::text, 'healing'::text, 'healed'::text, 'explained'::text, 'failed'::text])))
-);
-
-COMMENT ON TABLE public.trade_gaps IS 'Missing trade ids: found, labelled and healed. Kept for ever.';
-
-COMMENT ON COLUMN public.trade_gaps.exchange IS 'The exchange in lower case, such as kraken.';
-
-COMMENT ON COLUMN public.trade_gaps.pair IS 'BASE/QUOTE, such as BTC/USD; always BTC and DOGE.';
-
-COMMENT ON COLUMN public.trade_gaps.first_missing_id IS 'First missing trade id.';
-
-COMMENT ON COLUMN public.trade_gaps.last_missing_id IS 'Last missing trade id; empty while unknown.';
-
-COMMENT ON COLUMN public.trade_gaps.label IS 'Why: no_trades, source_missing or lost_by_us; empty while unknown.';
-
-COMMENT ON COLUMN public.trade_gaps.status IS 'open, healing, healed, explained or failed.';
-
-COMMENT ON COLUMN public.trade_gaps.attempts IS 'How often healing was tried.';
-
-COMMENT ON COLUMN public.trade_gaps.detected_at IS 'When it was found (UTC).';
-
-COMMENT ON COLUMN public.trade_gaps.healed_at IS 'When it was healed or explained (UTC).';
-
-COMMENT ON COLUMN public.trade_gaps.detail IS 'Further facts.';
-
-COMMENT ON COLUMN public.trade_gaps.received_at IS 'When we saw or computed it, by our clock (UTC).';
-
-COMMENT ON COLUMN public.trade_gaps.confirmations IS 'How often the exchange said that it has nothing there, either.';
-
-COMMENT ON COLUMN public.trade_gaps.asked_at IS 'When the exchange was asked last (UTC).';
-
-COMMENT ON COLUMN public.trade_gaps.due_at IS 'When the exchange is asked again (UTC); empty: not by itself.';
-
-COMMENT ON COLUMN public.trade_gaps.made_after IS 'The missing trades were made after this (UTC); empty where the collector is at work on them.';
-
-COMMENT ON COLUMN public.trade_gaps.made_before IS 'The missing trades were made before this (UTC); empty where the collector is at work on them.';
 
 CREATE FUNCTION public.record_trade_gaps(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) RETURNS SETOF public.trade_gaps
     LANGUAGE plpgsql
@@ -2169,6 +2258,8 @@ begin
     perform lock_series(exchanges, symbols);
     perform recall_fetched(store_fetched_candles.exchange, store_fetched_candles.symbol,
                            store_fetched_candles.timeframe, starts);
+    perform overtake_held(store_fetched_candles.exchange, store_fetched_candles.symbol, store_fetched_candles.timeframe,
+                          starts);
     return query
     insert into candles as stored (window_start, window_end, exchange, symbol, timeframe, open, high, low, close,
                                    volume, trade_count, closed, source, received_at)
@@ -3537,6 +3628,48 @@ COMMENT ON COLUMN public.fear_greed_data.classification IS 'The source''s word f
 
 COMMENT ON COLUMN public.fear_greed_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
 
+CREATE TABLE public.held_trades (
+    minute timestamp with time zone NOT NULL,
+    exchange text NOT NULL,
+    symbol text NOT NULL,
+    fingerprint text NOT NULL,
+    row_number bigint NOT NULL,
+    held boolean NOT NULL,
+    price numeric,
+    volume numeric,
+    trade_count bigint,
+    quiet_until timestamp with time zone,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT held_trades_check CHECK ((num_nulls(price, volume, trade_count) = ANY (ARRAY[0, 3]))),
+    CONSTRAINT held_trades_price_check CHECK (((price > (0)::numeric) AND (price < 'Infinity'::numeric))),
+    CONSTRAINT held_trades_trade_count_check CHECK ((trade_count >= 0)),
+    CONSTRAINT held_trades_volume_check CHECK (((volume > (0)::numeric) AND (volume < 'Infinity'::numeric)))
+);
+
+COMMENT ON TABLE public.held_trades IS 'Imported trades of minutes of which some rows are in quarantine. Until these are decided.';
+
+COMMENT ON COLUMN public.held_trades.minute IS 'Start of the minute (UTC).';
+
+COMMENT ON COLUMN public.held_trades.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.held_trades.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN public.held_trades.fingerprint IS 'Of the file, as in import_progress.';
+
+COMMENT ON COLUMN public.held_trades.row_number IS 'Of the row in its file, from 1 on.';
+
+COMMENT ON COLUMN public.held_trades.held IS 'The row is in quarantine, and undecided.';
+
+COMMENT ON COLUMN public.held_trades.price IS 'Price; quote coin.';
+
+COMMENT ON COLUMN public.held_trades.volume IS 'Amount traded; base coin.';
+
+COMMENT ON COLUMN public.held_trades.trade_count IS 'How many trades the row stands for; 0: nobody knows.';
+
+COMMENT ON COLUMN public.held_trades.quiet_until IS 'Nobody traded after the minute until then (UTC), where the file says so.';
+
+COMMENT ON COLUMN public.held_trades.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
 CREATE TABLE public.import_progress (
     fingerprint text NOT NULL,
     kind text NOT NULL,
@@ -4705,6 +4838,9 @@ ALTER TABLE ONLY public.exchange_candles
 ALTER TABLE ONLY public.fear_greed_data
     ADD CONSTRAINT fear_greed_data_pkey PRIMARY KEY ("timestamp");
 
+ALTER TABLE ONLY public.held_trades
+    ADD CONSTRAINT held_trades_pkey PRIMARY KEY (minute, exchange, symbol, fingerprint, row_number);
+
 ALTER TABLE ONLY public.import_progress
     ADD CONSTRAINT import_progress_pkey PRIMARY KEY (fingerprint, kind, exchange, symbol);
 
@@ -4845,6 +4981,8 @@ CREATE INDEX candles_read ON public.candles USING btree (exchange, symbol, timef
 CREATE INDEX completeness_lacking ON public.completeness USING btree (day) WHERE (stored < expected);
 
 CREATE INDEX exchange_candles_read ON public.exchange_candles USING btree (exchange, symbol, timeframe, window_start DESC);
+
+CREATE INDEX held_trades_row ON public.held_trades USING btree (fingerprint, row_number);
 
 CREATE INDEX import_progress_read ON public.import_progress USING btree (updated_at DESC);
 

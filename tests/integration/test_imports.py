@@ -572,14 +572,16 @@ def test_a_long_silence_is_stored_in_pieces_and_gone_on_with_in_its_middle(
         with suppress(KilledError):
             import_file(file, KRAKEN_TRADES, writer, kill)
         stored += ask("SELECT count(*)::int FROM candles WHERE timeframe = '1m'")[0]
-    expected = timedelta(days=3) // timedelta(minutes=1) + 4
+    at = [NOON + n * timedelta(minutes=1) for n in range(timedelta(days=3) // timedelta(minutes=1) + 4)]
+    del at[-3]  # the minute of the row that cannot be read
+    expected = len(at)
     assert stored[:4] == [0, 1_000, 2_000, 3_000], "it goes on where it was"
     assert (stored[-1], max(sizes), sum(sizes)) == (expected, 500, expected), "nothing is made twice"
     minutes = [row for row in ask(CANDLES) if row[0] == "1m"]
-    assert [row[1] for row in minutes] == [NOON + n * timedelta(minutes=1) for n in range(expected)]
+    assert [row[1] for row in minutes] == at
     assert len(engine._context().data_sources.all()) <= 1, "nothing is kept of what was judged"
     close = minutes[6][5]
-    assert {row[2:8] for row in minutes[7:-4]} == {(close, close, close, close, 0, 0)}
+    assert {row[2:8] for row in minutes[7:-3]} == {(close, close, close, close, 0, 0)}
     [progress] = ask("SELECT rows_read, rows_stored, rows_quarantined FROM import_progress")
     assert progress == (len(rows), expected, 1)
     assert ask("SELECT occurrences FROM quarantine") == [(1,)]
