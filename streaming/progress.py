@@ -32,9 +32,9 @@ READY: Final = "ready"
 
 _STANDSTILL_S: Final = 5.0
 _PROBE_S: Final = 1.0
-_AT_WORK: Final = 0.02
-"""Share of a processor that a thread uses when it works, be the machine fifty times too busy; threads that wait, and
-look for something in between, use a tenth of that."""
+_AT_WORK: Final = 0.01
+"""Share of a processor that a thread uses when it works, be the machine a hundred times too busy; threads that wait,
+and look for something in between, use less."""
 
 Report = Callable[[dict[str, Any]], None]
 Sign = Callable[[bool], str | None]
@@ -131,16 +131,18 @@ def processor_at_work(pid: int, limit_s: float) -> Sign:
     that reports does not count.
     """
     begun: dict[int, float] = {}
+    before, since = begun, 0.0
 
     def look(first: bool) -> str | None:
-        nonlocal begun
-        before, since = _thread_seconds(pid), time.monotonic()
+        nonlocal begun, before, since
         if first:
-            begun = before
-        time.sleep(_PROBE_S)
-        now, passed = _thread_seconds(pid), time.monotonic() - since
-        at_work = any(seconds - before.get(thread, 0) >= _AT_WORK * passed for thread, seconds in now.items())
-        spent = max((seconds - begun.get(thread, 0) for thread, seconds in now.items()), default=0)
+            begun = before = _thread_seconds(pid)
+            since = time.monotonic()
+            time.sleep(_PROBE_S)
+        now, at = _thread_seconds(pid), time.monotonic()
+        at_work = any(used - before.get(thread, 0) >= _AT_WORK * (at - since) for thread, used in now.items())
+        spent = max((used - begun.get(thread, 0) for thread, used in now.items()), default=0)
+        before, since = now, at
         return "" if at_work and spent < limit_s else None
 
     return look

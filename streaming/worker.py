@@ -57,9 +57,9 @@ def _ingest(settings: Settings, epoch: int, stop: threading.Event, report: Repor
     from streaming.jobs.ingestion import Ingestion, application_name  # noqa: PLC0415
 
     signs = [
-        broker_away(settings),
-        database_at_work(settings, application_name(epoch)),
         processor_at_work(os.getpid(), settings.stream_stall_s),
+        database_at_work(settings, application_name(epoch)),
+        broker_away(settings),
     ]
     Ingestion(settings, epoch, stop, Watch(report, signs)).run()
 
