@@ -414,6 +414,7 @@ COMMENT ON COLUMN public.trade_gaps.made_before IS 'The missing trades were made
 
 CREATE FUNCTION public.explain_trade(exchange text, pair text, trade_id bigint, made timestamp with time zone, reason text) RETURNS SETOF public.trade_gaps
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -1175,6 +1176,7 @@ COMMENT ON FUNCTION public.note_candles() IS 'Notes which closed candles a state
 CREATE FUNCTION public.overtake_held(exchange text, symbol text, timeframe text, starts timestamp with time zone[]) RETURNS void
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare

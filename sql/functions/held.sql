@@ -8,6 +8,7 @@ create or replace function overtake_held(exchange text, symbol text, timeframe t
 returns void
 language plpgsql
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -49,6 +50,7 @@ comment on function overtake_held(text, text, text, timestamptz[]) is
 create or replace function explain_trade(exchange text, pair text, trade_id bigint, made timestamptz, reason text)
 returns setof trade_gaps
 language plpgsql
+set jit = off
 as $$
 #variable_conflict use_column
 declare
