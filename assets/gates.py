@@ -108,7 +108,7 @@ def gates(settings: Settings, sent: Callable[[], Mapping[tuple[str, str], int]])
             "closed",
             "check_closed_candles",
             quality.closed,
-            "Every minute of the last hour that has trades has its closed 1m candle.",
+            "Every minute of the last hour that has trades has its 1m candle, closed where all of them are stored.",
             blocking=True,
         ),
         Gate(

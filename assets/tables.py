@@ -120,6 +120,10 @@ def _others(exchanges: Iterable[str]) -> dict[str, _Node]:
             MARKET_OWNERS,
         ),
         "collector_position": _Node("the collectors", collectors, "history", "received_at", MARKET_OWNERS),
+        "candle_repairs": _Node("the job `repair_candles`", [CANDLES], "history", "received_at", MARKET_OWNERS),
+        "trade_coverage": _Node(
+            "the database, where candles of trades are made or closed", [TRADES], "history", "until", MARKET_OWNERS
+        ),
         "indicator_changes": _Node(
             "the database, whenever somebody writes closed candles", [CANDLES], "history", "number", MARKET_OWNERS
         ),

@@ -53,7 +53,7 @@ def trades(count: int, back: timedelta = timedelta(0)) -> Iterator[Trade]:
             price=Decimal(9_312_050 + number % 10_000).scaleb(-2),
             volume=Decimal(number % 99_991 + 1).scaleb(-6),
             side=Side.BUY if number % 3 else Side.SELL,
-            trade_id=number,
+            trade_id=number // len(_PAIRS),
         )
 
 

@@ -201,7 +201,7 @@ def jumps(rows: Iterable[Row]) -> Verdict:
 
 
 def closed(rows: Iterable[Row]) -> Verdict:
-    """Whether every minute with trades has its closed candle."""
+    """Whether every minute with trades has its candle, closed where all of them are stored."""
     found = list(rows)
     faults = [row for row in found if row["missing"] or row["unclosed"]]
     missing, unclosed = (sum(row[name] for row in found) for name in ("missing", "unclosed"))
@@ -209,7 +209,7 @@ def closed(rows: Iterable[Row]) -> Verdict:
         not faults,
         f"of the minutes with trades {missing} have no candle and {unclosed} an open one"
         if faults
-        else "every minute with trades has its closed candle",
+        else "every minute with trades has its candle",
         {"minutes": sum(row["minutes"] for row in found), "missing": missing, "unclosed": unclosed},
         faults[:_SHOWN],
     )

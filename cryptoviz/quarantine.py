@@ -31,7 +31,7 @@ _Restore = Callable[["Connection[Any]", Mapping[str, Any]], None]
 
 _RESTORED: Final[Mapping[str, Sequence[_Restore]]] = {
     instruments.SUBJECT: (instruments.restore,),
-    judged.SUBJECT: (publish.restore, publish.look_again),
+    judged.SUBJECT: (publish.restore, publish.look_again, publish.settle_again),
 }
 """What is stored by us, and what follows from it: every other subject goes through a topic."""
 

@@ -11,6 +11,7 @@ from sensors.gaps import gaps_due
 from sensors.history import history_due
 from sensors.indicators import indicators_due
 from sensors.instruments import instruments_missing
+from sensors.repairs import repairs_due
 from sensors.reports import reports_outdated
 from sensors.streams import stream_supervisor
 from sensors.tables import observe_tables
@@ -23,6 +24,7 @@ def sensors(settings: Settings) -> list[dg.SensorDefinition]:
         history_due(settings),
         indicators_due,
         gaps_due,
+        repairs_due,
         observe_tables,
         AUTOMATION,
         stream_supervisor(settings),

@@ -162,28 +162,93 @@ COMMENT ON COLUMN public.candles.volume IS 'Amount traded; base coin.';
 
 COMMENT ON COLUMN public.candles.trade_count IS 'Number of trades.';
 
-COMMENT ON COLUMN public.candles.closed IS 'The window has ended.';
+COMMENT ON COLUMN public.candles.closed IS 'The window has ended, and every minute of it is known.';
 
 COMMENT ON COLUMN public.candles.source IS 'stream: built from trades; rest: fetched closed, which wins.';
 
 COMMENT ON COLUMN public.candles.received_at IS 'When we saw or computed it, by our clock (UTC).';
 
 CREATE FUNCTION public.close_candles() RETURNS SETOF public.candles
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+#variable_conflict use_column
+declare
+    recently constant interval := interval '1 hour';
+    waiting record;
+    stretch record;
+    exchanges text[];
+    symbols text[];
+    firsts timestamptz[];
+begin
+    select array_agg(exchange), array_agg(symbol), array_agg(first) into exchanges, symbols, firsts
+    from (
+        select exchange, symbol, min(window_start) as first from candles
+        where not closed and source = 'stream' and window_end <= now() and window_end > now() - recently
+          and window_start > now() - recently - interval '1 day'
+        group by exchange, symbol
+    ) open;
+    if exchanges is null then
+        return;
+    end if;
+    perform lock_series(exchanges, symbols);
+    for waiting in
+        select * from unnest(exchanges, symbols, firsts) open (exchange, symbol, first)
+    loop
+        -- What was missing of late may have come; and nobody has looked at the newest trades yet.
+        for stretch in
+            select ends.since, ends.until
+            from (
+                select lag(until, 1, waiting.first) over (order by since) as since, since as until from trade_coverage
+                where exchange = waiting.exchange and pair = waiting.symbol and until > now() - recently
+            ) ends
+            where ends.since < ends.until
+            union all
+            select coalesce(max(until), waiting.first), now() from trade_coverage
+            where exchange = waiting.exchange and pair = waiting.symbol and until > now() - recently
+        loop
+            perform cover_trades(waiting.exchange, waiting.symbol, stretch.since, stretch.until);
+        end loop;
+    end loop;
+    return query
+    select closed.*
+    from close_covered_candles(exchanges, symbols, array(
+        select tstzrange(first, now()) from unnest(firsts) with ordinality given (first, place) order by place)) closed;
+end
+$$;
+
+COMMENT ON FUNCTION public.close_candles() IS 'Closes the candles of the last hour that were made of trades, as far as their windows have ended and all their trades are stored, and returns them. What waits for longer, or for more than trades, settle_candles closes';
+
+CREATE FUNCTION public.close_covered_candles(exchanges text[], symbols text[], stretches tstzrange[]) RETURNS SETOF public.candles
     LANGUAGE sql
     SET jit TO 'off'
     AS $$
     update candles set closed = true, received_at = now()
     from (
-        select window_start, exchange, symbol, timeframe from candles
-        where not closed and source = 'stream' and window_end <= now()
-        for update skip locked
+        -- One that somebody else writes at this moment has its turn the next time.
+        select open.window_start, open.exchange, open.symbol, open.timeframe
+        from (
+            select exchange, symbol, range_agg(stretch) as looked_at, min(lower(stretch)) as first,
+                   max(upper(stretch)) as last
+            from unnest(exchanges, symbols, stretches) given (exchange, symbol, stretch)
+            where not isempty(stretch)
+            group by exchange, symbol
+        ) given
+        join candles open
+            on open.exchange = given.exchange and open.symbol = given.symbol
+           and open.window_start >= given.first - interval '1 day' and open.window_start < given.last
+           and open.window_end > given.first and given.looked_at && tstzrange(open.window_start, open.window_end)
+        where not open.closed and open.source = 'stream' and open.window_end <= now()
+          and is_covered(open.exchange, open.symbol, open.window_start, open.window_end)
+        for update of open skip locked
     ) ended
     where (candles.window_start, candles.exchange, candles.symbol, candles.timeframe)
           = (ended.window_start, ended.exchange, ended.symbol, ended.timeframe)
     returning candles.*
 $$;
 
-COMMENT ON FUNCTION public.close_candles() IS 'Marks stream candles closed whose window has ended without a further trade, and returns them; one that somebody else writes at this moment has its turn the next time';
+COMMENT ON FUNCTION public.close_covered_candles(exchanges text[], symbols text[], stretches tstzrange[]) IS 'Closes the candles made of trades that overlap some stretches of time, as far as their windows have ended and all their trades are stored; returns them';
 
 CREATE FUNCTION public.compress_cold(again boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -220,6 +285,100 @@ end
 $_$;
 
 COMMENT ON FUNCTION public.compress_cold(again boolean) IS 'Puts a whole chunk of cold_storage into the columnstore where the edition has one; returns how many, 1 or 0: call again until it returns 0. Rows that come later lie beside it: with `again` those go there too';
+
+CREATE FUNCTION public.cover_trades(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) RETURNS tstzrange
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_hashjoin TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+#variable_conflict use_column
+declare
+    -- Near an edge the order of ids is not that of timestamps.
+    margin constant interval := interval '5 seconds';
+    ends timestamptz[];
+    stretch tstzrange;
+    ids record;
+    explained int8multirange;
+    found tstzmultirange;
+    known tstzmultirange;
+begin
+    -- From the trade before the last one before, to the one after the first one after: so it overlaps what is known.
+    ends := array[
+        (select "timestamp" from trade_data
+         where exchange = cover_trades.exchange and pair = cover_trades.pair and "timestamp" < since
+         order by "timestamp" desc limit 1),
+        (select "timestamp" from trade_data
+         where exchange = cover_trades.exchange and pair = cover_trades.pair and "timestamp" >= since
+           and "timestamp" < until
+         order by "timestamp" limit 1),
+        (select "timestamp" from trade_data
+         where exchange = cover_trades.exchange and pair = cover_trades.pair and "timestamp" >= since
+           and "timestamp" < until
+         order by "timestamp" desc limit 1),
+        (select "timestamp" from trade_data
+         where exchange = cover_trades.exchange and pair = cover_trades.pair and "timestamp" >= until
+         order by "timestamp" limit 1)];
+    if coalesce(ends[1], ends[2], ends[4]) is null then
+        return 'empty';
+    end if;
+    stretch := tstzrange(
+        coalesce(
+            (select "timestamp" from trade_data
+             where exchange = cover_trades.exchange and pair = cover_trades.pair and "timestamp" < ends[1]
+             order by "timestamp" desc limit 1),
+            ends[1], ends[2], ends[4]),
+        coalesce(
+            (select "timestamp" from trade_data
+             where exchange = cover_trades.exchange and pair = cover_trades.pair and "timestamp" > ends[4]
+             order by "timestamp" limit 1),
+            ends[4], ends[3], ends[1]),
+        '()');
+    if isempty(stretch) then
+        return stretch;
+    end if;
+
+    select min(trade_id) as lowest, max(trade_id) as highest, count(distinct trade_id) as stored into ids
+    from trade_data
+    where exchange = cover_trades.exchange and pair = cover_trades.pair
+      and "timestamp" >= lower(stretch) - margin and "timestamp" <= upper(stretch) + margin;
+    found := tstzmultirange(stretch);
+    if ids.stored < ids.highest - ids.lowest + 1 then
+        select coalesce(range_agg(int8range(first_missing_id, last_missing_id, '[]')), '{}') into explained
+        from trade_gaps
+        where exchange = cover_trades.exchange and pair = cover_trades.pair and status = 'explained'
+          and first_missing_id <= ids.highest and last_missing_id >= ids.lowest;
+        select found - coalesce(range_agg(hole.made), '{}') into found
+        from (
+            select int8range(lag(trade_id) over by_id + 1, trade_id) as ids,
+                   tstzrange(least(lag("timestamp") over by_id, "timestamp"),
+                             greatest(lag("timestamp") over by_id, "timestamp"), '[]') as made
+            from trade_data
+            where exchange = cover_trades.exchange and pair = cover_trades.pair
+              and "timestamp" >= lower(stretch) - margin and "timestamp" <= upper(stretch) + margin
+            window by_id as (order by trade_id, "timestamp")
+        ) hole
+        where lower(hole.ids) < upper(hole.ids) and not hole.ids <@ explained;
+    end if;
+
+    select coalesce(range_agg(tstzrange(covered.since, covered.until, '()')), '{}') into known
+    from trade_coverage covered
+    where covered.exchange = cover_trades.exchange and covered.pair = cover_trades.pair
+      and covered.since < upper(stretch) and covered.until > lower(stretch);
+    if found <@ known then
+        return stretch;
+    end if;
+    delete from trade_coverage covered
+    where covered.exchange = cover_trades.exchange and covered.pair = cover_trades.pair
+      and covered.since < upper(stretch) and covered.until > lower(stretch);
+    insert into trade_coverage (exchange, pair, since, until)
+    select cover_trades.exchange, cover_trades.pair, lower(part), upper(part) from unnest(known + found) part;
+    return stretch;
+end
+$$;
+
+COMMENT ON FUNCTION public.cover_trades(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) IS 'Writes down of which time about a range all trades of a pair are stored, as their ids say; returns the time that was looked at. The caller holds the lock of the series';
 
 CREATE FUNCTION public.dated_value(state public.dated_bigint) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -953,6 +1112,79 @@ $$;
 
 COMMENT ON FUNCTION public.indicator_seed(closes double precision[]) IS 'The running values after each of the first 34 closes of a series: null until a value has its first period behind it. After the 34th they are the beginning of a state';
 
+CREATE TABLE public.trade_coverage (
+    exchange text NOT NULL,
+    pair text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    until timestamp with time zone NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT trade_coverage_check CHECK ((since < until))
+);
+
+COMMENT ON TABLE public.trade_coverage IS 'The time of which all trades of a pair are stored, as their ids say; both ends are left out. Kept for ever.';
+
+COMMENT ON COLUMN public.trade_coverage.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.trade_coverage.pair IS 'BASE/QUOTE, such as BTC/USD; always BTC and DOGE.';
+
+COMMENT ON COLUMN public.trade_coverage.since IS 'After this (UTC) nothing is missing.';
+
+COMMENT ON COLUMN public.trade_coverage.until IS 'Before this (UTC) nothing is missing.';
+
+COMMENT ON COLUMN public.trade_coverage.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+CREATE FUNCTION public.is_covered(exchange text, pair text, first timestamp with time zone, last timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN (EXISTS (SELECT FROM public.trade_coverage covered WHERE ((covered.exchange = is_covered.exchange) AND (covered.pair = is_covered.pair) AND (covered.since < is_covered.first) AND (covered.until >= is_covered.last))));
+
+COMMENT ON FUNCTION public.is_covered(exchange text, pair text, first timestamp with time zone, last timestamp with time zone) IS 'Whether all trades of a window are stored';
+
+CREATE FUNCTION public.is_known(exchange text, symbol text, timeframe text, start timestamp with time zone) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET jit TO 'off'
+    AS $$
+begin
+    return exists (
+        select from trade_coverage covered
+        where covered.exchange = is_known.exchange and covered.pair = is_known.symbol
+          and covered.since < start and covered.until >= start + timeframe_length(is_known.timeframe)
+    ) or exists (
+        select from known_windows(is_known.exchange, is_known.symbol, is_known.timeframe, start,
+                                  start + timeframe_length(is_known.timeframe))
+        where known_minutes = whole_minutes(is_known.timeframe)
+    );
+end
+$$;
+
+COMMENT ON FUNCTION public.is_known(exchange text, symbol text, timeframe text, start timestamp with time zone) IS 'Whether every minute of a window is known';
+
+CREATE FUNCTION public.judge_again(exchanges text[], symbols text[], instants timestamp with time zone[]) RETURNS void
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+begin
+    if exists (
+        select from candle_differences
+        where cause <> 'late_trades' and window_start > (select min(instant) - interval '24 hours' from unnest(instants) instant)
+          and window_start <= (select max(instant) from unnest(instants) instant)
+    ) then
+        update candle_differences differing set cause = null, explained_at = null
+        from (
+            select distinct given.exchange, given.symbol, length.timeframe,
+                   date_bin(timeframe_length(length.timeframe), instant, 'epoch') as bucket
+            from unnest(exchanges, symbols, instants) given (exchange, symbol, instant),
+                 unnest(array['1m', '5m', '15m', '1h', '1d']) length (timeframe)
+        ) touched
+        where differing.window_start = touched.bucket and differing.exchange = touched.exchange
+          and differing.symbol = touched.symbol and differing.timeframe = touched.timeframe
+          and differing.cause <> 'late_trades';
+    end if;
+end
+$$;
+
+COMMENT ON FUNCTION public.judge_again(exchanges text[], symbols text[], instants timestamp with time zone[]) IS 'Has the differences whose windows some trades touch judged again: what their causes rest on has changed. That the trades came late is the last word';
+
 CREATE FUNCTION public.keep_candle_difference() RETURNS trigger
     LANGUAGE plpgsql
     SET jit TO 'off'
@@ -974,6 +1206,70 @@ end
 $$;
 
 COMMENT ON FUNCTION public.keep_candle_difference() IS 'Keeps how a fetched candle differs from the one it replaces';
+
+CREATE FUNCTION public.known_windows(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(window_start timestamp with time zone, known_minutes bigint)
+    LANGUAGE plpgsql STABLE
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+#variable_conflict use_column
+declare
+    length constant interval := timeframe_length(known_windows.timeframe);
+    from_ts constant timestamptz := date_bin(length, since, 'epoch');
+    to_ts constant timestamptz := date_bin(length, until + length - interval '1 microsecond', 'epoch');
+    known tstzmultirange;
+begin
+    if from_ts >= to_ts then
+        return;
+    end if;
+    select coalesce(range_agg(tstzrange(date_trunc('minute', covered.since) + interval '1 minute',
+                                        date_trunc('minute', covered.until))), '{}')
+    into known
+    from trade_coverage covered
+    where covered.exchange = known_windows.exchange and covered.pair = known_windows.symbol
+      and covered.since < to_ts and covered.until > from_ts
+      and date_trunc('minute', covered.since) < date_trunc('minute', covered.until) - interval '1 minute';
+
+    if not known @> tstzrange(from_ts, to_ts) then
+        known := known + (
+            select coalesce(range_agg(tstzrange(gap_start, gap_end)), '{}') from candle_gaps
+            where exchange = known_windows.exchange and symbol = known_windows.symbol
+              and label = 'no_trades' and status = 'explained' and gap_start < to_ts and gap_end > from_ts
+        ) + (
+            select coalesce(tstzmultirange(tstzrange(from_ts, to_ts)) - range_agg(listed), '{}') from instruments
+            where exchange = known_windows.exchange and pair = known_windows.symbol
+        );
+    end if;
+    if length > interval '1 minute' and not known @> tstzrange(from_ts, to_ts) then
+        known := known + (
+            select coalesce(range_agg(tstzrange(window_start, window_end)), '{}') from candles
+            where exchange = known_windows.exchange and symbol = known_windows.symbol and closed
+              and timeframe = any (array(
+                  select shorter from unnest(array['1m', '5m', '15m', '1h']) shorter
+                  where timeframe_length(shorter) < length))
+              and window_start >= from_ts and window_start < to_ts);
+        -- Nothing that young is cold, and a look there would cost more than all the rest.
+        if from_ts < now() - least(interval '7 days', (select min(hot_age) from tiering_policy where subject = 'candles')) then
+            known := known + (
+                select coalesce(range_agg(tstzrange(window_start, window_end)), '{}') from cold_storage.candles
+                where exchange = known_windows.exchange and symbol = known_windows.symbol and closed
+                  and timeframe = any (array(
+                      select shorter from unnest(array['1m', '5m', '15m', '1h']) shorter
+                      where timeframe_length(shorter) < length))
+                  and window_start >= from_ts and window_start < to_ts);
+        end if;
+    end if;
+
+    return query
+    select bucket, (sum(extract(epoch from least(upper(part), bucket + length) - greatest(lower(part), bucket))) / 60)::bigint
+    from unnest(known * tstzmultirange(tstzrange(from_ts, to_ts))) part
+    cross join lateral generate_series(
+        date_bin(length, lower(part), 'epoch'), upper(part) - interval '1 microsecond', length) bucket
+    group by bucket;
+end
+$$;
+
+COMMENT ON FUNCTION public.known_windows(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) IS 'How many minutes of each window of a range are known: all their trades are stored, a shorter candle is closed, or the exchange says that there were no trades. Windows of which nothing is known are left out';
 
 CREATE FUNCTION public.last_step(state public.dated_bigint, value bigint, at timestamp with time zone) RETURNS public.dated_bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -1123,6 +1419,51 @@ end
 $$;
 
 COMMENT ON FUNCTION public.make_rollup(rollup name, definition text) IS 'Creates a continuous aggregate where the edition can, else a view';
+
+CREATE FUNCTION public.make_wholes(exchange text, symbol text, timeframe text, starts timestamp with time zone[]) RETURNS SETOF public.candles
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+#variable_conflict use_column
+declare
+    length interval;
+    touched timestamptz[];
+    known timestamptz[];
+    sound timestamptz[];
+    step record;
+begin
+    for step in
+        select part, whole
+        from (values ('1m', '5m'), ('5m', '15m'), ('15m', '1h'), ('1h', '1d')) steps (part, whole)
+        where timeframe_length(part) >= timeframe_length(make_wholes.timeframe)
+        order by timeframe_length(part)
+    loop
+        length := timeframe_length(step.whole);
+        touched := array(select distinct date_bin(length, start, 'epoch') from unnest(starts) start);
+        known := array(
+            select window_start
+            from known_windows(make_wholes.exchange, make_wholes.symbol, step.whole,
+                               (select min(bucket) from unnest(touched) bucket),
+                               (select max(bucket) + length from unnest(touched) bucket)) windows
+            where known_minutes = whole_minutes(step.whole));
+        -- Of fetched candles a few alone must not pass for the whole hour: that would hide that it is missing.
+        sound := array(
+            select bucket from unnest(touched) bucket
+            where bucket in (select unnest(known)) or exists (
+                select from candles
+                where exchange = make_wholes.exchange and symbol = make_wholes.symbol and timeframe = step.whole
+                  and window_start = bucket and window_start >= (select min(bucket) from unnest(touched) bucket)
+                  and window_start <= (select max(bucket) from unnest(touched) bucket))
+        );
+        return query select * from refresh_wholes(
+            array_fill(make_wholes.exchange, array[cardinality(sound)]),
+            array_fill(make_wholes.symbol, array[cardinality(sound)]), sound, step.part, step.whole, known);
+    end loop;
+end
+$$;
+
+COMMENT ON FUNCTION public.make_wholes(exchange text, symbol text, timeframe text, starts timestamp with time zone[]) IS 'Makes the longer candles anew that rest on candles of a timeframe and that are known whole or there already; returns the rows it changed. The caller holds the lock of the series';
 
 CREATE FUNCTION public.next_indicators(of_timeframe text, before timestamp with time zone, moment timestamp with time zone, renews boolean) RETURNS TABLE(exchange text, symbol text, momentum_10 double precision, state double precision[])
     LANGUAGE sql STABLE
@@ -1726,9 +2067,15 @@ CREATE FUNCTION public.refresh_candles(exchanges text[], pairs text[], minutes t
     SET enable_seqscan TO 'off'
     AS $$
 declare
+    -- Of what is younger close_candles looks at the ids: every few seconds, and not with every batch.
+    settled constant timestamptz := now() - interval '10 minutes';
     from_ts timestamptz;
     to_ts timestamptz;
     may_be_cold boolean := false;
+    seen_exchanges text[] := '{}';
+    seen_pairs text[] := '{}';
+    seen tstzrange[] := '{}';
+    old record;
     step record;
 begin
     if cardinality(exchanges) is distinct from cardinality(pairs)
@@ -1749,6 +2096,20 @@ begin
     perform lock_series(exchanges, pairs);
     if may_be_cold then
         perform recall_candles(exchanges, pairs, minutes);
+    end if;
+
+    if from_ts < settled then
+        for old in
+            select exchange, pair, min(date_trunc('minute', instant)) as first,
+                   max(date_trunc('minute', instant)) + interval '1 minute' as last
+            from unnest(exchanges, pairs, minutes) given (exchange, pair, instant)
+            group by exchange, pair, date_bin(interval '1 hour', instant, 'epoch')
+            having min(instant) < settled
+        loop
+            seen_exchanges := seen_exchanges || old.exchange;
+            seen_pairs := seen_pairs || old.pair;
+            seen := seen || cover_trades(old.exchange, old.pair, old.first, old.last);
+        end loop;
     end if;
 
     -- Of the newest minute of each pair the sums up to a second before the batch's earliest trade are kept in
@@ -1813,7 +2174,9 @@ begin
         select sums.minute, sums.minute + interval '1 minute', sums.exchange, sums.pair, '1m',
                opening.price, greatest(sums.mark_high, sums.high), least(sums.mark_low, sums.low), closing.price,
                sums.mark_volume + coalesce(sums.volume, 0), sums.mark_count + sums.trade_count,
-               sums.minute + interval '1 minute' <= now(), 'stream', now()
+               sums.minute + interval '1 minute' <= now()
+                   and is_covered(sums.exchange, sums.pair, sums.minute, sums.minute + interval '1 minute'),
+               'stream', now()
         from sums
         cross join lateral (
             select price from trade_data
@@ -1832,23 +2195,26 @@ begin
         on conflict (window_start, exchange, symbol, timeframe) do update
             set (open, high, low, close, volume, trade_count, closed, received_at)
                 = (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
-                   excluded.closed, excluded.received_at)
+                   stored.closed or excluded.closed, excluded.received_at)
             -- Trades leave the table after a month; a latecomer must not replace the candle by itself alone.
             where stored.source = 'stream' and excluded.trade_count >= stored.trade_count
               and (stored.open, stored.high, stored.low, stored.close, stored.volume, stored.trade_count,
                    stored.closed)
                   is distinct from
                   (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
-                   excluded.closed)
+                   stored.closed or excluded.closed)
         returning stored.*
     )
     select * from changed;
+    perform judge_again(exchanges, pairs, minutes);
 
     for step in
         select * from (values ('1m', '5m'), ('5m', '15m'), ('15m', '1h'), ('1h', '1d')) steps (part, whole)
     loop
         return query select * from refresh_wholes(exchanges, pairs, minutes, step.part, step.whole);
     end loop;
+    -- What is known now may complete windows beside those that were touched.
+    return query select * from close_covered_candles(seen_exchanges, seen_pairs, seen) where cardinality(seen) > 0;
 end
 $$;
 
@@ -2007,7 +2373,7 @@ $$;
 
 COMMENT ON FUNCTION public.refresh_next_indicators() IS 'Brings the indicators of the series that was noted first up to date from its first change on; returns it and the number of rows written, or nothing where nothing is noted';
 
-CREATE FUNCTION public.refresh_wholes(exchanges text[], pairs text[], instants timestamp with time zone[], part text, whole text) RETURNS SETOF public.candles
+CREATE FUNCTION public.refresh_wholes(exchanges text[], pairs text[], instants timestamp with time zone[], part text, whole text, known timestamp with time zone[] DEFAULT NULL::timestamp with time zone[]) RETURNS SETOF public.candles
     LANGUAGE plpgsql
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -2028,18 +2394,29 @@ begin
     insert into candles as stored (window_start, window_end, exchange, symbol, timeframe, open, high, low, close,
                                    volume, trade_count, closed, source, received_at)
     select touched.bucket, touched.bucket + length, touched.exchange, touched.pair, whole,
-           parts.opens[1], parts.high, parts.low, parts.closes[parts.candles], parts.volume, parts.trade_count,
-           touched.bucket + length <= now(), 'stream', now()
+           coalesce(parts.opens[1], parts.quiet_open), coalesce(parts.high, parts.quiet_high),
+           coalesce(parts.low, parts.quiet_low), coalesce(parts.closes[parts.traded_parts], parts.quiet_closes[parts.candles]),
+           parts.volume, parts.trade_count,
+           touched.bucket + length <= now()
+               and case when known is null then is_covered(touched.exchange, touched.pair, touched.bucket, touched.bucket + length)
+                        else touched.bucket in (select unnest(known)) end,
+           'stream', now()
     from (
         select distinct exchange, pair, date_bin(length, instant, 'epoch') as bucket
         from unnest(exchanges, pairs, instants) given (exchange, pair, instant)
     ) touched
     cross join lateral (
-        select array_agg(ordered.open) as opens, array_agg(ordered.close) as closes, max(ordered.high) as high,
-               min(ordered.low) as low, sum(ordered.volume) as volume, sum(ordered.trade_count)::bigint as trade_count,
-               count(*) as candles
+        select array_agg(ordered.open) filter (where has_trades) as opens,
+               array_agg(ordered.close) filter (where has_trades) as closes,
+               max(ordered.high) filter (where has_trades) as high,
+               min(ordered.low) filter (where has_trades) as low, count(*) filter (where has_trades) as traded_parts,
+               (array_agg(ordered.open))[1] as quiet_open, max(ordered.high) as quiet_high,
+               min(ordered.low) as quiet_low, array_agg(ordered.close) as quiet_closes, count(*) as candles,
+               sum(ordered.volume) as volume, summed_trades(sum(ordered.trade_count), bool_or(uncounted)) as trade_count
         from (
-            select candles.open, candles.high, candles.low, candles.close, candles.volume, candles.trade_count
+            select candles.open, candles.high, candles.low, candles.close, candles.volume, candles.trade_count,
+                   traded(candles.volume, candles.trade_count) as has_trades,
+                   candles.volume > 0 and candles.trade_count = 0 as uncounted
             from candles
             where exchange = touched.exchange and symbol = touched.pair and timeframe = part
               and window_start >= touched.bucket and window_start < touched.bucket + length
@@ -2051,17 +2428,19 @@ begin
     on conflict (window_start, exchange, symbol, timeframe) do update
         set (open, high, low, close, volume, trade_count, closed, received_at)
             = (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
-               excluded.closed, excluded.received_at)
+               stored.closed or excluded.closed, excluded.received_at)
         where stored.source = 'stream'
+          -- Shorter candles leave the database before the longer ones: some of them must not replace what all came to.
+          and (not stored.closed or excluded.closed or excluded.trade_count >= stored.trade_count)
           and (stored.open, stored.high, stored.low, stored.close, stored.volume, stored.trade_count, stored.closed)
               is distinct from
               (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
-               excluded.closed)
+               stored.closed or excluded.closed)
     returning stored.*;
 end
 $$;
 
-COMMENT ON FUNCTION public.refresh_wholes(exchanges text[], pairs text[], instants timestamp with time zone[], part text, whole text) IS 'Recomputes the candles of one timeframe from the next shorter one; only for refresh_candles, which holds the lock';
+COMMENT ON FUNCTION public.refresh_wholes(exchanges text[], pairs text[], instants timestamp with time zone[], part text, whole text, known timestamp with time zone[]) IS 'Recomputes the candles of one timeframe from the next shorter one; only for those who hold the lock. `known`: the windows that are known whole, where the caller has looked; else those are of which all trades are stored';
 
 CREATE FUNCTION public.relative_strength(gain double precision, loss double precision) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -2226,6 +2605,179 @@ $$;
 
 COMMENT ON FUNCTION public.rule_candle_gaps(exchange text, symbol text, timeframe text, starts timestamp with time zone[], ends timestamp with time zone[], labels text[], statuses text[], confirmations integer[], due_at timestamp with time zone[], details jsonb[]) IS 'Writes down what became known of stretches that are still missing: label, status, confirmations, when to ask again. Returns the rows it changed';
 
+CREATE FUNCTION public.settle_candles(exchange text, symbol text, since timestamp with time zone, until timestamp with time zone, reopen boolean DEFAULT false) RETURNS TABLE(timeframe text, corrected bigint, closed bigint, reopened bigint, made bigint, differing bigint)
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+#variable_conflict use_column
+declare
+    from_ts constant timestamptz := date_bin(interval '24 hours', since, 'epoch');
+    to_ts constant timestamptz := date_bin(interval '24 hours', until + interval '24 hours' - interval '1 microsecond', 'epoch');
+    oldest timestamptz;
+    length interval;
+    step record;
+begin
+    perform lock_candles();
+    perform lock_series(array[settle_candles.exchange], array[settle_candles.symbol]);
+    if reopen and exists (select from archive_files where subject = 'trade_data') then
+        -- Whether the first minute that is left was whole nobody can say any more.
+        oldest := (select date_trunc('minute', "timestamp") from trade_data
+                   where trade_data.exchange = settle_candles.exchange and pair = settle_candles.symbol
+                   order by "timestamp" limit 1);
+    end if;
+
+    for step in
+        select * from (values (null, '1m'), ('1m', '5m'), ('5m', '15m'), ('15m', '1h'), ('1h', '1d')) steps (part, whole)
+    loop
+        length := timeframe_length(step.whole);
+        return query
+        with parts as materialized (
+            select distinct on (window_start) date_bin(length, window_start, 'epoch') as bucket, window_start, open, high,
+                   low, close, volume, trade_count, traded(volume, trade_count) as has_trades
+            from all_candles
+            where exchange = settle_candles.exchange and symbol = settle_candles.symbol
+              and timeframe = coalesce(step.part, step.whole) and window_start >= from_ts and window_start < to_ts
+            order by window_start, source = 'rest' desc, tier desc
+        ), computed as materialized (
+            select bucket,
+                   coalesce((array_agg(open order by window_start) filter (where has_trades))[1],
+                            (array_agg(open order by window_start))[1]) as open,
+                   coalesce(max(high) filter (where has_trades), max(high)) as high,
+                   coalesce(min(low) filter (where has_trades), min(low)) as low,
+                   coalesce((array_agg(close order by window_start desc) filter (where has_trades))[1],
+                            (array_agg(close order by window_start desc))[1]) as close,
+                   sum(volume) as volume,
+                   summed_trades(sum(trade_count), bool_or(volume > 0 and trade_count = 0)) as trade_count
+            from parts
+            group by bucket
+        ), judged as materialized (
+            select computed.*, bucket + length <= now() and known_minutes is not distinct from whole_minutes(step.whole) as known
+            from computed
+            left join known_windows(settle_candles.exchange, settle_candles.symbol, step.whole, from_ts, to_ts) windows
+                on windows.window_start = bucket
+        ), compared as materialized (
+            select judged.*, kept.tier, kept.source, kept.closed as was_closed,
+                   (judged.open, judged.high, judged.low, judged.close, judged.volume, judged.trade_count)
+                       is distinct from (kept.open, kept.high, kept.low, kept.close, kept.volume, kept.trade_count) as differs,
+                   (judged.open, judged.high, judged.low, judged.close, judged.volume)
+                       is distinct from (kept.open, kept.high, kept.low, kept.close, kept.volume)
+                       or judged.trade_count <> kept.trade_count and judged.trade_count > 0 and kept.trade_count > 0
+                       as contradicts,
+                   kept.open as kept_open, kept.high as kept_high, kept.low as kept_low, kept.close as kept_close,
+                   kept.volume as kept_volume, kept.trade_count as kept_count,
+                   case when kept.closed and not judged.known and reopen and judged.trade_count >= kept.trade_count
+                            then step.part is null and not (
+                                bucket > coalesce(oldest, '-infinity') and exists (
+                                    select from trade_data
+                                    where trade_data.exchange = settle_candles.exchange and pair = settle_candles.symbol
+                                      and "timestamp" >= bucket and "timestamp" < bucket + length))
+                        else kept.closed or judged.known end as closes
+            from judged
+            join all_candles kept
+                on kept.exchange = settle_candles.exchange and kept.symbol = settle_candles.symbol
+               and kept.timeframe = step.whole and kept.window_start = bucket
+               and kept.window_start >= from_ts and kept.window_start < to_ts
+        ), changes as materialized (
+            -- Shorter candles leave the database before the longer ones: some of them must not replace all.
+            select * from compared
+            where source = 'stream' and (differs or closes <> was_closed)
+              and (not was_closed or known or trade_count >= kept_count)
+        ), hot as (
+            update candles kept
+            set (open, high, low, close, volume, trade_count, closed, received_at)
+                = (changes.open, changes.high, changes.low, changes.close, changes.volume, changes.trade_count,
+                   changes.closes, now())
+            from changes
+            where changes.tier = 'hot' and kept.window_start = bucket and kept.exchange = settle_candles.exchange
+              and kept.symbol = settle_candles.symbol and kept.timeframe = step.whole and kept.source = 'stream'
+              and kept.window_start >= from_ts and kept.window_start < to_ts
+        ), cold as (
+            update cold_storage.candles kept
+            set (open, high, low, close, volume, trade_count, closed, received_at)
+                = (changes.open, changes.high, changes.low, changes.close, changes.volume, changes.trade_count,
+                   changes.closes, now())
+            from changes
+            where changes.tier = 'cold' and kept.window_start = bucket and kept.exchange = settle_candles.exchange
+              and kept.symbol = settle_candles.symbol and kept.timeframe = step.whole and kept.source = 'stream'
+              and kept.window_start >= from_ts and kept.window_start < to_ts
+        ), fresh as (
+            insert into candles (window_start, window_end, exchange, symbol, timeframe, open, high, low, close, volume,
+                                 trade_count, closed, source)
+            select bucket, bucket + length, settle_candles.exchange, settle_candles.symbol, step.whole, open, high, low,
+                   close, volume, trade_count, true, 'stream'
+            from judged
+            where known and step.part is not null and not exists (select from compared where compared.bucket = judged.bucket)
+            returning window_start
+        ), noted as (
+            insert into indicator_changes (exchange, symbol, timeframe, first_start, last_start)
+            select settle_candles.exchange, settle_candles.symbol, step.whole, min(bucket), max(bucket)
+            from changes
+            where was_closed or closes
+            having count(*) > 0
+        ), differences as (
+            insert into candle_differences as differing (
+                window_start, exchange, symbol, timeframe, stream_open, stream_high, stream_low, stream_close,
+                stream_volume, stream_trade_count, rest_open, rest_high, rest_low, rest_close, rest_volume,
+                rest_trade_count)
+            select bucket, settle_candles.exchange, settle_candles.symbol, step.whole, open, high, low, close, volume,
+                   trade_count, kept_open, kept_high, kept_low, kept_close, kept_volume, kept_count
+            from compared
+            where source = 'rest' and step.part is not null and known and contradicts
+            on conflict (window_start, exchange, symbol, timeframe) do update
+                set (stream_open, stream_high, stream_low, stream_close, stream_volume, stream_trade_count, rest_open,
+                     rest_high, rest_low, rest_close, rest_volume, rest_trade_count, cause, explained_at)
+                    = (excluded.stream_open, excluded.stream_high, excluded.stream_low, excluded.stream_close,
+                       excluded.stream_volume, excluded.stream_trade_count, excluded.rest_open, excluded.rest_high,
+                       excluded.rest_low, excluded.rest_close, excluded.rest_volume, excluded.rest_trade_count, null,
+                       null)
+                where (differing.stream_open, differing.stream_high, differing.stream_low, differing.stream_close,
+                       differing.stream_volume, differing.stream_trade_count, differing.rest_open, differing.rest_high,
+                       differing.rest_low, differing.rest_close, differing.rest_volume, differing.rest_trade_count)
+                      is distinct from
+                      (excluded.stream_open, excluded.stream_high, excluded.stream_low, excluded.stream_close,
+                       excluded.stream_volume, excluded.stream_trade_count, excluded.rest_open, excluded.rest_high,
+                       excluded.rest_low, excluded.rest_close, excluded.rest_volume, excluded.rest_trade_count)
+            returning window_start
+        ), agreeing as (
+            -- Whichever of the two has changed: they are the same now.
+            update candle_differences differing
+            set (rest_open, rest_high, rest_low, rest_close, rest_volume, rest_trade_count, cause, explained_at)
+                = (kept_open, kept_high, kept_low, kept_close, kept_volume, kept_count, null, null)
+            from compared
+            where compared.source = 'rest' and step.part is not null and known and not contradicts
+              and differing.window_start = bucket and differing.exchange = settle_candles.exchange
+              and differing.symbol = settle_candles.symbol and differing.timeframe = step.whole
+              and differing.cause <> 'late_trades'
+        )
+        select step.whole, count(*) filter (where differs), count(*) filter (where closes and not was_closed),
+               count(*) filter (where was_closed and not closes), (select count(*) from fresh),
+               (select count(*) from differences)
+        from changes;
+    end loop;
+end
+$$;
+
+COMMENT ON FUNCTION public.settle_candles(exchange text, symbol text, since timestamp with time zone, until timestamp with time zone, reopen boolean) IS 'Looks over the candles of a series of the days that a range touches: makes the longer ones anew that were made here, closes what is known, keeps how fetched longer candles differ from what their parts come to. With `reopen` closed candles that are not known whole are opened again. Returns how many changed, by timeframe';
+
+CREATE FUNCTION public.settle_coverage(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    AS $$
+declare
+    upto constant timestamptz := least(until, since + interval '1 hour');
+    looked_at tstzrange;
+begin
+    perform lock_candles();
+    perform lock_series(array[exchange], array[pair]);
+    looked_at := cover_trades(exchange, pair, since, upto);
+    -- Where nobody traded for long there is nothing to look at.
+    return least(until, greatest(upto, upper(looked_at)));
+end
+$$;
+
+COMMENT ON FUNCTION public.settle_coverage(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) IS 'Brings trade_coverage in line with an hour of trades, from `since` on; returns where to go on. Call it until that is `until`, each time in a transaction of its own';
+
 CREATE FUNCTION public.signal_step(signal double precision, macd double precision) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN (abs(signal) < '1e-290'::double precision) THEN (macd * (0.2)::double precision) ELSE (((macd - signal) * (0.2)::double precision) + signal) END;
@@ -2253,8 +2805,6 @@ declare
     symbols constant text[] := array_fill(store_fetched_candles.symbol, array[cardinality(starts)]);
     first constant timestamptz := (select min(date_bin(interval '24 hours', start, 'epoch')) from unnest(starts) start);
     last constant timestamptz := (select max(start) + interval '24 hours' from unnest(starts) start);
-    sound timestamptz[];
-    step record;
 begin
     perform lock_candles();
     perform lock_series(exchanges, symbols);
@@ -2281,39 +2831,20 @@ begin
                excluded.closed, excluded.source)
     returning stored.*;
 
-    for step in
-        select part, whole
-        from (values (1, '1m', '5m'), (2, '5m', '15m'), (3, '15m', '1h'), (4, '1h', '1d')) steps (place, part, whole)
-        where store_fetched_candles.timeframe = '1m'
-        order by place
-    loop
-        -- A candle of a few minutes alone must not pass for one of the whole hour: it would hide that it is missing.
-        sound := array(
-            select bucket
-            from (
-                select distinct date_bin(timeframe_length(step.whole), start, 'epoch') as bucket
-                from unnest(starts) start
-            ) touched
-            where exists (
-                select from candles
-                where exchange = store_fetched_candles.exchange and symbol = store_fetched_candles.symbol
-                  and timeframe = step.whole and window_start = bucket
-                  and window_start >= first and window_start < last
-            ) or timeframe_length(step.whole) = timeframe_length(step.part) * (
-                select count(*) from candles
-                where exchange = store_fetched_candles.exchange and symbol = store_fetched_candles.symbol
-                  and timeframe = step.part and window_start >= bucket
-                  and window_start < bucket + timeframe_length(step.whole)
-                  and window_start >= first and window_start < last
-            )
-        );
-        return query select * from refresh_wholes(
-            exchanges[:cardinality(sound)], symbols[:cardinality(sound)], sound, step.part, step.whole);
-    end loop;
+    -- What longer candles are made of them settle_candles makes, wherever their parts lie.
+    return query
+    select * from make_wholes(store_fetched_candles.exchange, store_fetched_candles.symbol, '1m', starts)
+    where store_fetched_candles.timeframe = '1m';
 end
 $$;
 
-COMMENT ON FUNCTION public.store_fetched_candles(exchange text, symbol text, timeframe text, starts timestamp with time zone[], opens numeric[], highs numeric[], lows numeric[], closes numeric[], volumes numeric[], trade_counts bigint[]) IS 'Stores closed candles of one series as an exchange gave them, and makes the longer ones that nobody fetched anew from minutes. Returns the rows it changed';
+COMMENT ON FUNCTION public.store_fetched_candles(exchange text, symbol text, timeframe text, starts timestamp with time zone[], opens numeric[], highs numeric[], lows numeric[], closes numeric[], volumes numeric[], trade_counts bigint[]) IS 'Stores closed candles of one series as an exchange gave them, and makes the longer ones that nobody fetched anew. Returns the rows it changed';
+
+CREATE FUNCTION public.summed_trades(trade_count numeric, uncounted boolean) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN uncounted THEN (0)::bigint ELSE (trade_count)::bigint END;
+
+COMMENT ON FUNCTION public.summed_trades(trade_count numeric, uncounted boolean) IS 'The number of trades of a candle made of shorter ones: 0 as soon as one of them has trades that nobody counted';
 
 CREATE FUNCTION public.tier_old_candles(batch_rows integer DEFAULT 10000) RETURNS bigint
     LANGUAGE plpgsql
@@ -2530,6 +3061,18 @@ $$;
 
 COMMENT ON FUNCTION public.trade_gap_is_left(gap public.trade_gaps) IS 'Whether trades beside or within a gap have left the database, so that nothing more can be said of it';
 
+CREATE FUNCTION public.traded(volume numeric, trade_count bigint) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((volume > (0)::numeric) OR (trade_count > 0));
+
+COMMENT ON FUNCTION public.traded(volume numeric, trade_count bigint) IS 'Whether a candle has trades. Interfaces that count no trades give 0 beside a volume';
+
+CREATE FUNCTION public.whole_minutes(timeframe text) RETURNS bigint
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN ((EXTRACT(epoch FROM public.timeframe_length(timeframe)))::bigint / 60);
+
+COMMENT ON FUNCTION public.whole_minutes(timeframe text) IS 'How many minutes a window of a timeframe has';
+
 CREATE FUNCTION public.whole_windows(length interval, since timestamp with time zone, until timestamp with time zone) RETURNS tstzrange
     LANGUAGE sql STABLE
     RETURN CASE WHEN (date_bin(length, ((since + length) - '00:00:00.000001'::interval), '1970-01-01 00:00:00+00'::timestamp with time zone) < date_bin(length, until, '1970-01-01 00:00:00+00'::timestamp with time zone)) THEN tstzrange(date_bin(length, ((since + length) - '00:00:00.000001'::interval), '1970-01-01 00:00:00+00'::timestamp with time zone), date_bin(length, until, '1970-01-01 00:00:00+00'::timestamp with time zone)) ELSE 'empty'::tstzrange END;
@@ -2680,7 +3223,7 @@ COMMENT ON COLUMN cold_storage.candles.volume IS 'Amount traded; base coin.';
 
 COMMENT ON COLUMN cold_storage.candles.trade_count IS 'Number of trades.';
 
-COMMENT ON COLUMN cold_storage.candles.closed IS 'The window has ended.';
+COMMENT ON COLUMN cold_storage.candles.closed IS 'The window has ended, and every minute of it is known.';
 
 COMMENT ON COLUMN cold_storage.candles.source IS 'stream: built from trades; rest: fetched closed, which wins.';
 
@@ -2856,7 +3399,7 @@ COMMENT ON COLUMN public.all_candles.volume IS 'Amount traded; base coin.';
 
 COMMENT ON COLUMN public.all_candles.trade_count IS 'Number of trades.';
 
-COMMENT ON COLUMN public.all_candles.closed IS 'The window has ended.';
+COMMENT ON COLUMN public.all_candles.closed IS 'The window has ended, and every minute of it is known.';
 
 COMMENT ON COLUMN public.all_candles.source IS 'Where it comes from.';
 
@@ -3411,15 +3954,55 @@ COMMENT ON COLUMN public.candle_differences.found_at IS 'When it was found (UTC)
 
 COMMENT ON COLUMN public.candle_differences.explained_at IS 'When its cause was written down (UTC).';
 
+CREATE TABLE public.candle_repairs (
+    exchange text NOT NULL,
+    symbol text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    until timestamp with time zone NOT NULL,
+    "position" timestamp with time zone NOT NULL,
+    corrected bigint DEFAULT 0 NOT NULL,
+    closed bigint DEFAULT 0 NOT NULL,
+    reopened bigint DEFAULT 0 NOT NULL,
+    made bigint DEFAULT 0 NOT NULL,
+    finished_at timestamp with time zone,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT candle_repairs_check CHECK (((since <= "position") AND ("position" <= until)))
+);
+
+COMMENT ON TABLE public.candle_repairs IS 'Pairs whose stored candles are looked over once, after an upgrade or when asked for.';
+
+COMMENT ON COLUMN public.candle_repairs.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.candle_repairs.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN public.candle_repairs.since IS 'Midnight of the oldest day (UTC).';
+
+COMMENT ON COLUMN public.candle_repairs.until IS 'Midnight after the newest day (UTC).';
+
+COMMENT ON COLUMN public.candle_repairs."position" IS 'The days before are looked over (UTC).';
+
+COMMENT ON COLUMN public.candle_repairs.corrected IS 'Candles whose numbers were corrected.';
+
+COMMENT ON COLUMN public.candle_repairs.closed IS 'Candles that turned out to be known whole.';
+
+COMMENT ON COLUMN public.candle_repairs.reopened IS 'Candles that were closed and are not known whole.';
+
+COMMENT ON COLUMN public.candle_repairs.made IS 'Longer candles that lacked and were made.';
+
+COMMENT ON COLUMN public.candle_repairs.finished_at IS 'When the last day was looked over (UTC); empty: days are left.';
+
+COMMENT ON COLUMN public.candle_repairs.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
 CREATE VIEW public.candles_hourly_summary AS
  SELECT public.time_bucket('01:00:00'::interval, all_candles.window_start) AS hour,
     all_candles.symbol,
-    public.first(all_candles.open, all_candles.window_start) AS open,
-    max(all_candles.high) AS high,
-    min(all_candles.low) AS low,
-    public.last(all_candles.close, all_candles.window_start) AS close,
+    COALESCE(public.first(all_candles.open, all_candles.window_start) FILTER (WHERE public.traded(all_candles.volume, all_candles.trade_count)), public.first(all_candles.open, all_candles.window_start)) AS open,
+    COALESCE(max(all_candles.high) FILTER (WHERE public.traded(all_candles.volume, all_candles.trade_count)), max(all_candles.high)) AS high,
+    COALESCE(min(all_candles.low) FILTER (WHERE public.traded(all_candles.volume, all_candles.trade_count)), min(all_candles.low)) AS low,
+    COALESCE(public.last(all_candles.close, all_candles.window_start) FILTER (WHERE public.traded(all_candles.volume, all_candles.trade_count)), public.last(all_candles.close, all_candles.window_start)) AS close,
     sum(all_candles.volume) AS volume,
-    all_candles.exchange
+    all_candles.exchange,
+    count(*) AS minutes
    FROM public.all_candles
   WHERE (all_candles.timeframe = '1m'::text)
   GROUP BY (public.time_bucket('01:00:00'::interval, all_candles.window_start)), all_candles.symbol, all_candles.exchange;
@@ -3441,6 +4024,8 @@ COMMENT ON COLUMN public.candles_hourly_summary.close IS 'Price of the last trad
 COMMENT ON COLUMN public.candles_hourly_summary.volume IS 'Amount traded; base coin.';
 
 COMMENT ON COLUMN public.candles_hourly_summary.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.candles_hourly_summary.minutes IS 'Number of 1m candles it is made of.';
 
 CREATE TABLE public.collector_position (
     exchange text NOT NULL,
@@ -3948,6 +4533,37 @@ COMMENT ON COLUMN public.news_feed_states.reason IS 'Why it gave nothing; empty:
 COMMENT ON COLUMN public.news_feed_states.failures IS 'Polls in a row that gave nothing.';
 
 COMMENT ON COLUMN public.news_feed_states.not_before IS 'When the site wants to be asked again, if it said so (UTC).';
+
+CREATE VIEW public.partial_candles AS
+ SELECT kept.exchange,
+    kept.symbol,
+    kept.timeframe,
+    kept.window_start,
+    kept.window_end,
+    COALESCE(windows.known_minutes, (0)::bigint) AS known_minutes,
+    public.whole_minutes(kept.timeframe) AS minutes,
+    kept.tier
+   FROM (public.all_candles kept
+     LEFT JOIN LATERAL public.known_windows(kept.exchange, kept.symbol, kept.timeframe, kept.window_start, kept.window_end) windows(window_start, known_minutes) ON (true))
+  WHERE ((NOT kept.closed) AND (kept.window_end <= now()));
+
+COMMENT ON VIEW public.partial_candles IS 'Candles whose window has ended and is not known whole: how many of its minutes are.';
+
+COMMENT ON COLUMN public.partial_candles.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.partial_candles.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN public.partial_candles.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
+
+COMMENT ON COLUMN public.partial_candles.window_start IS 'First instant of the window, a multiple of its length since the epoch (UTC).';
+
+COMMENT ON COLUMN public.partial_candles.window_end IS 'First instant after the window (UTC).';
+
+COMMENT ON COLUMN public.partial_candles.known_minutes IS 'Of these, the minutes that are known.';
+
+COMMENT ON COLUMN public.partial_candles.minutes IS 'Number of minutes.';
+
+COMMENT ON COLUMN public.partial_candles.tier IS 'Where the row lives: hot or cold.';
 
 CREATE TABLE public.platform_alerts (
     kind text NOT NULL,
@@ -4819,6 +5435,9 @@ ALTER TABLE ONLY public.candle_differences
 ALTER TABLE ONLY public.candle_gaps
     ADD CONSTRAINT candle_gaps_pkey PRIMARY KEY (exchange, symbol, timeframe, gap_start);
 
+ALTER TABLE ONLY public.candle_repairs
+    ADD CONSTRAINT candle_repairs_pkey PRIMARY KEY (exchange, symbol);
+
 ALTER TABLE ONLY public.candles
     ADD CONSTRAINT candles_pkey PRIMARY KEY (window_start, exchange, symbol, timeframe);
 
@@ -4936,6 +5555,9 @@ ALTER TABLE ONLY public.ticker_data
 ALTER TABLE ONLY public.tiering_policy
     ADD CONSTRAINT tiering_policy_pkey PRIMARY KEY (subject, timeframe);
 
+ALTER TABLE ONLY public.trade_coverage
+    ADD CONSTRAINT trade_coverage_pkey PRIMARY KEY (exchange, pair, since);
+
 ALTER TABLE ONLY public.trade_data
     ADD CONSTRAINT trade_data_pkey PRIMARY KEY ("timestamp", exchange, pair, trade_id);
 
@@ -4965,6 +5587,8 @@ CREATE INDEX archive_files_troubled ON public.archive_files USING btree (status)
 CREATE INDEX article_data_coins ON public.article_data USING gin (cryptocurrencies_mentioned);
 
 CREATE INDEX article_revisions_seen ON public.article_revisions USING btree (first_seen DESC);
+
+CREATE INDEX candle_differences_judged ON public.candle_differences USING btree (window_start) WHERE (cause <> 'late_trades'::text);
 
 CREATE INDEX candle_differences_open ON public.candle_differences USING btree (found_at) WHERE (cause IS NULL);
 
@@ -5030,4 +5654,4 @@ CREATE TRIGGER candles_added AFTER INSERT ON public.candles REFERENCING NEW TABL
 
 CREATE TRIGGER candles_corrected AFTER UPDATE ON public.candles REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION public.note_candles();
 
-CREATE TRIGGER candles_replaced AFTER UPDATE ON public.candles FOR EACH ROW WHEN (((old.source = 'stream'::text) AND (new.source = 'rest'::text) AND ((((((old.open IS DISTINCT FROM new.open) OR (old.high IS DISTINCT FROM new.high)) OR (old.low IS DISTINCT FROM new.low)) OR (old.close IS DISTINCT FROM new.close)) OR (old.volume IS DISTINCT FROM new.volume)) OR ((old.trade_count <> new.trade_count) AND ((new.trade_count > 0) OR (new.volume = (0)::numeric)))))) EXECUTE FUNCTION public.keep_candle_difference();
+CREATE TRIGGER candles_replaced AFTER UPDATE ON public.candles FOR EACH ROW WHEN (((old.source = 'stream'::text) AND (new.source = 'rest'::text) AND (old.closed OR (old.timeframe = '1m'::text)) AND ((((((old.open IS DISTINCT FROM new.open) OR (old.high IS DISTINCT FROM new.high)) OR (old.low IS DISTINCT FROM new.low)) OR (old.close IS DISTINCT FROM new.close)) OR (old.volume IS DISTINCT FROM new.volume)) OR ((old.trade_count <> new.trade_count) AND ((new.trade_count > 0) OR (new.volume = (0)::numeric)))))) EXECUTE FUNCTION public.keep_candle_difference();

@@ -204,7 +204,7 @@ class Sink:
             raise UnstorableError(str(error)) from error
 
     def close_candles(self) -> list[Candle]:
-        """Close the candles whose window has ended without a further trade, and return them."""
+        """Close the candles whose window has ended and that are known whole, and return them."""
         connection = self._open()
         with connection.transaction():
             return _rows(connection, "close_candles", {})

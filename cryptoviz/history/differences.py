@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.history.gaps import Series
 from cryptoviz.history.heal import Clock, now, record_trades
+from cryptoviz.history.settled import settle
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class Facts:
 
     `trades`: what the stored trades of the window come to now. `missing`: ids between and beside them that are not
     stored and not known to be missing at the exchange, too. `begins`: no earlier trade of the pair is stored.
-    `witness`: the exchange's own live candle.
+    `witness`: the exchange's own live candle. `minutes`: what the minutes of a longer candle come to now, where all of
+    them are known, and `minutes_fetched` whether the exchange gave each of them.
     """
 
     streamed: Numbers
@@ -88,6 +90,8 @@ class Facts:
     witness: Numbers | None
     price_step: Decimal
     volume_step: Decimal
+    minutes: Numbers | None = None
+    minutes_fetched: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,11 +108,15 @@ def cause(facts: Facts) -> tuple[Cause, str]:
     """Why the candles differ, and the evidence in words."""
     if facts.trades is not None and facts.trades.equals(facts.fetched):
         return Cause.LATE_TRADES, "the trades now come to what was fetched"
+    if facts.minutes is not None and facts.minutes.equals(facts.fetched):
+        return Cause.LATE_TRADES, "the minutes now come to what was fetched"
     if facts.missing:
         return Cause.MISSING_TRADES, f"{facts.missing} trade ids are missing in and beside the window"
-    made = facts.trades or facts.streamed
+    made = facts.minutes or facts.trades or facts.streamed
     if made.equals(facts.fetched, facts.price_step, facts.volume_step * max(made.trade_count, 1)):
         return Cause.ROUNDING, "they differ by no more than the smallest steps"
+    if facts.minutes is not None and facts.minutes_fetched:
+        return Cause.SOURCE_REVISED, "the exchange's own minutes come to something else"
     return _with_all_ids(facts)
 
 
@@ -123,9 +131,13 @@ def _with_all_ids(facts: Facts) -> tuple[Cause, str]:
 
 
 def compare(connection: Connection[Any], exchange: str, pairs: Sequence[str], since: datetime, until: datetime) -> int:
-    """Compare the fetched minutes of a range with their trades; how many differ that were not known to."""
+    """Compare fetched minutes with their trades, and fetched longer candles with their parts; how many differ newly.
+
+    Longer candles are those of the days that the range touches. The connection must be in autocommit mode.
+    """
     asked = {"exchange": exchange, "pairs": list(pairs), "since": since, "until": until}
-    return len(connection.execute(query("candle_differences_find"), asked).fetchall())
+    minutes = len(connection.execute(query("candle_differences_find"), asked).fetchall())
+    return minutes + sum(settle(connection, exchange, pair, since, until)["differing"] for pair in pairs)
 
 
 def explain(connection: Connection[Any], run: str, *, clock: Clock = now) -> list[Explained]:
@@ -162,6 +174,8 @@ def _explain(connection: Connection[Any], row: Mapping[str, Any]) -> Explained:
         _numbers(row, "live") if row["live_open"] is not None else None,
         row["price_increment"] or Decimal(0),
         row["volume_increment"] or Decimal(0),
+        _numbers(row, "minutes") if row["minutes_open"] is not None else None,
+        bool(row["minutes_fetched"]),
     )
     found, words = cause(facts)
     if facts.missing:

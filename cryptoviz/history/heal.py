@@ -35,6 +35,7 @@ from cryptoviz.history.gaps import (
     unanswered_trades,
 )
 from cryptoviz.history.judged import audited
+from cryptoviz.history.settled import settle
 from cryptoviz.history.source import Answer, CandleHistory, TradeHistory, TradesAnswer
 from cryptoviz.instruments import ExchangeRefusedError, ExchangeUnavailableError
 from cryptoviz.pairs import Timeframe, floor
@@ -190,6 +191,7 @@ def _heal_page(
         counted = Counter({outcome: n for outcome, n in recorded.items() if outcome[0] == GapStatus.HEALED})
         counted += rule(connection, series, [ruling for gap in gaps for ruling in rulings(gap, answer, clock())])
         connection.execute(query("candle_gaps_asking"), {**_names(series), "now": clock()})
+    settle(connection, series.exchange, series.pair, start, end)
     return counted, report
 
 
@@ -310,6 +312,7 @@ def _heal_trades(
     else:
         found = [lacking_trades(gap, clock(), complete=complete) for gap in gaps]
     counted += _rule_trades(connection, gaps, found)
+    settle(connection, gaps[0].exchange, gaps[0].pair, gaps[0].made_after, gaps[-1].made_before + _SMALLEST)
     return Treated(f"{gaps[0].exchange} {gaps[0].pair} trades {first} to {last}", counted, reason)
 
 

@@ -27,6 +27,7 @@ from cryptoviz.gate.suites import Suite
 from cryptoviz.history.gaps import Series
 from cryptoviz.history.heal import record, store
 from cryptoviz.history.judged import SUBJECT, row_of
+from cryptoviz.history.settled import settle as settle_candles
 from cryptoviz.history.source import Row as Given
 from cryptoviz.history.source import Span
 from cryptoviz.pairs import Timeframe, ceiling, floor
@@ -138,6 +139,7 @@ def publish(
         with connection.transaction():
             _look_over(connection, batch.series, waiting.came, span, first_time=first_time)
             settle(published)
+        _settle(connection, batch.series, waiting.came, span)
     return published
 
 
@@ -151,6 +153,7 @@ def resume(connection: Connection[Any], batch: Batch, span: Span | None = None) 
     if span is not None or changed:
         with connection.transaction():
             _look_over(connection, batch.series, waiting.came, span, first_time=False)
+        _settle(connection, batch.series, waiting.came, span)
     return changed
 
 
@@ -208,10 +211,20 @@ def _verdict(connection: Connection[Any], named: Mapping[str, Any], found: _Judg
 
 
 def _look_over(connection: Connection[Any], series: Series, *spans: Span | None, first_time: bool) -> None:
-    known = [span for span in spans if span is not None]
+    known = _around(spans)
     if known:
-        since, until = min(span[0] for span in known), max(span[1] for span in known)
-        look(connection, series, since, until, first_time=first_time)
+        look(connection, series, *known, first_time=first_time)
+
+
+def _settle(connection: Connection[Any], series: Series, *spans: Span | None) -> None:
+    known = _around(spans)
+    if known:
+        settle_candles(connection, series.exchange, series.pair, *known)
+
+
+def _around(spans: Iterable[Span | None]) -> Span | None:
+    known = [span for span in spans if span is not None]
+    return (min(span[0] for span in known), max(span[1] for span in known)) if known else None
 
 
 def look(
@@ -318,3 +331,10 @@ def look_again(connection: Connection[Any], payload: Mapping[str, Any]) -> None:
     if start is not None and end is not None:
         series = Series.of(payload["exchange"], payload["symbol"], payload["timeframe"])
         look(connection, series, start, end)
+
+
+def settle_again(connection: Connection[Any], payload: Mapping[str, Any]) -> None:
+    """Make and close what a candle that was published as it was held back completes."""
+    start, end = instant(payload["window_start"]), instant(payload["window_end"])
+    if start is not None and end is not None:
+        settle_candles(connection, payload["exchange"], payload["symbol"], start, end)

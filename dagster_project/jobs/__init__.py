@@ -12,7 +12,7 @@ from dagster_project.jobs.indicators import REFRESH_INDICATORS
 from dagster_project.jobs.instruments import REFRESH_INSTRUMENTS
 from dagster_project.jobs.polls import POLL_ARTICLES, POLL_MARKET
 from dagster_project.jobs.quarantine import DISCARD_QUARANTINED, RELEASE_QUARANTINED
-from dagster_project.jobs.repair import REBUILD_CANDLES, REPLAY_TOPIC
+from dagster_project.jobs.repair import REBUILD_CANDLES, REPAIR_CANDLES, REPLAY_TOPIC
 from dagster_project.jobs.reports import BUILD_REPORTS
 from dagster_project.jobs.storage import KEEP_STORAGE
 from dagster_project.jobs.streams import STREAM_JOBS
@@ -27,6 +27,7 @@ JOBS: Final = (
     *STREAM_JOBS,
     REPLAY_TOPIC,
     REBUILD_CANDLES,
+    REPAIR_CANDLES,
     RELEASE_QUARANTINED,
     DISCARD_QUARANTINED,
     PURGE_HISTORY,
@@ -50,6 +51,7 @@ __all__ = [
     "REFRESH_INDICATORS",
     "REFRESH_INSTRUMENTS",
     "RELEASE_QUARANTINED",
+    "REPAIR_CANDLES",
     "REPLAY_TOPIC",
     "STREAM_JOBS",
 ]

@@ -1,4 +1,7 @@
-"""Repair by hand: replay a topic into its table, make candles anew from the trades. Both may be run twice."""
+"""Repair: replay a topic into its table, make candles anew from the trades, look over those of an older version.
+
+Each may be run twice.
+"""
 
 import json
 import signal
@@ -15,6 +18,7 @@ import dagster as dg
 from pydantic import Field
 
 from cryptoviz.audit import recorded
+from cryptoviz.history.repair import REPAIRED, begin_again, repair, waiting
 from cryptoviz.rebuild import TradesRemovedError, rebuild
 from cryptoviz.settings import PROJECT_ROOT, settings
 from dagster_project.jobs.actions import HEAVY_SQL, actor, refused, window
@@ -170,6 +174,57 @@ def _rebuild(context: dg.OpExecutionContext, config: RebuildConfig, database: Da
     return total
 
 
+class RepairConfig(dg.Config):
+    """Whether to look over more than what an upgrade left."""
+
+    everything: bool = Field(default=False, description="Look over every stored candle once more, from the oldest on.")
+    reason: str = Field(default="", max_length=500, description="Why, for those who read the audit log later.")
+
+
+@dg.op(
+    name="repair",
+    pool=HEAVY_SQL,
+    description=(
+        "Looks over the stored candles that were made here, hot and cold, day by day: longer ones are made anew from "
+        "the shorter, and what is closed but not known whole is opened again. Fetched candles stay."
+    ),
+)
+def _repair(context: dg.OpExecutionContext, config: RepairConfig, database: Database) -> int:
+    """Returns the number of candles that were changed."""
+    found: Counter[str] = Counter()
+    seen = {"run": context.run_id, "reason": config.reason, "everything": config.everything}
+    with (
+        recorded(
+            database.writer, actor=actor(context), action="repair_candles", subject="candles", detail=seen
+        ) as facts,
+        database.writer() as connection,
+    ):
+        if config.everything:
+            begin_again(connection)
+        left = dict.fromkeys(waiting(connection))
+        facts["pairs"] = len(left)
+        for done in repair(connection):
+            found += Counter({name: count for name, count in done.found.items() if name in REPAIRED})
+            facts.update({name: found[name] for name in REPAIRED})
+            if done.found:
+                told = ", ".join(f"{count} {name}" for name, count in done.found.items())
+                context.log.info("%s %s up to %s: %s", done.exchange, done.pair, done.day, told)
+    context.add_output_metadata({"pairs": len(left), **{name: found[name] for name in REPAIRED}})
+    return found.total()
+
+
+@dg.job(
+    name="repair_candles",
+    description=(
+        "Look over stored candles that an older version made wrong, and correct them. Starts by itself after an "
+        "upgrade; safe to repeat, and goes on where it was stopped."
+    ),
+    tags={"dagster/max_runtime": "14400", "kind": "repair"},
+)
+def _repair_candles() -> None:
+    _repair()
+
+
 @dg.job(
     name="replay_topic",
     description="Read a topic's messages of a range into its table once more. Safe: what is there stays.",
@@ -190,3 +245,4 @@ def _rebuild_candles() -> None:
 
 REPLAY_TOPIC: Final = _replay_topic
 REBUILD_CANDLES: Final = _rebuild_candles
+REPAIR_CANDLES: Final = _repair_candles

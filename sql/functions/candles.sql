@@ -2,6 +2,9 @@
 --
 --   trade_data --touched minutes--> 1m -> 5m -> 15m -> 1h -> 1d, only the buckets touched
 --
+-- A part without trades (`traded`) only carries a price on: it counts for open, high, low and close of a longer candle
+-- where no part has any. A window is closed when it has ended and all of it is known (candle_coverage.sql).
+--
 -- Two transactions on one pair take turns: the lock comes first and each statement after it has a snapshot of its own
 -- (READ COMMITTED), so the second sees all that the first committed. The time bounds beside the joins let a hypertable
 -- leave out every other chunk; the generic plans keep planning out of the millisecond budget.
@@ -11,6 +14,23 @@ language sql immutable strict parallel safe
 return case timeframe
     when '1m' then interval '1 minute' when '5m' then interval '5 minutes' when '15m' then interval '15 minutes'
     when '1h' then interval '1 hour' when '1d' then interval '24 hours' end;
+
+create or replace function whole_minutes(timeframe text) returns bigint
+language sql immutable strict parallel safe
+return extract(epoch from timeframe_length(timeframe))::bigint / 60;
+comment on function whole_minutes(text) is 'How many minutes a window of a timeframe has';
+
+create or replace function traded(volume numeric, trade_count bigint) returns boolean
+language sql immutable parallel safe
+return volume > 0 or trade_count > 0;
+comment on function traded(numeric, bigint) is
+    'Whether a candle has trades. Interfaces that count no trades give 0 beside a volume';
+
+create or replace function summed_trades(trade_count numeric, uncounted boolean) returns bigint
+language sql immutable parallel safe
+return case when uncounted then 0 else trade_count::bigint end;
+comment on function summed_trades(numeric, boolean) is
+    'The number of trades of a candle made of shorter ones: 0 as soon as one of them has trades that nobody counted';
 
 create or replace function refresh_candles(exchanges text[], pairs text[], minutes timestamptz[])
 returns setof candles
@@ -22,9 +42,15 @@ set enable_mergejoin = off
 set enable_seqscan = off
 as $$
 declare
+    -- Of what is younger close_candles looks at the ids: every few seconds, and not with every batch.
+    settled constant timestamptz := now() - interval '10 minutes';
     from_ts timestamptz;
     to_ts timestamptz;
     may_be_cold boolean := false;
+    seen_exchanges text[] := '{}';
+    seen_pairs text[] := '{}';
+    seen tstzrange[] := '{}';
+    old record;
     step record;
 begin
     if cardinality(exchanges) is distinct from cardinality(pairs)
@@ -45,6 +71,20 @@ begin
     perform lock_series(exchanges, pairs);
     if may_be_cold then
         perform recall_candles(exchanges, pairs, minutes);
+    end if;
+
+    if from_ts < settled then
+        for old in
+            select exchange, pair, min(date_trunc('minute', instant)) as first,
+                   max(date_trunc('minute', instant)) + interval '1 minute' as last
+            from unnest(exchanges, pairs, minutes) given (exchange, pair, instant)
+            group by exchange, pair, date_bin(interval '1 hour', instant, 'epoch')
+            having min(instant) < settled
+        loop
+            seen_exchanges := seen_exchanges || old.exchange;
+            seen_pairs := seen_pairs || old.pair;
+            seen := seen || cover_trades(old.exchange, old.pair, old.first, old.last);
+        end loop;
     end if;
 
     -- Of the newest minute of each pair the sums up to a second before the batch's earliest trade are kept in
@@ -109,7 +149,9 @@ begin
         select sums.minute, sums.minute + interval '1 minute', sums.exchange, sums.pair, '1m',
                opening.price, greatest(sums.mark_high, sums.high), least(sums.mark_low, sums.low), closing.price,
                sums.mark_volume + coalesce(sums.volume, 0), sums.mark_count + sums.trade_count,
-               sums.minute + interval '1 minute' <= now(), 'stream', now()
+               sums.minute + interval '1 minute' <= now()
+                   and is_covered(sums.exchange, sums.pair, sums.minute, sums.minute + interval '1 minute'),
+               'stream', now()
         from sums
         cross join lateral (
             select price from trade_data
@@ -128,29 +170,34 @@ begin
         on conflict (window_start, exchange, symbol, timeframe) do update
             set (open, high, low, close, volume, trade_count, closed, received_at)
                 = (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
-                   excluded.closed, excluded.received_at)
+                   stored.closed or excluded.closed, excluded.received_at)
             -- Trades leave the table after a month; a latecomer must not replace the candle by itself alone.
             where stored.source = 'stream' and excluded.trade_count >= stored.trade_count
               and (stored.open, stored.high, stored.low, stored.close, stored.volume, stored.trade_count,
                    stored.closed)
                   is distinct from
                   (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
-                   excluded.closed)
+                   stored.closed or excluded.closed)
         returning stored.*
     )
     select * from changed;
+    perform judge_again(exchanges, pairs, minutes);
 
     for step in
         select * from (values ('1m', '5m'), ('5m', '15m'), ('15m', '1h'), ('1h', '1d')) steps (part, whole)
     loop
         return query select * from refresh_wholes(exchanges, pairs, minutes, step.part, step.whole);
     end loop;
+    -- What is known now may complete windows beside those that were touched.
+    return query select * from close_covered_candles(seen_exchanges, seen_pairs, seen) where cardinality(seen) > 0;
 end
 $$;
 comment on function refresh_candles(text[], text[], timestamptz[]) is
     'Recomputes the candles of every timeframe that the minutes touch, and returns the rows it changed. For each minute give the earliest instant of what is new in it: the minute itself is right too, but a busy minute is then read whole';
 
-create or replace function refresh_wholes(exchanges text[], pairs text[], instants timestamptz[], part text, whole text)
+drop function if exists refresh_wholes(text[], text[], timestamptz[], text, text);
+create or replace function refresh_wholes(exchanges text[], pairs text[], instants timestamptz[], part text, whole text,
+                                          known timestamptz[] default null)
 returns setof candles
 language plpgsql
 set jit = off
@@ -172,18 +219,29 @@ begin
     insert into candles as stored (window_start, window_end, exchange, symbol, timeframe, open, high, low, close,
                                    volume, trade_count, closed, source, received_at)
     select touched.bucket, touched.bucket + length, touched.exchange, touched.pair, whole,
-           parts.opens[1], parts.high, parts.low, parts.closes[parts.candles], parts.volume, parts.trade_count,
-           touched.bucket + length <= now(), 'stream', now()
+           coalesce(parts.opens[1], parts.quiet_open), coalesce(parts.high, parts.quiet_high),
+           coalesce(parts.low, parts.quiet_low), coalesce(parts.closes[parts.traded_parts], parts.quiet_closes[parts.candles]),
+           parts.volume, parts.trade_count,
+           touched.bucket + length <= now()
+               and case when known is null then is_covered(touched.exchange, touched.pair, touched.bucket, touched.bucket + length)
+                        else touched.bucket in (select unnest(known)) end,
+           'stream', now()
     from (
         select distinct exchange, pair, date_bin(length, instant, 'epoch') as bucket
         from unnest(exchanges, pairs, instants) given (exchange, pair, instant)
     ) touched
     cross join lateral (
-        select array_agg(ordered.open) as opens, array_agg(ordered.close) as closes, max(ordered.high) as high,
-               min(ordered.low) as low, sum(ordered.volume) as volume, sum(ordered.trade_count)::bigint as trade_count,
-               count(*) as candles
+        select array_agg(ordered.open) filter (where has_trades) as opens,
+               array_agg(ordered.close) filter (where has_trades) as closes,
+               max(ordered.high) filter (where has_trades) as high,
+               min(ordered.low) filter (where has_trades) as low, count(*) filter (where has_trades) as traded_parts,
+               (array_agg(ordered.open))[1] as quiet_open, max(ordered.high) as quiet_high,
+               min(ordered.low) as quiet_low, array_agg(ordered.close) as quiet_closes, count(*) as candles,
+               sum(ordered.volume) as volume, summed_trades(sum(ordered.trade_count), bool_or(uncounted)) as trade_count
         from (
-            select candles.open, candles.high, candles.low, candles.close, candles.volume, candles.trade_count
+            select candles.open, candles.high, candles.low, candles.close, candles.volume, candles.trade_count,
+                   traded(candles.volume, candles.trade_count) as has_trades,
+                   candles.volume > 0 and candles.trade_count = 0 as uncounted
             from candles
             where exchange = touched.exchange and symbol = touched.pair and timeframe = part
               and window_start >= touched.bucket and window_start < touched.bucket + length
@@ -195,17 +253,65 @@ begin
     on conflict (window_start, exchange, symbol, timeframe) do update
         set (open, high, low, close, volume, trade_count, closed, received_at)
             = (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
-               excluded.closed, excluded.received_at)
+               stored.closed or excluded.closed, excluded.received_at)
         where stored.source = 'stream'
+          -- Shorter candles leave the database before the longer ones: some of them must not replace what all came to.
+          and (not stored.closed or excluded.closed or excluded.trade_count >= stored.trade_count)
           and (stored.open, stored.high, stored.low, stored.close, stored.volume, stored.trade_count, stored.closed)
               is distinct from
               (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
-               excluded.closed)
+               stored.closed or excluded.closed)
     returning stored.*;
 end
 $$;
-comment on function refresh_wholes(text[], text[], timestamptz[], text, text) is
-    'Recomputes the candles of one timeframe from the next shorter one; only for refresh_candles, which holds the lock';
+comment on function refresh_wholes(text[], text[], timestamptz[], text, text, timestamptz[]) is
+    'Recomputes the candles of one timeframe from the next shorter one; only for those who hold the lock. `known`: the windows that are known whole, where the caller has looked; else those are of which all trades are stored';
+
+create or replace function make_wholes(exchange text, symbol text, timeframe text, starts timestamptz[])
+returns setof candles
+language plpgsql
+set jit = off
+set plan_cache_mode = force_custom_plan
+as $$
+#variable_conflict use_column
+declare
+    length interval;
+    touched timestamptz[];
+    known timestamptz[];
+    sound timestamptz[];
+    step record;
+begin
+    for step in
+        select part, whole
+        from (values ('1m', '5m'), ('5m', '15m'), ('15m', '1h'), ('1h', '1d')) steps (part, whole)
+        where timeframe_length(part) >= timeframe_length(make_wholes.timeframe)
+        order by timeframe_length(part)
+    loop
+        length := timeframe_length(step.whole);
+        touched := array(select distinct date_bin(length, start, 'epoch') from unnest(starts) start);
+        known := array(
+            select window_start
+            from known_windows(make_wholes.exchange, make_wholes.symbol, step.whole,
+                               (select min(bucket) from unnest(touched) bucket),
+                               (select max(bucket) + length from unnest(touched) bucket)) windows
+            where known_minutes = whole_minutes(step.whole));
+        -- Of fetched candles a few alone must not pass for the whole hour: that would hide that it is missing.
+        sound := array(
+            select bucket from unnest(touched) bucket
+            where bucket in (select unnest(known)) or exists (
+                select from candles
+                where exchange = make_wholes.exchange and symbol = make_wholes.symbol and timeframe = step.whole
+                  and window_start = bucket and window_start >= (select min(bucket) from unnest(touched) bucket)
+                  and window_start <= (select max(bucket) from unnest(touched) bucket))
+        );
+        return query select * from refresh_wholes(
+            array_fill(make_wholes.exchange, array[cardinality(sound)]),
+            array_fill(make_wholes.symbol, array[cardinality(sound)]), sound, step.part, step.whole, known);
+    end loop;
+end
+$$;
+comment on function make_wholes(text, text, text, timestamptz[]) is
+    'Makes the longer candles anew that rest on candles of a timeframe and that are known whole or there already; returns the rows it changed. The caller holds the lock of the series';
 
 create or replace function touched_candles(exchanges text[], pairs text[], minutes timestamptz[])
 returns setof candles
@@ -225,19 +331,13 @@ $$;
 comment on function touched_candles(text[], text[], timestamptz[]) is
     'The stored candles of every timeframe that the minutes touch, changed or not';
 
-create or replace function close_candles() returns setof candles
-language sql
-set jit = off
-as $$
-    update candles set closed = true, received_at = now()
-    from (
-        select window_start, exchange, symbol, timeframe from candles
-        where not closed and source = 'stream' and window_end <= now()
-        for update skip locked
-    ) ended
-    where (candles.window_start, candles.exchange, candles.symbol, candles.timeframe)
-          = (ended.window_start, ended.exchange, ended.symbol, ended.timeframe)
-    returning candles.*
-$$;
-comment on function close_candles() is
-    'Marks stream candles closed whose window has ended without a further trade, and returns them; one that somebody else writes at this moment has its turn the next time';
+create or replace view candles_hourly_summary as
+select time_bucket('1 hour', window_start) as hour, symbol,
+       coalesce(first(open, window_start) filter (where traded(volume, trade_count)), first(open, window_start)) as open,
+       coalesce(max(high) filter (where traded(volume, trade_count)), max(high)) as high,
+       coalesce(min(low) filter (where traded(volume, trade_count)), min(low)) as low,
+       coalesce(last(close, window_start) filter (where traded(volume, trade_count)), last(close, window_start)) as close,
+       sum(volume) as volume, exchange, count(*) as minutes
+from all_candles
+where timeframe = '1m'
+group by 1, 2, exchange;

@@ -25,15 +25,43 @@ end
 $$;
 comment on function keep_candle_difference() is 'Keeps how a fetched candle differs from the one it replaces';
 
--- Some interfaces count no trades: a count of 0 beside a volume says nothing.
+-- Some interfaces count no trades: a count of 0 beside a volume says nothing. That a longer candle of which a part is not
+-- known differs from the whole goes without saying.
 create or replace trigger candles_replaced after update on candles
     for each row when (
-        old.source = 'stream' and new.source = 'rest'
+        old.source = 'stream' and new.source = 'rest' and (old.closed or old.timeframe = '1m')
         and ((old.open, old.high, old.low, old.close, old.volume)
              is distinct from (new.open, new.high, new.low, new.close, new.volume)
              or (old.trade_count <> new.trade_count and (new.trade_count > 0 or new.volume = 0)))
     )
     execute function keep_candle_difference();
+
+create or replace function judge_again(exchanges text[], symbols text[], instants timestamptz[]) returns void
+language plpgsql
+set jit = off
+as $$
+#variable_conflict use_column
+begin
+    if exists (
+        select from candle_differences
+        where cause <> 'late_trades' and window_start > (select min(instant) - interval '24 hours' from unnest(instants) instant)
+          and window_start <= (select max(instant) from unnest(instants) instant)
+    ) then
+        update candle_differences differing set cause = null, explained_at = null
+        from (
+            select distinct given.exchange, given.symbol, length.timeframe,
+                   date_bin(timeframe_length(length.timeframe), instant, 'epoch') as bucket
+            from unnest(exchanges, symbols, instants) given (exchange, symbol, instant),
+                 unnest(array['1m', '5m', '15m', '1h', '1d']) length (timeframe)
+        ) touched
+        where differing.window_start = touched.bucket and differing.exchange = touched.exchange
+          and differing.symbol = touched.symbol and differing.timeframe = touched.timeframe
+          and differing.cause <> 'late_trades';
+    end if;
+end
+$$;
+comment on function judge_again(text[], text[], timestamptz[]) is
+    'Has the differences whose windows some trades touch judged again: what their causes rest on has changed. That the trades came late is the last word';
 
 create or replace function store_fetched_candles(
     exchange text, symbol text, timeframe text, starts timestamptz[], opens numeric[], highs numeric[], lows numeric[],
@@ -50,8 +78,6 @@ declare
     symbols constant text[] := array_fill(store_fetched_candles.symbol, array[cardinality(starts)]);
     first constant timestamptz := (select min(date_bin(interval '24 hours', start, 'epoch')) from unnest(starts) start);
     last constant timestamptz := (select max(start) + interval '24 hours' from unnest(starts) start);
-    sound timestamptz[];
-    step record;
 begin
     perform lock_candles();
     perform lock_series(exchanges, symbols);
@@ -78,37 +104,12 @@ begin
                excluded.closed, excluded.source)
     returning stored.*;
 
-    for step in
-        select part, whole
-        from (values (1, '1m', '5m'), (2, '5m', '15m'), (3, '15m', '1h'), (4, '1h', '1d')) steps (place, part, whole)
-        where store_fetched_candles.timeframe = '1m'
-        order by place
-    loop
-        -- A candle of a few minutes alone must not pass for one of the whole hour: it would hide that it is missing.
-        sound := array(
-            select bucket
-            from (
-                select distinct date_bin(timeframe_length(step.whole), start, 'epoch') as bucket
-                from unnest(starts) start
-            ) touched
-            where exists (
-                select from candles
-                where exchange = store_fetched_candles.exchange and symbol = store_fetched_candles.symbol
-                  and timeframe = step.whole and window_start = bucket
-                  and window_start >= first and window_start < last
-            ) or timeframe_length(step.whole) = timeframe_length(step.part) * (
-                select count(*) from candles
-                where exchange = store_fetched_candles.exchange and symbol = store_fetched_candles.symbol
-                  and timeframe = step.part and window_start >= bucket
-                  and window_start < bucket + timeframe_length(step.whole)
-                  and window_start >= first and window_start < last
-            )
-        );
-        return query select * from refresh_wholes(
-            exchanges[:cardinality(sound)], symbols[:cardinality(sound)], sound, step.part, step.whole);
-    end loop;
+    -- What longer candles are made of them settle_candles makes, wherever their parts lie.
+    return query
+    select * from make_wholes(store_fetched_candles.exchange, store_fetched_candles.symbol, '1m', starts)
+    where store_fetched_candles.timeframe = '1m';
 end
 $$;
 comment on function store_fetched_candles(text, text, text, timestamptz[], numeric[], numeric[], numeric[], numeric[],
                                           numeric[], bigint[]) is
-    'Stores closed candles of one series as an exchange gave them, and makes the longer ones that nobody fetched anew from minutes. Returns the rows it changed';
+    'Stores closed candles of one series as an exchange gave them, and makes the longer ones that nobody fetched anew. Returns the rows it changed';

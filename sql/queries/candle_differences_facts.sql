@@ -1,9 +1,11 @@
--- What is known of the differences that have no cause yet: the trades behind them, the ids missing there, the exchange's
--- own live candle, the smallest steps. Parameters: found_before, limit.
+-- What is known of the differences that have no cause yet: the trades behind them, the ids missing there, the minutes of
+-- a longer candle, the exchange's own live candle, the smallest steps. Parameters: found_before, limit.
 SELECT differing.*, differing.window_start + timeframe_length(differing.timeframe) AS window_end,
        traded.open AS trades_open, traded.high AS trades_high, traded.low AS trades_low, traded.close AS trades_close,
        traded.volume AS trades_volume, traded.trade_count AS trades_trade_count,
-       coalesce(lost.ids, 0)::bigint AS missing,
+       minutes.open AS minutes_open, minutes.high AS minutes_high, minutes.low AS minutes_low,
+       minutes.close AS minutes_close, minutes.volume AS minutes_volume, minutes.trade_count AS minutes_trade_count,
+       minutes.fetched AS minutes_fetched, coalesce(lost.ids, 0)::bigint AS missing,
        NOT EXISTS (
            SELECT FROM trade_data
            WHERE trade_data.exchange = differing.exchange AND pair = differing.symbol
@@ -25,6 +27,24 @@ CROSS JOIN LATERAL (
       AND "timestamp" >= differing.window_start
       AND "timestamp" < differing.window_start + timeframe_length(differing.timeframe)
 ) AS traded
+LEFT JOIN LATERAL (
+    SELECT coalesce((array_agg(open ORDER BY window_start) FILTER (WHERE has_trades))[1],
+                    (array_agg(open ORDER BY window_start))[1]) AS open,
+           coalesce(max(high) FILTER (WHERE has_trades), max(high)) AS high,
+           coalesce(min(low) FILTER (WHERE has_trades), min(low)) AS low,
+           coalesce((array_agg(close ORDER BY window_start DESC) FILTER (WHERE has_trades))[1],
+                    (array_agg(close ORDER BY window_start DESC))[1]) AS close,
+           sum(volume) AS volume, summed_trades(sum(trade_count), bool_or(volume > 0 AND trade_count = 0)) AS trade_count,
+           bool_and(source = 'rest') AS fetched
+    FROM (
+        SELECT all_candles.*, traded(volume, trade_count) AS has_trades FROM all_candles
+        WHERE all_candles.exchange = differing.exchange AND all_candles.symbol = differing.symbol
+          AND all_candles.timeframe = '1m' AND all_candles.window_start >= differing.window_start
+          AND all_candles.window_start < differing.window_start + timeframe_length(differing.timeframe)
+    ) AS parts
+    HAVING bool_and(closed)
+) AS minutes ON differing.timeframe <> '1m'
+    AND is_known(differing.exchange, differing.symbol, differing.timeframe, differing.window_start)
 CROSS JOIN LATERAL (
     SELECT sum(hole.last_missing_id - hole.first_missing_id + 1 - known.ids) AS ids
     FROM find_trade_gaps(

@@ -3,12 +3,17 @@ SELECT whole.exchange, whole.symbol AS pair, whole.timeframe, count(*) AS candle
        count(*) FILTER (WHERE differs.it) AS differing, min(whole.window_start) FILTER (WHERE differs.it) AS example
 FROM candles AS whole
 CROSS JOIN LATERAL (
-    SELECT first(open, window_start) AS open, max(high) AS high, min(low) AS low, last(close, window_start) AS close,
-           sum(volume) AS volume, sum(trade_count) AS trade_count
-    FROM candles AS part
-    WHERE part.exchange = whole.exchange AND part.symbol = whole.symbol AND part.timeframe = '1m'
-      AND part.window_start >= whole.window_start AND part.window_start < whole.window_end
-      AND part.window_start > now() - interval '3 hours'
+    SELECT coalesce(first(open, window_start) FILTER (WHERE has_trades), first(open, window_start)) AS open,
+           coalesce(max(high) FILTER (WHERE has_trades), max(high)) AS high,
+           coalesce(min(low) FILTER (WHERE has_trades), min(low)) AS low,
+           coalesce(last(close, window_start) FILTER (WHERE has_trades), last(close, window_start)) AS close,
+           sum(volume) AS volume, summed_trades(sum(trade_count), bool_or(volume > 0 AND trade_count = 0)) AS trade_count
+    FROM (
+        SELECT part.*, traded(volume, trade_count) AS has_trades FROM candles AS part
+        WHERE part.exchange = whole.exchange AND part.symbol = whole.symbol AND part.timeframe = '1m'
+          AND part.window_start >= whole.window_start AND part.window_start < whole.window_end
+          AND part.window_start > now() - interval '3 hours'
+    ) AS minutes
 ) AS parts
 CROSS JOIN LATERAL (
     SELECT (whole.open, whole.high, whole.low, whole.close, whole.volume, whole.trade_count) IS DISTINCT FROM

@@ -1,8 +1,8 @@
--- Whether each minute of the last hour that has trades has a closed 1m candle, per pair. A minute that ended less than
--- a minute ago may still be open.
+-- Whether each minute of the last hour that has trades has a 1m candle, closed if all its trades are stored, per pair. A
+-- minute that ended less than a minute ago may still be open.
 SELECT traded.exchange, traded.pair, count(*) AS minutes, count(*) FILTER (WHERE candles.window_start IS NULL) AS missing,
-       count(*) FILTER (WHERE NOT candles.closed) AS unclosed,
-       min(minute) FILTER (WHERE candles.closed IS NOT TRUE) AS example
+       count(*) FILTER (WHERE NOT candles.closed AND known) AS unclosed,
+       min(minute) FILTER (WHERE candles.window_start IS NULL OR NOT candles.closed AND known) AS example
 FROM (
     SELECT exchange, pair, date_trunc('minute', "timestamp") AS minute
     FROM trade_data
@@ -13,5 +13,12 @@ FROM (
 LEFT JOIN candles
     ON candles.exchange = traded.exchange AND candles.symbol = traded.pair AND candles.timeframe = '1m'
    AND candles.window_start = traded.minute AND candles.window_start >= date_trunc('minute', now()) - interval '1 hour'
+CROSS JOIN LATERAL (
+    SELECT EXISTS (
+        SELECT FROM trade_coverage AS covered
+        WHERE covered.exchange = traded.exchange AND covered.pair = traded.pair
+          AND covered.since < minute AND covered.until >= minute + interval '1 minute'
+    ) AS known
+) AS rested
 GROUP BY traded.exchange, traded.pair
 ORDER BY traded.exchange, traded.pair

@@ -59,7 +59,9 @@ DRIVER_PART: Final = -1
 _PARTITIONS_OF_A_TOPIC: Final = 10_000
 _LONGEST_WAIT_S: Final = 10
 _FLUSH_S: Final = 5
-_CLOSE_AFTER_S: Final = 1
+_CLOSE_EVERY_S: Final = 5
+"""A trade of the next minute proves that a candle is whole, and may come at any time."""
+
 _REPORT_S: Final = 1
 EXECUTOR_ROWS: Final = "topic string, partition int, offset long, key binary, value binary, kind string, reason string"
 """The frame that `write_partitions` answers with: refused messages, candles to publish, row counts."""
@@ -124,7 +126,7 @@ class Ingestion:
         self._unsent: list[tuple[str, Any]] = []
         self._producer = Producer(self.settings, on_lost=lambda topic, _key, record, _why: self._lost(topic, record))
         self._fatal: Exception | None = None
-        self._closed_until = 0
+        self._close_at = 0.0
         self._batch_began: float | None = None
 
     def run(self) -> None:
@@ -216,13 +218,12 @@ class Ingestion:
             self._fatal = error
 
     def _close_candles(self) -> None:
-        """Once a minute, shortly after its end, close the candles that no later trade will close."""
-        minute = int((time.time() - _CLOSE_AFTER_S) // 60)
-        if minute == self._closed_until or not self._between_batches.acquire(blocking=False):
+        """Every few seconds close the candles that are known whole by now."""
+        if time.monotonic() < self._close_at or not self._between_batches.acquire(blocking=False):
             return
         try:
             self._publish(self._sink.close_candles())
-            self._closed_until = minute
+            self._close_at = time.monotonic() + _CLOSE_EVERY_S
         except psycopg.OperationalError as error:
             self._complain(error)
         finally:

@@ -178,3 +178,49 @@ def test_an_interface_that_counts_no_trades_contradicts_nobody(
     rows = [revised(row, trade_count=0) for row in fetched(history, 3) if row.trade_count]
     store(connection, SERIES, rows)
     assert causes(connection) == {}
+
+
+def test_a_cause_is_looked_for_again_when_the_trades_come(
+    connection: psycopg.Connection, history: SimulatedHistory
+) -> None:
+    made, rows = trades(history, 10), fetched(history, 10)
+    behind = [one for one in made if minute(one.timestamp) == 4]
+    stream(connection, [one for one in made if one not in behind[1:]])
+    store(connection, SERIES, [rows[4]])
+    [first] = explain(connection, "while ingestion is behind", clock=later)
+    assert first.cause is not Cause.LATE_TRADES
+    assert explain(connection, "nothing has changed", clock=later) == []
+
+    stream(connection, behind[1:])
+    [again] = explain(connection, "it has caught up", clock=later)
+    assert causes(connection) == {(4, "1m"): Cause.LATE_TRADES}
+    assert again.detail["evidence"] == "the trades now come to what was fetched"
+    stream(connection, [])
+    assert explain(connection, "settled", clock=later) == []
+
+
+def test_fetched_longer_candles_are_compared_with_their_minutes(
+    connection: psycopg.Connection, history: SimulatedHistory
+) -> None:
+    hours = Series(EXCHANGE, PAIR, Timeframe.H1)
+    fives = Series(EXCHANGE, PAIR, Timeframe.M5)
+    [hour] = history.candles(hours, START, START + 60 * MINUTE)
+    rows, [five, equal, *_] = fetched(history, 60), history.candles(fives, START, START + 60 * MINUTE)
+    store(connection, fives, [revised(five, high=five.high + 5), equal])
+    store(connection, hours, [revised(hour, volume=hour.volume + 1)])
+    store(connection, SERIES, rows[:-1])
+    # Of the hour a minute lacks, and with it nobody can say what the whole comes to.
+    assert compare(connection, EXCHANGE, [PAIR], START, START + MINUTE) == 1
+    store(connection, SERIES, rows)
+    assert compare(connection, EXCHANGE, [PAIR], START, START + MINUTE) == 1
+    assert compare(connection, EXCHANGE, [PAIR], START, START + MINUTE) == 0
+    explained = {one.series.timeframe: one for one in explain(connection, "run", clock=later)}
+    assert causes(connection) == {(0, "5m"): Cause.SOURCE_REVISED, (0, "1h"): Cause.SOURCE_REVISED}
+    assert explained[Timeframe.M5].detail["high"] == {
+        "streamed": str(five.high), "fetched": str(five.high + 5)
+    }  # fmt: skip
+
+    store(connection, fives, [five])
+    compare(connection, EXCHANGE, [PAIR], START, START + MINUTE)
+    explain(connection, "what the exchange says now", clock=later)
+    assert causes(connection)[0, "5m"] == Cause.LATE_TRADES

@@ -178,19 +178,78 @@ def test_a_candle_of_rest_is_not_overwritten_and_counts_for_the_longer_ones(each
     assert figures == [tuple(map(Decimal, (90, 110, 80, 95, 7, 5)))]
 
 
-def test_closed_says_that_the_window_has_ended(each_database: Settings) -> None:
-    now = datetime.now(UTC)
-    old, new = T(START, 1, Decimal(1), Decimal(1)), T(now + timedelta(seconds=59), 2, Decimal(1), Decimal(1))
+def test_minutes_without_trades_count_only_where_no_minute_has_any(each_database: Settings) -> None:
+    five = START - (START - EPOCH) % timedelta(hours=1)
+    quiet, counted, uncounted, after = (five + timedelta(minutes=n) for n in range(4))
     with connect(Role.WRITER, each_database) as connection:
-        insert(connection, [old, new])
-        refresh(connection, [old, new])
-        wrong = connection.execute("select count(*) from candles where closed <> (window_end <= now())").fetchone()
-        assert wrong == (0,)
-        assert connection.execute("select count(*) from candles where closed").fetchone() >= (5,)
-        connection.execute("update candles set closed = false where window_end <= now()")
-        closed = connection.execute("select timeframe from close_candles()").fetchall()
-        assert {"1m", "5m", "15m", "1h", "1d"} == {row[0] for row in closed}
+        for start, price, volume, trades in ((quiet, 120, 0, 0), (counted, 100, 3, 2), (after, 120, 0, 0)):
+            fetched(connection, start, price, volume, trades)
+        refreshed = T(uncounted, 1, Decimal(90), Decimal(1))
+        insert(connection, [refreshed])
+        refresh(connection, [refreshed])
+        assert wholes(connection) == {tuple(map(Decimal, (100, 100, 90, 90, 4, 3)))}
+        # Of trades that nobody counted the whole has no count either.
+        fetched(connection, uncounted, 90, 5, 0)
+        connection.execute("select * from settle_candles('kraken', 'BTC/USD', %s, %s)", [five, after])
+        assert wholes(connection) == {tuple(map(Decimal, (100, 100, 90, 90, 8, 0)))}
+        summary = "select open, high, low, close, volume, minutes from candles_hourly_summary"
+        assert connection.execute(summary).fetchall() == [tuple(map(Decimal, (100, 100, 90, 90, 8, 4)))]
+
+
+def fetched(connection: psycopg.Connection, start: datetime, price: int, volume: int, trades: int) -> None:
+    connection.execute(
+        "select store_fetched_candles('kraken', 'BTC/USD', '1m', array[%s::timestamptz], array[%s::numeric],"
+        " array[%s::numeric], array[%s::numeric], array[%s::numeric], array[%s::numeric], array[%s::bigint])",
+        [start, price, price, price, price, volume, trades],
+    )
+
+
+def wholes(connection: psycopg.Connection) -> set[tuple]:
+    statement = "select open, high, low, close, volume, trade_count from candles where timeframe <> '1m'"
+    return set(connection.execute(statement).fetchall())
+
+
+def test_a_day_of_some_hours_is_not_closed_and_says_how_much_is_known(each_database: Settings) -> None:
+    day = START.replace(hour=0, minute=0) - timedelta(days=1)
+    trades = [T(day + timedelta(minutes=5 * n), n, Decimal(100 + n), Decimal(1)) for n in range(11 * 12 + 1)]
+    with connect(Role.WRITER, each_database) as connection:
+        insert(connection, trades)
+        refresh(connection, trades)
+        [known] = connection.execute(
+            "select known_minutes, minutes from partial_candles where timeframe = '1d'"
+        ).fetchall()
+        assert known == (11 * 60 - 1, 24 * 60)
+        around = [T(day - timedelta(hours=1), -1, Decimal(99), Decimal(1)),
+                  T(day + timedelta(days=1), len(trades), Decimal(300), Decimal(1))]  # fmt: skip
+        insert(connection, around)
+        refresh(connection, around)
+        assert connection.execute(
+            "select closed, close, trade_count from candles where timeframe = '1d' and window_start = %s", [day]
+        ).fetchall() == [(True, Decimal(100 + 11 * 12), len(trades))]
+
+
+def test_closed_says_that_the_window_has_ended_and_is_known(each_database: Settings) -> None:
+    now = datetime.now(UTC)
+    start = now - (now - EPOCH) % timedelta(minutes=5) - timedelta(minutes=5)
+    made = [T(start + timedelta(seconds=20 * n), n, Decimal(100), Decimal(1)) for n in range(12)]
+    around = [T(start - timedelta(seconds=1), -1, Decimal(100), Decimal(1)),
+              T(start + timedelta(minutes=5), 12, Decimal(100), Decimal(1))]  # fmt: skip
+    with connect(Role.WRITER, each_database) as connection:
+        # Of the first minute nobody knows what was before and in it; after the fourth no trade has come yet.
+        assert closed(connection, [made[0], *made[2:]], start) == {(1, "1m"), (2, "1m")}
+        assert closed(connection, [], start) == {(1, "1m"), (2, "1m")}
+        assert closed(connection, around, start) == {(1, "1m"), (2, "1m"), (3, "1m")}
+        assert closed(connection, [made[1]], start) == {(0, "1m"), (1, "1m"), (2, "1m"), (3, "1m"), (0, "5m")}
         assert connection.execute("select count(*) from close_candles()").fetchone() == (0,)
+
+
+def closed(connection: psycopg.Connection, trades: list[T], start: datetime) -> set[tuple[int, str]]:
+    """What is closed once these trades have come, too: the number of its minute, and its timeframe."""
+    insert(connection, trades)
+    refresh(connection, trades)
+    connection.execute("select count(*) from close_candles()")
+    rows = connection.execute("select window_start, timeframe from candles where closed").fetchall()
+    return {((instant - start) // timedelta(minutes=1), timeframe) for instant, timeframe in rows}
 
 
 def test_a_latecomer_does_not_replace_a_candle_whose_trades_were_retired(each_database: Settings) -> None:

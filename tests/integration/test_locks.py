@@ -356,13 +356,18 @@ def test_candles_that_somebody_writes_are_closed_the_next_time(writer: Connectio
         insert into candles (window_start, window_end, exchange, symbol, timeframe, open, high, low, close, volume,
                              trade_count, closed, source)
         values (%s, %s, 'binance', 'XLM/USDT', '1m', 1, 1, 1, 1, 1, 1, false, 'stream')"""
+    first = NOW.replace(second=0, microsecond=0) - 5 * MINUTE
     for number in range(2):
-        writer.execute(insert, [MIDNIGHT + number * MINUTE, MIDNIGHT + (number + 1) * MINUTE])
+        writer.execute(insert, [first + number * MINUTE, first + (number + 1) * MINUTE])
+    writer.execute(
+        "insert into trade_coverage (exchange, pair, since, until) values ('binance', 'XLM/USDT', %s, %s)",
+        [first - MINUTE, first + 3 * MINUTE],
+    )
     closed = "select array_agg(window_start order by 1) from close_candles() where symbol = 'XLM/USDT'"
-    with holding(other, "update candles set volume = 2 where symbol = 'XLM/USDT' and window_start = %s", MIDNIGHT):
+    with holding(other, "update candles set volume = 2 where symbol = 'XLM/USDT' and window_start = %s", first):
         writer.execute("set lock_timeout = '5s'")
-        assert value(writer, closed) == [MIDNIGHT + MINUTE]
-    assert value(writer, closed) == [MIDNIGHT]
+        assert value(writer, closed) == [first + MINUTE]
+    assert value(writer, closed) == [first]
 
 
 def test_a_chunk_that_is_being_read_is_dropped_later_and_nobody_waits_behind_that(

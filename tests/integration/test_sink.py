@@ -103,7 +103,7 @@ def test_a_batch_is_rows_and_candles_of_every_timeframe(owner: Ownership, sink: 
     assert {candle.timeframe for candle in stored.candles} == set(Timeframe)
     [minute] = [candle for candle in stored.candles if candle.timeframe is Timeframe.M1]
     assert (minute.open, minute.close, minute.volume, minute.trade_count, minute.closed) == (
-        Decimal(100), Decimal("101.50"), Decimal("0.20"), 2, True
+        Decimal(100), Decimal("101.50"), Decimal("0.20"), 2, False
     )  # fmt: skip
     assert rows(owner.settings, "SELECT price::text FROM trade_data ORDER BY trade_id") == [("100",), ("101.50",)]
 

@@ -27,6 +27,7 @@ from cryptoviz.history.imports.files import File
 from cryptoviz.history.imports.gate import Judge, Judgement, Origin, refuse_nonsense
 from cryptoviz.history.imports.layouts import Layout
 from cryptoviz.history.imports.progress import Progress, Target
+from cryptoviz.history.settled import settle
 from cryptoviz.pairs import Timeframe
 from cryptoviz.rebuild import made_anew
 from cryptoviz.storage.queries import query
@@ -157,6 +158,7 @@ class TradesImport:
         """Bring gaps and completeness in line with the candles of the time that was touched."""
         if self._done.first is None or self._done.last is None or not self._with_candles:
             return
+        settle(connection, self._target.exchange, self._target.pair, self._done.first, self._done.last + _MICROSECOND)
         for timeframe in Timeframe:
             series = Series(self._target.exchange, self._target.pair, timeframe)
             record(connection, series, self._done.first, self._done.last)

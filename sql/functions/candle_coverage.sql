@@ -1,0 +1,279 @@
+-- What is known of a series, minute by minute: only a window that is known whole is closed.
+--
+--   trade ids without a hole --cover_trades--> trade_coverage --\
+--   closed shorter candles, fetched ones, gaps `no_trades` ------+--> known_windows --> closed
+--   time before the listing ------------------------------------/
+--
+-- Of two trades whose ids follow each other nothing can lie between: a minute with a trade before it and one after it,
+-- and every id between those stored (or known to be missing at the exchange too), is known, traded or not. The instants
+-- at both ends of a stretch are not part of it: another trade may have been made at the same one.
+
+create or replace function cover_trades(exchange text, pair text, since timestamptz, until timestamptz)
+returns tstzrange
+language plpgsql
+set jit = off
+set plan_cache_mode = force_generic_plan
+set enable_hashjoin = off
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    -- Near an edge the order of ids is not that of timestamps.
+    margin constant interval := interval '5 seconds';
+    ends timestamptz[];
+    stretch tstzrange;
+    ids record;
+    explained int8multirange;
+    found tstzmultirange;
+    known tstzmultirange;
+begin
+    -- From the trade before the last one before, to the one after the first one after: so it overlaps what is known.
+    ends := array[
+        (select "timestamp" from trade_data
+         where exchange = cover_trades.exchange and pair = cover_trades.pair and "timestamp" < since
+         order by "timestamp" desc limit 1),
+        (select "timestamp" from trade_data
+         where exchange = cover_trades.exchange and pair = cover_trades.pair and "timestamp" >= since
+           and "timestamp" < until
+         order by "timestamp" limit 1),
+        (select "timestamp" from trade_data
+         where exchange = cover_trades.exchange and pair = cover_trades.pair and "timestamp" >= since
+           and "timestamp" < until
+         order by "timestamp" desc limit 1),
+        (select "timestamp" from trade_data
+         where exchange = cover_trades.exchange and pair = cover_trades.pair and "timestamp" >= until
+         order by "timestamp" limit 1)];
+    if coalesce(ends[1], ends[2], ends[4]) is null then
+        return 'empty';
+    end if;
+    stretch := tstzrange(
+        coalesce(
+            (select "timestamp" from trade_data
+             where exchange = cover_trades.exchange and pair = cover_trades.pair and "timestamp" < ends[1]
+             order by "timestamp" desc limit 1),
+            ends[1], ends[2], ends[4]),
+        coalesce(
+            (select "timestamp" from trade_data
+             where exchange = cover_trades.exchange and pair = cover_trades.pair and "timestamp" > ends[4]
+             order by "timestamp" limit 1),
+            ends[4], ends[3], ends[1]),
+        '()');
+    if isempty(stretch) then
+        return stretch;
+    end if;
+
+    select min(trade_id) as lowest, max(trade_id) as highest, count(distinct trade_id) as stored into ids
+    from trade_data
+    where exchange = cover_trades.exchange and pair = cover_trades.pair
+      and "timestamp" >= lower(stretch) - margin and "timestamp" <= upper(stretch) + margin;
+    found := tstzmultirange(stretch);
+    if ids.stored < ids.highest - ids.lowest + 1 then
+        select coalesce(range_agg(int8range(first_missing_id, last_missing_id, '[]')), '{}') into explained
+        from trade_gaps
+        where exchange = cover_trades.exchange and pair = cover_trades.pair and status = 'explained'
+          and first_missing_id <= ids.highest and last_missing_id >= ids.lowest;
+        select found - coalesce(range_agg(hole.made), '{}') into found
+        from (
+            select int8range(lag(trade_id) over by_id + 1, trade_id) as ids,
+                   tstzrange(least(lag("timestamp") over by_id, "timestamp"),
+                             greatest(lag("timestamp") over by_id, "timestamp"), '[]') as made
+            from trade_data
+            where exchange = cover_trades.exchange and pair = cover_trades.pair
+              and "timestamp" >= lower(stretch) - margin and "timestamp" <= upper(stretch) + margin
+            window by_id as (order by trade_id, "timestamp")
+        ) hole
+        where lower(hole.ids) < upper(hole.ids) and not hole.ids <@ explained;
+    end if;
+
+    select coalesce(range_agg(tstzrange(covered.since, covered.until, '()')), '{}') into known
+    from trade_coverage covered
+    where covered.exchange = cover_trades.exchange and covered.pair = cover_trades.pair
+      and covered.since < upper(stretch) and covered.until > lower(stretch);
+    if found <@ known then
+        return stretch;
+    end if;
+    delete from trade_coverage covered
+    where covered.exchange = cover_trades.exchange and covered.pair = cover_trades.pair
+      and covered.since < upper(stretch) and covered.until > lower(stretch);
+    insert into trade_coverage (exchange, pair, since, until)
+    select cover_trades.exchange, cover_trades.pair, lower(part), upper(part) from unnest(known + found) part;
+    return stretch;
+end
+$$;
+comment on function cover_trades(text, text, timestamptz, timestamptz) is
+    'Writes down of which time about a range all trades of a pair are stored, as their ids say; returns the time that was looked at. The caller holds the lock of the series';
+
+create or replace function known_windows(exchange text, symbol text, timeframe text, since timestamptz,
+                                         until timestamptz)
+returns table (window_start timestamptz, known_minutes bigint)
+language plpgsql stable
+set jit = off
+set plan_cache_mode = force_custom_plan
+as $$
+#variable_conflict use_column
+declare
+    length constant interval := timeframe_length(known_windows.timeframe);
+    from_ts constant timestamptz := date_bin(length, since, 'epoch');
+    to_ts constant timestamptz := date_bin(length, until + length - interval '1 microsecond', 'epoch');
+    known tstzmultirange;
+begin
+    if from_ts >= to_ts then
+        return;
+    end if;
+    select coalesce(range_agg(tstzrange(date_trunc('minute', covered.since) + interval '1 minute',
+                                        date_trunc('minute', covered.until))), '{}')
+    into known
+    from trade_coverage covered
+    where covered.exchange = known_windows.exchange and covered.pair = known_windows.symbol
+      and covered.since < to_ts and covered.until > from_ts
+      and date_trunc('minute', covered.since) < date_trunc('minute', covered.until) - interval '1 minute';
+
+    if not known @> tstzrange(from_ts, to_ts) then
+        known := known + (
+            select coalesce(range_agg(tstzrange(gap_start, gap_end)), '{}') from candle_gaps
+            where exchange = known_windows.exchange and symbol = known_windows.symbol
+              and label = 'no_trades' and status = 'explained' and gap_start < to_ts and gap_end > from_ts
+        ) + (
+            select coalesce(tstzmultirange(tstzrange(from_ts, to_ts)) - range_agg(listed), '{}') from instruments
+            where exchange = known_windows.exchange and pair = known_windows.symbol
+        );
+    end if;
+    if length > interval '1 minute' and not known @> tstzrange(from_ts, to_ts) then
+        known := known + (
+            select coalesce(range_agg(tstzrange(window_start, window_end)), '{}') from candles
+            where exchange = known_windows.exchange and symbol = known_windows.symbol and closed
+              and timeframe = any (array(
+                  select shorter from unnest(array['1m', '5m', '15m', '1h']) shorter
+                  where timeframe_length(shorter) < length))
+              and window_start >= from_ts and window_start < to_ts);
+        -- Nothing that young is cold, and a look there would cost more than all the rest.
+        if from_ts < now() - least(interval '7 days', (select min(hot_age) from tiering_policy where subject = 'candles')) then
+            known := known + (
+                select coalesce(range_agg(tstzrange(window_start, window_end)), '{}') from cold_storage.candles
+                where exchange = known_windows.exchange and symbol = known_windows.symbol and closed
+                  and timeframe = any (array(
+                      select shorter from unnest(array['1m', '5m', '15m', '1h']) shorter
+                      where timeframe_length(shorter) < length))
+                  and window_start >= from_ts and window_start < to_ts);
+        end if;
+    end if;
+
+    return query
+    select bucket, (sum(extract(epoch from least(upper(part), bucket + length) - greatest(lower(part), bucket))) / 60)::bigint
+    from unnest(known * tstzmultirange(tstzrange(from_ts, to_ts))) part
+    cross join lateral generate_series(
+        date_bin(length, lower(part), 'epoch'), upper(part) - interval '1 microsecond', length) bucket
+    group by bucket;
+end
+$$;
+comment on function known_windows(text, text, text, timestamptz, timestamptz) is
+    'How many minutes of each window of a range are known: all their trades are stored, a shorter candle is closed, or the exchange says that there were no trades. Windows of which nothing is known are left out';
+
+create or replace function is_known(exchange text, symbol text, timeframe text, start timestamptz) returns boolean
+language plpgsql stable
+set jit = off
+as $$
+begin
+    return exists (
+        select from trade_coverage covered
+        where covered.exchange = is_known.exchange and covered.pair = is_known.symbol
+          and covered.since < start and covered.until >= start + timeframe_length(is_known.timeframe)
+    ) or exists (
+        select from known_windows(is_known.exchange, is_known.symbol, is_known.timeframe, start,
+                                  start + timeframe_length(is_known.timeframe))
+        where known_minutes = whole_minutes(is_known.timeframe)
+    );
+end
+$$;
+comment on function is_known(text, text, text, timestamptz) is 'Whether every minute of a window is known';
+
+create or replace function is_covered(exchange text, pair text, first timestamptz, last timestamptz) returns boolean
+language sql stable
+return exists (
+    select from trade_coverage covered
+    where covered.exchange = is_covered.exchange and covered.pair = is_covered.pair and covered.since < first
+      and covered.until >= last);
+comment on function is_covered(text, text, timestamptz, timestamptz) is 'Whether all trades of a window are stored';
+
+create or replace function close_covered_candles(exchanges text[], symbols text[], stretches tstzrange[])
+returns setof candles
+language sql
+set jit = off
+as $$
+    update candles set closed = true, received_at = now()
+    from (
+        -- One that somebody else writes at this moment has its turn the next time.
+        select open.window_start, open.exchange, open.symbol, open.timeframe
+        from (
+            select exchange, symbol, range_agg(stretch) as looked_at, min(lower(stretch)) as first,
+                   max(upper(stretch)) as last
+            from unnest(exchanges, symbols, stretches) given (exchange, symbol, stretch)
+            where not isempty(stretch)
+            group by exchange, symbol
+        ) given
+        join candles open
+            on open.exchange = given.exchange and open.symbol = given.symbol
+           and open.window_start >= given.first - interval '1 day' and open.window_start < given.last
+           and open.window_end > given.first and given.looked_at && tstzrange(open.window_start, open.window_end)
+        where not open.closed and open.source = 'stream' and open.window_end <= now()
+          and is_covered(open.exchange, open.symbol, open.window_start, open.window_end)
+        for update of open skip locked
+    ) ended
+    where (candles.window_start, candles.exchange, candles.symbol, candles.timeframe)
+          = (ended.window_start, ended.exchange, ended.symbol, ended.timeframe)
+    returning candles.*
+$$;
+comment on function close_covered_candles(text[], text[], tstzrange[]) is
+    'Closes the candles made of trades that overlap some stretches of time, as far as their windows have ended and all their trades are stored; returns them';
+
+create or replace function close_candles() returns setof candles
+language plpgsql
+set jit = off
+set plan_cache_mode = force_custom_plan
+as $$
+#variable_conflict use_column
+declare
+    recently constant interval := interval '1 hour';
+    waiting record;
+    stretch record;
+    exchanges text[];
+    symbols text[];
+    firsts timestamptz[];
+begin
+    select array_agg(exchange), array_agg(symbol), array_agg(first) into exchanges, symbols, firsts
+    from (
+        select exchange, symbol, min(window_start) as first from candles
+        where not closed and source = 'stream' and window_end <= now() and window_end > now() - recently
+          and window_start > now() - recently - interval '1 day'
+        group by exchange, symbol
+    ) open;
+    if exchanges is null then
+        return;
+    end if;
+    perform lock_series(exchanges, symbols);
+    for waiting in
+        select * from unnest(exchanges, symbols, firsts) open (exchange, symbol, first)
+    loop
+        -- What was missing of late may have come; and nobody has looked at the newest trades yet.
+        for stretch in
+            select ends.since, ends.until
+            from (
+                select lag(until, 1, waiting.first) over (order by since) as since, since as until from trade_coverage
+                where exchange = waiting.exchange and pair = waiting.symbol and until > now() - recently
+            ) ends
+            where ends.since < ends.until
+            union all
+            select coalesce(max(until), waiting.first), now() from trade_coverage
+            where exchange = waiting.exchange and pair = waiting.symbol and until > now() - recently
+        loop
+            perform cover_trades(waiting.exchange, waiting.symbol, stretch.since, stretch.until);
+        end loop;
+    end loop;
+    return query
+    select closed.*
+    from close_covered_candles(exchanges, symbols, array(
+        select tstzrange(first, now()) from unnest(firsts) with ordinality given (first, place) order by place)) closed;
+end
+$$;
+comment on function close_candles() is
+    'Closes the candles of the last hour that were made of trades, as far as their windows have ended and all their trades are stored, and returns them. What waits for longer, or for more than trades, settle_candles closes';
