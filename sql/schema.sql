@@ -1785,6 +1785,7 @@ COMMENT ON FUNCTION public.recall_candles(exchanges text[], pairs text[], instan
 
 CREATE FUNCTION public.recall_fetched(exchange text, symbol text, timeframe text, starts timestamp with time zone[]) RETURNS bigint
     LANGUAGE plpgsql
+    SET jit TO 'off'
     AS $$
 declare
     first constant timestamptz := (select min(date_bin(interval '24 hours', start, 'epoch')) from unnest(starts) start);

@@ -224,6 +224,7 @@ comment on function recall_windows(text, text, text, timestamptz[]) is
 
 create or replace function recall_fetched(exchange text, symbol text, timeframe text, starts timestamptz[]) returns bigint
 language plpgsql
+set jit = off
 as $$
 declare
     first constant timestamptz := (select min(date_bin(interval '24 hours', start, 'epoch')) from unnest(starts) start);
