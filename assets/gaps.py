@@ -24,6 +24,7 @@ from cryptoviz.history.heal import Outcome, Treated, heal_candles, heal_trades, 
 from cryptoviz.history.page import page
 from cryptoviz.history.publish import resume_left
 from cryptoviz.history.scan import EVER, GRACE, collected, look, look_at_trades, look_everywhere, pairs_of
+from cryptoviz.history.settled import settle_open
 from cryptoviz.history.state import State, read
 from cryptoviz.settings import settings
 from dagster_project.jobs.gaps import CANDLE_GAPS, COMPLETENESS, TRADE_GAPS
@@ -114,6 +115,8 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
                 context.log.info("%d batches published that had passed when their runs were killed", left)
             if config.whole_history:
                 looked_at, found = look_everywhere(database.writer, series, at - GRACE)
+                settled = settle_open(connection)
+                context.log.info("candles that were open: %s", dict(settled))
             else:
                 looked_at, found = len(series), look(connection, series, at - RECENT, at - GRACE)
             treated = _worked_off(

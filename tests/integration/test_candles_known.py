@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cryptoviz.history.settled import settle
+from cryptoviz.history.settled import settle, settle_open
 from cryptoviz.pairs import Timeframe, floor
 from cryptoviz.rebuild import made_anew
 from cryptoviz.settings import Role, Settings
@@ -214,6 +214,19 @@ def assert_all_that_is_known_is_closed(connection: psycopg.Connection, world: Wo
             window = timeframe, floor(start, timeframe)
             if part in SHORTER[timeframe] and world.known_minutes(*window) == timeframe.seconds // 60:
                 assert window in kept, window
+
+
+def test_what_waited_for_long_is_closed_by_the_look_over_all_that_is_open(connection: psycopg.Connection) -> None:
+    day = START + 490 * DAY
+    trades = [T(n, day + (2 + n * 20) * MINUTE, Decimal(100), Decimal(1)) for n in range(80)]
+    world = World(trades, "WAITS/USD", stored={trade.number for trade in trades})
+    for part in (trades[10:], trades[:10]):
+        arrive(connection, world, part, streamed=False)
+    fetch(connection, world, [(Timeframe.M1, day + 2 * MINUTE)], counted=True)
+    silence(connection, world, [day, day + MINUTE])
+    assert settle_open(connection)["closed"] == len(Timeframe) - 1
+    assert_all_that_is_known_is_closed(connection, world)
+    assert settle_open(connection).total() == 0
 
 
 @given(data=st.data())
