@@ -120,6 +120,7 @@ def _others(exchanges: Iterable[str]) -> dict[str, _Node]:
             MARKET_OWNERS,
         ),
         "collector_position": _Node("the collectors", collectors, "history", "received_at", MARKET_OWNERS),
+        "held_trades": _Node("the imports of trades, until their quarantine is decided", [], "history", "minute"),
         "candle_repairs": _Node("the job `repair_candles`", [CANDLES], "history", "received_at", MARKET_OWNERS),
         "trade_coverage": _Node(
             "the database, where candles of trades are made or closed", [TRADES], "history", "until", MARKET_OWNERS

@@ -219,7 +219,7 @@ def _repair(context: dg.OpExecutionContext, config: RepairConfig, database: Data
         "Look over stored candles that an older version made wrong, and correct them. Starts by itself after an "
         "upgrade; safe to repeat, and goes on where it was stopped."
     ),
-    tags={"dagster/max_runtime": "14400", "kind": "repair"},
+    tags={"dagster/max_runtime": "7200", "kind": "repair"},
 )
 def _repair_candles() -> None:
     _repair()

@@ -365,12 +365,13 @@ def test_the_newest_candles_of_all_series_are_computed_together(each_database: S
 
 def test_candles_from_trades_are_noted_when_they_are_closed(each_database: Settings) -> None:
     now = datetime.now(UTC)
-    minute = now.replace(second=0, microsecond=0) - 90 * MINUTE
+    minute = now.replace(second=0, microsecond=0) - 30 * MINUTE
     with connect(Role.WRITER, each_database) as connection:
         connection.execute(
             "insert into trade_data (timestamp, exchange, pair, trade_id, price, volume, side) values"
-            " (%s, 'kraken', 'BTC/USD', 1, 100, 1, 'buy'), (%s, 'kraken', 'BTC/USD', 2, 101, 1, 'buy')",
-            (minute, now + 5 * MINUTE),
+            " (%s, 'kraken', 'BTC/USD', 0, 100, 1, 'buy'), (%s, 'kraken', 'BTC/USD', 1, 100, 1, 'buy'),"
+            " (%s, 'kraken', 'BTC/USD', 2, 101, 1, 'buy')",
+            (minute - 70 * MINUTE, minute, now + 5 * MINUTE),
         )
         connection.execute(
             "select refresh_candles(array['kraken', 'kraken'], array['BTC/USD', 'BTC/USD'], %s::timestamptz[])",
