@@ -31,7 +31,10 @@ _SHOWN: Final = 20
 """How many values at fault a document holds."""
 
 FEW: Final = 10
-"""So many rows at fault say nothing of the others, whatever share of them they are."""
+"""So many rows at fault may be extreme and true, where they are at most a quarter of the rows, or a single one."""
+
+_BEYOND_CHANCE: Final = 10
+"""How many times what a share allows makes the rest of a batch suspect too."""
 
 _ROWS_AT_FAULT: Final = ("unexpected_list", "unexpected_index_list", "unexpected_index_query")
 _VERDICTS: Final = {"result_format": "BOOLEAN_ONLY"}
@@ -146,18 +149,22 @@ class Table:
 
 
 def weighed(one: Judged) -> Judged:
-    """What a share that was not met says: of the batch, or where the rows are too few for that, of the rows at fault.
+    """What a share (`mostly`) that was not met says: of the batch, or of the rows at fault only.
 
-    A share (`mostly`) of fewer rows than it can tell apart, such as 99 of 100 of 60 rows, and one that a few rows fail,
-    says nothing of the batch. Those rows may be extreme and true: each is a warning, and nothing is held back.
+    - Few rows, see `FEW`, may be extreme and true: each is a warning, and nothing is held back.
+    - More rows are held back each, where the severity of the expectation is critical.
+    - More than half of the rows, or more than `FEW` beyond ten times what the share allows, condemn the batch.
     """
     share, result = one.expectation.kwargs.get("mostly"), one.written["result"]
     if share is None or one.outcome.success or one.expectation.scope is Scope.ROW:
         return one
-    there = result["element_count"] - (result.get("missing_count") or 0)
-    if one.outcome.unexpected_count > FEW and round(there * (1 - share), 9) >= 1:
+    count, at_fault = result["element_count"] - (result.get("missing_count") or 0), one.outcome.unexpected_count
+    allowed = round(count * (1 - share), 9)
+    if at_fault > min(count / 2, FEW + _BEYOND_CHANCE * allowed):
         return one
-    severity = one.expectation.severity if one.expectation.severity is Severity.INFO else Severity.WARNING
+    severity = one.expectation.severity
+    if severity is not Severity.INFO and at_fault <= max(1, min(FEW, count / 4)):
+        severity = Severity.WARNING
     configuration = {**one.written["expectation_config"], "severity": severity.value}
     return Judged(
         replace(one.expectation, scope=Scope.ROW, severity=severity),

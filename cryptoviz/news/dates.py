@@ -35,6 +35,10 @@ RFC_822: Final[Mapping[str, float]] = {
 }  # fmt: skip
 """Hours from UTC by the standard that dates of RSS follow, whatever else an abbreviation means elsewhere."""
 
+SEVERAL: Final = frozenset({"CST", "CDT", "PST"})
+"""Abbreviations of RFC 822 that mean other hours elsewhere: in China, Cuba, the Philippines. From a feed whose zone is known
+they mean what that zone says; where it has no such word, what RFC 822 says only if its own words are those of RFC 822."""
+
 ABBREVIATIONS: Final[Mapping[str, float]] = {
     "AKST": -9, "AKDT": -8, "HST": -10, "NST": -3.5, "NDT": -2.5,
     "WET": 0, "WEST": 1, "BST": 1, "CET": 1, "CEST": 2, "MEZ": 1, "MESZ": 2, "EET": 2, "EEST": 3, "MSK": 3,
@@ -54,10 +58,11 @@ _TIME: Final = re.compile(
 )
 _WEEKDAY: Final = re.compile(r"[^\W\d_]+\.?,\s?")
 """It says nothing that the date does not, and in some feeds in another language."""
-_ISO_DAY: Final = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})")
+_ISO_DAY: Final = re.compile(r"([1-9]\d{3})([-/.])(\d{1,2})\2(\d{1,2})")
 _RFC_DAY: Final = re.compile(
-    r"(\d{1,2})[ -](jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[ -](\d{4}|\d\d)", re.IGNORECASE
+    r"(\d{1,2})[ -](jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[ -]([1-9]\d{3}|\d\d)", re.IGNORECASE
 )
+"""A year of two digits is one of the last or this century, as RFC 822 has it; 0023 is nobody's."""
 _YEAR: Final = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _MONTH_NAME: Final = re.compile(r"[^\W\d_]{3,}")
 _dateparser: Final = threading.Lock()
@@ -100,7 +105,21 @@ class Dates:
             return None if size > timedelta(hours=14) else size * (1 if time["sign"] == "+" else -1)
         name = (time["zone"] or "").upper()
         hours = RFC_822.get(name, ABBREVIATIONS.get(name))
-        return timedelta(hours=hours) if hours is not None else self._own_offset(name, local)
+        if hours is not None and self._goes_by(name, hours, local.year):
+            return timedelta(hours=hours)
+        return self._own_offset(name, local)
+
+    def _goes_by(self, name: str, hours: float, year: int) -> bool:
+        """Whether an abbreviation means in this feed what it means by the standard."""
+        if self._zone is None:
+            return True
+        seasons = (datetime(year, month, 15, tzinfo=self._zone) for month in (1, 7))
+        own = {one.tzname(): one.utcoffset() for one in seasons}
+        if name in own:
+            return own[name] == timedelta(hours=hours)
+        return name not in SEVERAL or any(
+            offset and offset == timedelta(hours=RFC_822.get(word or "", 0)) for word, offset in own.items()
+        )
 
     def _own_offset(self, name: str, local: datetime) -> timedelta | None:
         """By the feed's own zone; None also for the hours around a change of its clocks."""

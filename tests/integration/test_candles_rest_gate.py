@@ -42,7 +42,7 @@ def put(connection: psycopg.Connection[Any], payloads: Sequence[Mapping[str, Any
 def test_the_database_and_memory_agree(database: Settings) -> None:
     suite = suites.read("candles_rest")
     cases = [payloads for payloads in CASES["candles_rest"].values() if payloads]
-    cases += [minutes(13, 3), minutes(100, 11)]
+    cases += [minutes(*sizes) for sizes in ((13, 3), (13, 4), (60, 60), (300, 10), (300, 11), (300, 41))]
     cases += [SOUND["candles_rest"], *([*SOUND["candles_rest"], SOUND["candles_rest"][0] | wrong] for wrong in WRONG)]
     with connect(Role.OWNER, database, autocommit=True) as connection:
         for payloads in cases:

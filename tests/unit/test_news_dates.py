@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryptoviz.news.dates import ABBREVIATIONS, MAX_WORDED, Dates
+from cryptoviz.news.dates import ABBREVIATIONS, MAX_WORDED, RFC_822, SEVERAL, Dates
 
 
 def instant(text: str, time_zone: str = "") -> str | None:
@@ -69,6 +69,7 @@ def test_each_abbreviation_means_what_every_place_that_uses_it_means() -> None:
     for name, hours in known.items():
         assert offsets[name] == {timedelta(hours=hours)}, name
     assert len(offsets["IST"]) > 1
+    assert {name for name, hours in RFC_822.items() if offsets.get(name, set()) - {timedelta(hours=hours)}} == SEVERAL
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,11 @@ UNREADABLE = [
     "yesterday 08:00 GMT",
     "2 hours ago",
     "Wed, 16 Aug 2023 08:00 GMT until 10:00 GMT",
+    "Wed, 16 Aug 0023 08:00:00 GMT",
+    "16 Aug 0099 08:00:00 GMT",
+    "16-Aug-0123 08:00:00 GMT",
+    "0023-08-16T08:00:00Z",
+    "16 août 0023 08:00 GMT",
     "16921728",
     "169217280012345678",
     "9" * 70,
@@ -169,6 +175,27 @@ def test_the_zone_of_a_feed_explains_its_own_abbreviations_only() -> None:
     assert instant("Wed, 16 Aug 2023 08:00:00 IDT", "Asia/Jerusalem") == "2023-08-16 05:00"
     assert instant("Wed, 16 Aug 2023 08:00:00 GMT", "Asia/Jerusalem") == "2023-08-16 08:00"
     assert instant("Wed, 16 Aug 2023 08:00:00 IST", "Europe/Berlin") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "time_zone", "utc"),
+    [
+        ("CST", "Asia/Shanghai", "2023-08-16 00:00"),
+        ("CST", "America/Chicago", "2023-08-16 14:00"),
+        ("CST", "America/New_York", "2023-08-16 14:00"),
+        ("CST", "Asia/Kolkata", None),
+        ("CST", "Europe/London", None),
+        ("CDT", "America/Havana", "2023-08-16 12:00"),
+        ("CST", "America/Havana", None),
+        ("PST", "Asia/Manila", "2023-08-16 00:00"),
+        ("PST", "Asia/Shanghai", None),
+        ("EST", "Asia/Shanghai", "2023-08-16 13:00"),
+        ("GMT", "Asia/Shanghai", "2023-08-16 08:00"),
+        ("Z", "Asia/Shanghai", "2023-08-16 08:00"),
+    ],
+)
+def test_an_abbreviation_means_what_the_zone_of_its_feed_says(name: str, time_zone: str, utc: str | None) -> None:
+    assert instant(f"Wed, 16 Aug 2023 08:00:00 {name}", time_zone) == utc
 
 
 def test_an_hour_that_clocks_skip_or_show_twice_is_unknown() -> None:

@@ -417,21 +417,38 @@ def test_every_number_of_a_row_is_among_those_that_are_tried(subject: str) -> No
     assert missed <= {"microseconds", "age_s"}, "times, which have expectations of their own"
 
 
+WARNED = (False, Severity.WARNING, Scope.ROW)
+HELD = (False, Severity.CRITICAL, Scope.ROW)
+BLOCKED = (False, Severity.CRITICAL, Scope.BATCH)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "extreme", "verdict"),
     [
-        (13, 3, (False, Severity.WARNING, Scope.ROW)),
-        (60, 1, (False, Severity.WARNING, Scope.ROW)),
-        (99, 60, (False, Severity.WARNING, Scope.ROW)),
-        (100, 10, (False, Severity.WARNING, Scope.ROW)),
-        (365, 10, (False, Severity.WARNING, Scope.ROW)),
+        (1, 1, BLOCKED),
+        (2, 1, WARNED),
+        (2, 2, BLOCKED),
+        (13, 3, WARNED),
+        (13, 4, HELD),
+        (13, 6, HELD),
+        (13, 7, BLOCKED),
+        (60, 1, WARNED),
+        (60, 60, BLOCKED),
+        (100, 10, WARNED),
+        (100, 11, HELD),
+        (100, 20, HELD),
+        (100, 21, BLOCKED),
+        (300, 10, WARNED),
+        (300, 11, HELD),
+        (300, 40, HELD),
+        (300, 41, BLOCKED),
         (1_100, 11, (True, Severity.CRITICAL, Scope.BATCH)),
-        (100, 11, (False, Severity.CRITICAL, Scope.BATCH)),
-        (1_000, 11, (False, Severity.CRITICAL, Scope.BATCH)),
+        (1_000, 11, HELD),
+        (1_000, 111, BLOCKED),
     ],
 )
-def test_a_share_says_something_of_the_batch_only_where_there_are_rows_enough(
+def test_what_a_share_says_grows_with_the_rows_at_fault(
     count: int, extreme: int, verdict: tuple[bool, Severity, Scope]
 ) -> None:
     columns = frames.columns("candles_rest", rows(minutes(count, extreme)), Known())
