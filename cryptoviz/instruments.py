@@ -169,7 +169,7 @@ def parse(exchange: str, markets: Iterable[Mapping[str, Any]], precision_mode: i
         raise ExchangeRefusedError(f"{exchange} lists no spot pair")
     instruments = (_instrument(exchange, market, precision_mode) for _, market in sorted(pairs.items()))
     skipped = (
-        name if name not in pairs else f"{name} ({_name(market)})"
+        name if len(markets) == 1 else f"{name} ({_name(market)})"
         for name, markets in named.items()
         for market in markets
         if pairs.get(name) is not market
@@ -178,10 +178,16 @@ def parse(exchange: str, markets: Iterable[Mapping[str, Any]], precision_mode: i
 
 
 def _chosen(exchange: str, pair: str, markets: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The market of a pair. Of two, such as a coin before and after it was swapped, the one that we spell so."""
+    """The market of a pair. Of two, such as a coin before and after it was swapped, the one that we spell so.
+
+    None: we spell neither so, or what the pair is called means another coin there.
+    """
     if len(markets) == 1:
         return markets[0]
-    ours = spellings.spelling(exchange, pair).rest
+    try:
+        ours = spellings.spelling(exchange, pair).rest
+    except spellings.UnspelledPairError:
+        return None
     return next((market for market in markets if _name(market) == ours), None)
 
 

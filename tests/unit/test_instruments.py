@@ -95,6 +95,20 @@ def test_of_two_markets_with_the_name_of_one_pair_that_is_taken_which_we_ask_for
         assert listing.skipped == ("REP/USD (REPUSD)",)
 
 
+@pytest.mark.parametrize("pair", ["FEE/USD", "BTC/FEE"])
+def test_two_markets_whose_name_means_another_coin_there_are_skipped_alone(pair: str) -> None:
+    twice = [market(pair, id=name, info={"altname": name}) for name in ("FEEONE", "FEETWO")]
+    listing = parse("kraken", [market("BTC/USD"), *twice])
+    assert [row.pair for row in listing.instruments] == ["BTC/USD"]
+    assert listing.skipped == (f"{pair} (FEEONE)", f"{pair} (FEETWO)")
+
+
+def test_of_two_markets_that_we_spell_otherwise_both_are_skipped() -> None:
+    twice = [market("REP/USD", id=name, info={"altname": name}) for name in ("REPUSD", "REPV3USD")]
+    listing = parse("kraken", [market("BTC/USD"), *twice])
+    assert listing.skipped == ("REP/USD (REPUSD)", "REP/USD (REPV3USD)")
+
+
 @pytest.mark.parametrize(
     ("exchange", "fields", "spelling"),
     [
