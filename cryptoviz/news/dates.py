@@ -36,8 +36,11 @@ RFC_822: Final[Mapping[str, float]] = {
 """Hours from UTC by the standard that dates of RSS follow, whatever else an abbreviation means elsewhere."""
 
 SEVERAL: Final = frozenset({"CST", "CDT", "PST"})
-"""Abbreviations of RFC 822 that mean other hours elsewhere: in China, Cuba, the Philippines. From a feed whose zone is known
-they mean what that zone says; where it has no such word, what RFC 822 says only if its own words are those of RFC 822."""
+"""Abbreviations of RFC 822 that mean other hours elsewhere: in China, Cuba, the Philippines.
+
+From a feed whose zone is known they mean what that zone says; where it has no such word, what RFC 822 says, but only if
+the words that the zone has are those of RFC 822.
+"""
 
 ABBREVIATIONS: Final[Mapping[str, float]] = {
     "AKST": -9, "AKDT": -8, "HST": -10, "NST": -3.5, "NDT": -2.5,
