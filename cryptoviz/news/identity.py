@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 MAX_ID: Final = 500
 """Characters of a guid or link, which becomes a key in the database; a longer one is replaced by its digest."""
 
+_REFERRALS: Final = frozenset(
+    {"ref", "ref_src", "referrer", "source", "src", "from", "via", "cmp", "cmpid", "campaign"}
+)
+
 
 class Names(NamedTuple):
     """What an entry may be known by, best first; empty: it has none, or one that says nothing."""
@@ -41,6 +45,11 @@ class Stored:
     revisions: dict[str, int] = field(default_factory=dict)
     urls: set[str | None] = field(default_factory=set)
     titles: set[str] = field(default_factory=set)
+
+    @property
+    def addresses(self) -> set[str | None]:
+        """Where it can be read, however its feed wrote that."""
+        return {url if url is None else _address(url) for url in self.urls}
 
     def add(self, entry: Entry) -> int:
         """Count an entry as the next revision; its number."""
@@ -63,15 +72,30 @@ def _usable(name: str, own: Set[str]) -> str:
 def shared_names(entries: Iterable[Entry]) -> frozenset[str]:
     """The names that stand for several articles in one document.
 
-    A guid is shared by entries of different links (without links: titles), a link by entries of different guids
-    (without guids: titles). An entry that is listed twice is one article.
+    A guid is shared by entries of different addresses (without links: titles), a link by entries of different guids
+    (without guids: titles). An entry that is listed twice is one article, whatever the scheme, "www.", the slash at the
+    end and, under one title, the parameters that say where a reader came from.
     """
     listed = list(entries)
-    guids = _of_several((entry.names.guid, entry.names.link or entry.title) for entry in listed)
+    bearers: dict[str, list[Entry]] = {}
+    for entry in listed:
+        bearers.setdefault(entry.names.guid, []).append(entry)
+    guids = frozenset(guid for guid, each in bearers.items() if guid and not _is_one_article(each))
     links = _of_several(
         (entry.names.link, entry.title if entry.names.guid in guids | {""} else entry.names.guid) for entry in listed
     )
     return guids | links
+
+
+def _is_one_article(entries: Collection[Entry]) -> bool:
+    """Whether entries of one guid are one article: by address, or by title and what of the address names a page."""
+    bearers = {_bearer(entry) for entry in entries}
+    titles = {entry.title for entry in entries}
+    return len(bearers) == 1 or (len(titles) == 1 and len(set(map(_page, bearers))) == 1)
+
+
+def _bearer(entry: Entry) -> str:
+    return _address(entry.url) if entry.names.link else entry.title
 
 
 def article_id(entry: Entry, shared: Set[str], stored: Mapping[str, Stored] | None = None) -> str:
@@ -85,7 +109,11 @@ def article_id(entry: Entry, shared: Set[str], stored: Mapping[str, Stored] | No
     if usable[first] not in known:
         # It was seen before its publisher gave it a better name.
         for name in usable[first + 1 :]:
-            if name in known and entry.title in known[name].titles and known[name].urls <= {entry.url, None}:
+            if (
+                name in known
+                and entry.title in known[name].titles
+                and known[name].addresses <= {_address(entry.url), None}
+            ):
                 return name
     return usable[first]
 
@@ -98,7 +126,7 @@ def digest(text: str) -> str:
 def _is_about(entry: Entry, stored: Stored, shared: Set[str]) -> bool:
     """Whether what is stored under a name that is shared is this entry, and nothing else."""
     if entry.names.link and entry.names.link not in shared:
-        return stored.urls == {entry.url}
+        return stored.addresses == {_address(entry.url)}
     return stored.titles == {entry.title}
 
 
@@ -130,3 +158,11 @@ def _address(name: str) -> str:
         return name.strip()
     host, slash, path = rest.partition("/")
     return f"{host.lower().removeprefix('www.')}{slash}{path}".rstrip("/")
+
+
+def _page(address: str) -> str:
+    """An address without parameters by which sites tell where a reader came from, and some sites their pages."""
+    page, mark, query = address.partition("?")
+    query, sharp, fragment = query.partition("#")
+    kept = "&".join(part for part in query.split("&") if part.partition("=")[0].lower() not in _REFERRALS)
+    return f"{page.rstrip('/')}{mark if kept else ''}{kept}{sharp}{fragment}"

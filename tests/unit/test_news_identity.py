@@ -79,6 +79,34 @@ def test_an_entry_that_is_listed_twice_is_one_article() -> None:
     assert ids(feed(item(None, LINKS[0]), item(None, f"{LINKS[0]}?utm_source=rss"))) == [LINKS[0]] * 2
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("https://example.com/1?ref=1", "https://example.com/1?ref=2"),
+        ("https://example.com/1?id=7&amp;ref=rss", "https://example.com/1/?id=7"),
+        ("https://example.com/1", "http://example.com/1"),
+        ("https://example.com/1", "https://www.example.com/1/"),
+        ("https://example.com/1/?utm_source=a", "http://EXAMPLE.com/1?utm_source=b&amp;source=c"),
+    ],
+)
+def test_an_entry_that_is_listed_twice_by_two_spellings_of_its_address_is_one_article(first: str, second: str) -> None:
+    found = feed(item("17", first), item("17", second))
+    assert (ids(found), found.shared) == (["17", "17"], frozenset())
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("https://example.com/?p=1", "Prices today"), ("https://example.com/?p=2", "Prices today")),
+        (("https://example.com/live?ref=1", "a"), ("https://example.com/live?ref=2", "b")),
+        (("https://example.com/live#1", "a"), ("https://example.com/live#2", "a")),
+    ],
+)
+def test_other_parameters_or_titles_are_other_articles(first: tuple[str, str], second: tuple[str, str]) -> None:
+    found = feed(*(item("latest", link, title) for link, title in (first, second)))
+    assert (ids(found), found.shared) == ([first[0], second[0]], {"latest"})
+
+
 def test_articles_of_one_link_are_told_apart_by_their_guids() -> None:
     assert ids(feed(item("1", "https://example.com/live"), item("2", "https://example.com/live"))) == ["1", "2"]
 
@@ -112,6 +140,14 @@ def test_a_guid_that_is_shared_later_stays_the_name_of_its_article() -> None:
     assert archive.poll(second) == [LINKS[1]], "alone again"
     assert archive.poll(item("latest", LINKS[0], "other words")) == ["latest"]
     assert archive.poll(third) == [LINKS[2]], "the guid has been shared: it names nothing new"
+
+
+def test_a_site_that_moves_to_https_keeps_the_names_of_its_articles() -> None:
+    archive = Archive()
+    old, new = ([link.replace("https", scheme) for link in LINKS] for scheme in ("http", "https"))
+    archive.poll(item("latest", old[0], "a"))
+    assert archive.poll(item("latest", old[1], "b"), item("latest", old[0], "a")) == [old[1], "latest"]
+    assert archive.poll(item("latest", new[0], "a")) == ["latest"]
 
 
 def test_without_links_the_title_says_whose_guid_it_was() -> None:
