@@ -305,7 +305,7 @@ def _upsert(connection: Connection[Any], exchange: str, rows: Sequence[Instrumen
 
 
 def known_exchanges(connection: Connection[Any], pairs: Mapping[str, Collection[str]]) -> set[str]:
-    """The exchanges of which every one of `pairs` (by exchange) has a row in `instruments` that says its spelling."""
+    """The exchanges of which every one of `pairs` (by exchange) is listed under a known name, see `listed_as`."""
     return {
         exchange
         for exchange, wanted in pairs.items()
@@ -314,7 +314,10 @@ def known_exchanges(connection: Connection[Any], pairs: Mapping[str, Collection[
 
 
 def listed_as(connection: Connection[Any], exchange: str) -> dict[str, str | None]:
-    """The exchange's own name of each pair that it lists or has listed, as `spellings.unconfirmed` wants it."""
+    """The exchange's own name of each pair that it lists or has listed, as `spellings.unconfirmed` wants it.
+
+    A pair whose row the gate holds back is listed: collecting does not wait until somebody can read its price step.
+    """
     return dict(connection.execute(query("instruments_spellings"), {"exchange": exchange}).fetchall())
 
 

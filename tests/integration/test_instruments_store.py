@@ -23,6 +23,7 @@ from cryptoviz.instruments import (
     store,
 )
 from cryptoviz.settings import Role, Settings
+from cryptoviz.spellings import unconfirmed
 from cryptoviz.storage.database import connect
 
 pytestmark = pytest.mark.services
@@ -120,6 +121,55 @@ def test_a_pair_that_fails_the_gate_keeps_its_row_and_is_not_delisted(database: 
     assert table["BTC/USD"][:3] == ["online", MONDAY, FRIDAY]
     assert table["ETH/USD"] == ["online", MONDAY, MONDAY, Decimal("0.000000010")]
     assert quarantined(database) == [("kraken|ETH/USD", "price_step_above_zero", 2)]
+
+
+NEW_AND_UNREADABLE = {
+    "a step of zero": (Instrument("kraken", "SOL/USD", "online", Decimal(0), None, "SOLUSD"), "price_step_above_zero"),
+    "a step of nothing": (
+        Instrument("kraken", "SOL/USD", "online", Decimal("NaN"), None, "SOLUSD"),
+        "numbers_readable",
+    ),
+    "no status": (Instrument("kraken", "SOL/USD", "", None, None, "SOLUSD"), "status_known"),
+}
+
+
+@pytest.mark.parametrize(("new", "expectation"), NEW_AND_UNREADABLE.values(), ids=NEW_AND_UNREADABLE)
+def test_a_new_pair_that_is_held_back_is_listed_all_the_same(
+    database: Settings, new: Instrument, expectation: str
+) -> None:
+    bitcoin = Instrument("kraken", "BTC/USD", "online", None, None, "XBTUSD")
+    wanted = ["BTC/USD", "SOL/USD", "XRP/USD"]
+    absent = {"XRP/USD": "kraken lists no XRP/USD"}
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        gated(database, Listing((bitcoin,)), MONDAY)
+        assert set(unconfirmed("kraken", wanted, listed_as(connection, "kraken"))) == {"SOL/USD", "XRP/USD"}
+        gated(database, Listing((bitcoin, new)), TUESDAY)
+        assert quarantined(database) == [("kraken|SOL/USD", expectation, 1)]
+        assert unconfirmed("kraken", wanted, listed_as(connection, "kraken")) == absent
+        assert known_exchanges(connection, {"kraken": wanted[:2]}) == {"kraken"}
+        assert listed_as(connection, "binance") == {}
+        number = connection.execute("update quarantine set discarded_at = now() returning id").fetchone()
+        assert number is not None
+        assert unconfirmed("kraken", wanted, listed_as(connection, "kraken")) == absent, "it was listed"
+    assert "SOL/USD" not in rows(database)
+
+
+def test_a_pair_that_comes_twice_is_listed_and_still_must_be_the_coin_that_we_mean(database: Settings) -> None:
+    bitcoin = Instrument("kraken", "BTC/USD", "online", None, None, "XBTUSD")
+    augur = [Instrument("kraken", "REP/USD", "online", None, None, name) for name in ("REPUSD", "REPUSD")]
+    gated(database, Listing((bitcoin, *augur)), MONDAY)
+    assert quarantined(database) == [("kraken|REP/USD", "pair_once", 2)]
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        assert unconfirmed("kraken", ["REP/USD"], listed_as(connection, "kraken")) == {
+            "REP/USD": "kraken lists REP/USD as REPUSD, not as REPV2USD: it may be another coin"
+        }
+
+
+def test_of_an_exchange_whose_first_listing_is_held_back_nothing_is_known(database: Settings) -> None:
+    gated(database, Listing((Instrument("kraken", "BTC/USD", "online", Decimal(0), None, "XBTUSD"),)), MONDAY)
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        assert listed_as(connection, "kraken") == {}
+        assert unconfirmed("kraken", ["BTC/USD", "ETH/USD"], listed_as(connection, "kraken")) == {}
 
 
 def test_a_listing_of_which_half_is_gone_changes_nothing(database: Settings) -> None:
