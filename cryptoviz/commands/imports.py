@@ -50,7 +50,10 @@ Form = Annotated[
 
 PairAnyway = Annotated[
     bool,
-    typer.Option("--pair-anyway", help="Files named by hand are of this pair and exchange whatever they are called."),
+    typer.Option(
+        "--pair-anyway",
+        help="Files named by hand are of this pair and exchange whatever they are called or lie in.",
+    ),
 ]
 
 
@@ -120,7 +123,7 @@ def _import(asked: Asked, paths: Sequence[str], *, json: bool) -> None:
             f"nothing was imported: no file is {asked.kind} of {asked.pair}",
             fix="name a file by hand if its name does not say its pair",
         )
-    finish(all(one.became.value != "refused" for one in outcomes))
+    finish(not any(one.became.failed for one in outcomes))
 
 
 def _asked(kind: str, exchange: str, pair: str, timeframe: str | None, form: str | None, *, pair_anyway: bool) -> Asked:
@@ -193,8 +196,9 @@ def _tell(outcomes: Sequence[Outcome], json: bool) -> None:
     shown = [{**row, "candles": _candles(row["candles"])} for row in rows if row["became"] != "skipped"]
     table("", shown, _COLUMNS, empty="nothing was imported")
     for one in outcomes:
-        if one.reason and one.became.value != "skipped":
-            say(one.reason)
+        for text in (one.note and f"{one.file.name}: {one.note}", one.reason):
+            if text and one.became.value != "skipped":
+                say(text)
     _tell_left_out([one for one in outcomes if one.became.value == "skipped"])
     if any(row["quarantined"] for row in rows):
         say("rows that failed the gate: `cryptoviz quarantine list`")
@@ -227,6 +231,7 @@ def _row(one: Outcome) -> dict[str, Any]:
         "format": one.format,
         "became": one.became.value,
         "reason": one.reason,
+        "note": one.note,
         "exchange": one.target.exchange if one.target else None,
         "pair": one.target.pair if one.target else None,
         "timeframe": one.target.timeframe if one.target else None,

@@ -325,6 +325,31 @@ def test_candles_that_are_due_are_not_forgotten_by_who_makes_others(
     assert sum(row[7] for row in ask(CANDLES) if row[0] == "1m") == len(ask(STORED)) == 800
 
 
+def test_a_file_of_which_everything_went_to_quarantine_has_failed_and_says_so(
+    database: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in environment(database).items():
+        if name.startswith(PREFIX):
+            monkeypatch.setenv(name, value)
+    header = "date,open,high,low,close,volume"
+    rows = [f"{NOON + n * timedelta(minutes=1):%Y-%m-%d %H:%M:%S},1,2,1,2,3" for n in range(20)]
+    others = [row.replace(",3", ",4") for row in rows]
+    candles = ["import", "candles", "--exchange", "kraken", "--pair", "BTC/USD"]
+    assert cli.run([*candles, "--json", str(written(tmp_path / "BTC_USD-1m.csv", [header, *rows]))]) == 0
+    [known] = json.loads(capsys.readouterr().out)["files"]
+    assert (known["became"], known["stored"], known["note"]) == ("imported", 20, "")
+    for _again in range(2):
+        assert cli.run([*candles, "--json", str(written(tmp_path / "trades.csv", [header, *others]))]) == 1
+        [held] = json.loads(capsys.readouterr().out)["files"]
+        assert (held["became"], held["stored"]) == ("quarantined", 0)
+        assert "nothing of it was stored: all of its rows, 20, went to quarantine" in held["reason"]
+        assert held["note"] == "neither its name nor its folder says BTC/USD: taken as BTC/USD because you named it"
+    assert cli.run([*candles, str(tmp_path / "trades.csv")]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "trades.csv: neither its name nor its folder says BTC/USD: taken as BTC/USD because you named it" in out
+    assert cli.run([*candles, str(written(tmp_path / "BTC_USD-1m-2.csv", [header, *rows[:5], *others[5:]]))]) == 0
+
+
 def test_the_command_says_what_became_of_each_file_and_fails_if_one_was_refused(
     database: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -342,16 +367,16 @@ def test_the_command_says_what_became_of_each_file_and_fails_if_one_was_refused(
         "BTCARS-trades.csv": "BTCARS-trades.csv: its name says BTCARS-trades, not BTC/USDT",
         "ETHUSDT-trades.csv": "ETHUSDT-trades.csv: its name says ETHUSDT-trades, not BTC/USDT",
         "MATIC_USDT-trades.csv": "MATIC_USDT-trades.csv: its name says MATIC_USDT-trades, not BTC/USDT",
-        "a.csv": "a.csv: its name does not say BTC/USDT; if it is BTC/USDT, name it by hand",
+        "a.csv": "a.csv: neither its name nor its folder says BTC/USDT; if it is BTC/USDT, name it by hand",
     }
     assert (told["rows"], told["stored"]) == (20, 20)
-    written(tmp_path / "BTCUSDT-b.csv", ["what", "is this"])
-    assert cli.run([*common, str(tmp_path), str(tmp_path / "BTCUSDT-b.csv")]) == 1
+    written(tmp_path / "BTCUSDT-2.csv", ["what", "is this"])
+    assert cli.run([*common, str(tmp_path), str(tmp_path / "BTCUSDT-2.csv")]) == 1
     out = capsys.readouterr().out
     assert "complete already" in out
-    assert "left out: 4 files\n  a.csv: its name does not say BTC/USDT; if it is BTC/USDT, name it by hand\n" in out
+    assert "left out: 4 files\n  a.csv: neither its name nor its folder says BTC/USDT; if it is BTC/USDT" in out
     assert "  3 whose names say another pair or exchange: BTCARS-trades.csv, ETHUSDT-trades.csv, MATIC_USDT" in out
-    assert "BTCUSDT-b.csv has no column for time, price, volume" in out
+    assert "BTCUSDT-2.csv has no column for time, price, volume" in out
     assert cli.run([*common, str(tmp_path / "ETH*.csv")]) == 1, "nothing of what was asked for is among them"
     assert "no file is trades of BTC/USDT" in capsys.readouterr().err
     assert cli.run([*common, str(tmp_path / "ETHUSDT-trades.csv")]) == 1
@@ -804,7 +829,7 @@ def test_what_somebody_calls_single_trades_must_be_numbered_like_those_stored(
     assert len(ask(STORED)) == 300
     for shift in (timedelta(0), timedelta(hours=1)):
         later = [[row[0] + shift // timedelta(milliseconds=1), *row[1:]] for row in columns]
-        path = written(tmp_path / f"b{shift.seconds}.csv", [header, *(",".join(map(str, row)) for row in later)])
+        path = written(tmp_path / f"trades-{shift.seconds}.csv", [header, *(",".join(map(str, row)) for row in later)])
         [wrong] = run(database, path, replace(TRADES, single_trades=True))
         assert (wrong.became, "numbers its trades in another way" in wrong.reason) == (Became.REFUSED, True)
     assert len(ask(STORED)) == 300

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cryptoviz.history.imports.files import File, ImportRefusedError, NotWantedError
 from cryptoviz.history.imports.layouts import Format
@@ -16,17 +19,20 @@ from cryptoviz.pairs import Timeframe
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 SECOND, MINUTE, DAY = 1, 60, 24 * 60 * 60
+THIN = (("AAVEAUD_1", "1m", MINUTE), ("AAVEAUD_60", "1h", 60 * MINUTE), ("AAVEUSD_1440", "1d", DAY))
 MONTHS = [0, 31 * DAY, 60 * DAY]
 
 
-def look(seconds: list[float], timeframe: str = "1m", *, volume: str | None = "1", high: str = "2") -> None:
+def look(
+    seconds: list[float], timeframe: str = "1m", *, volume: str | None = "1", high: str = "2", name: str = ""
+) -> None:
     """Judge rows that begin so many seconds after the start."""
-    file = File(Path("BTCUSDT-1m-2024-01.zip"), "BTCUSDT-1m-2024-01.csv", 1, named=True)
+    file = File(Path("BTCUSDT-1m-2024-01.zip"), f"{name or 'BTCUSDT-1m-2024-01'}.csv", 1, named=True)
     times = [int((START + timedelta(seconds=one)).timestamp() * 1_000_000) for one in seconds]
     columns = {"microseconds": times, "high": [high] * len(times), "low": ["2"] * len(times)}
     volumes = pa.array([volume] * len(times), pa.string())
     target = Target("binance", "BTC/USDT", Timeframe(timeframe))
-    refuse_no_candles(file, Format.BINANCE, target, pa.table({**columns, "volume": volumes}))
+    refuse_no_candles(file, Format.KRAKEN if name else Format.BINANCE, target, pa.table({**columns, "volume": volumes}))
 
 
 @pytest.mark.parametrize(
@@ -41,6 +47,9 @@ def look(seconds: list[float], timeframe: str = "1m", *, volume: str | None = "1
         ([0, 60, 127, 180], "1m"),
         ([n * MINUTE + (7 if n < 90 else 0) for n in range(99)], "1m"),
         ([n * DAY for n in (0, 1, 2, 4, 9)], "1d"),
+        ([0, 30 * DAY], "1d"),
+        ([0, 30 * DAY, 61 * DAY], "1d"),
+        ([n * 2 * MINUTE + (n > 99) * n * MINUTE for n in range(130)], "1m"),
     ],
 )
 def test_thin_trading_disorder_and_single_faults_pass(seconds: list[float], timeframe: str) -> None:
@@ -70,6 +79,35 @@ def test_candles_of_another_length_or_beside_the_grid_are_refused(
     if "beside" in said:
         assert "cryptoviz import trades --exchange binance --pair BTC/USDT" in str(refused.value)
         assert "BTCUSDT-trades-2024-01.zip" in str(refused.value)
+
+
+@given(st.data())
+def test_however_thin_a_pair_of_kraken_is_its_file_is_taken(data: st.DataObject) -> None:
+    span = data.draw(st.sampled_from([91 * DAY, 366 * DAY]))
+    name, timeframe, length = data.draw(st.sampled_from(THIN))
+    rows = min(span // length // 2, data.draw(st.integers(2, 200)))
+    chance = data.draw(st.randoms(use_true_random=False))
+    windows = sorted(chance.sample(range(span // length), rows))
+    look([n * length for n in windows], timeframe, name=name)
+
+
+@pytest.mark.parametrize("every", [5 * MINUTE, 7 * DAY])
+def test_quiet_windows_at_the_same_distance_are_no_longer_candles_of_kraken(every: int) -> None:
+    look([n * every for n in range(11)], name="AAVEAUD_1")
+    look([n * every for n in range(150)], name="AAVEAUD_1")
+
+
+def test_a_name_of_kraken_does_not_hide_that_rows_are_closer_than_it_says() -> None:
+    with pytest.raises(ImportRefusedError, match="a row every 1 min: no candles of 1h"):
+        look([n * MINUTE for n in range(20)], "1h", name="AAVEUSD_60")
+
+
+def test_irregular_rows_of_any_file_are_no_longer_candles_unless_nearly_all_steps_are_multiples_of_one_length() -> None:
+    chance = random.Random(11)
+    thin = sorted(chance.sample(range(0, 91 * DAY, MINUTE), 150))
+    look(thin)
+    with pytest.raises(ImportRefusedError, match="no candles of 1m"):
+        look(sorted(chance.sample(range(0, 91 * DAY, 5 * MINUTE), 5_000)))
 
 
 @pytest.mark.parametrize("volume", ["0", "0.000", None])

@@ -49,6 +49,18 @@ def written(path: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize("text", ["20221216", "202212161530", "20221216153000", "20221216.0", "2.0221216E7"])
+def test_dates_written_as_whole_numbers_are_refused_and_not_read_as_seconds_of_1970(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ImportRefusedError, match=r"column 'date' has dates written as whole numbers, such as 20221216"):
+        read(written(tmp_path / "c.csv", f"date,open,high,low,close,volume\n{text},1,2,1,2,3\n"), Kind.CANDLES)
+    numbers = pa.table(
+        {"date": [20221216, 20221217]} | {name: [1.0, 2.0] for name in ["open", "high", "low", "close", "volume"]}
+    )
+    pq.write_table(numbers, tmp_path / "c.parquet")
+    with pytest.raises(ImportRefusedError, match="such as 20221216"):
+        read(tmp_path / "c.parquet", Kind.CANDLES)
+
+
 @pytest.mark.parametrize("name", TRADES)
 @pytest.mark.parametrize(
     ("time", "made"),

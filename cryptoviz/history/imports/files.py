@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import gzip
 import hashlib
+import itertools
 import os
 import shutil
 import tempfile
@@ -37,7 +38,8 @@ class NotWantedError(ImportRefusedError):
 class File:
     """One file, or one member of a zip. `size` counts its bytes as they are read; `named`: somebody asked for it.
 
-    `within`: where it lies in the folder that was asked for.
+    `within`: where it lies in the folder that was asked for. `root`: that folder, or what a pattern begins with; else
+    the folder of the file.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class File:
     size: int
     named: bool
     within: str = ""
+    root: Path | None = None
 
     @property
     def name(self) -> str:
@@ -58,12 +61,17 @@ class File:
         return _bare(PurePosixPath(self.member).name if self.member else self.path.name)
 
     @property
-    def parts(self) -> tuple[str, ...]:
-        """The names of the folders that it lies in, from the outermost on, of its zip, and its own: none has a suffix
-        that says a format."""
-        folders = Path(os.path.abspath(self.path)).parent.parts[1:]  # noqa: PTH100 - links keep their names
-        inside = (_bare(self.path.name), *PurePosixPath(self.member).parent.parts) if self.member else ()
-        return (*folders, *inside, self.stem)
+    def above(self) -> tuple[str, ...]:
+        """The names of the folder that was asked for, or that files were, and of those above, from the outermost on."""
+        return _absolute(self.root or self.path.parent).parts[1:]
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """The names of the folders below, of its zip and those in it, and its own: none has a suffix that says a
+        format."""
+        folders = _absolute(self.path).parent.parts[len(self.above) + 1 :]
+        zipped = (_bare(self.path.name), *PurePosixPath(self.member).parent.parts) if self.member else ()
+        return (*folders, *zipped, self.stem)
 
     def fingerprint(self) -> str:
         """What tells this content from any other: the same file under another name has the same."""
@@ -126,7 +134,7 @@ def _meant(text: str) -> Iterator[File]:
         if not inside:
             raise ImportRefusedError(f"there is nothing in {text} that could be imported")
         for one in inside:
-            yield from _one(one, named=False, within=one.relative_to(path).as_posix())
+            yield from _one(one, named=False, within=one.relative_to(path).as_posix(), root=path)
     elif path.exists():
         yield from _one(path, named=True)
     else:
@@ -137,7 +145,17 @@ def _meant(text: str) -> Iterator[File]:
         if not inside:
             raise ImportRefusedError(f"there is nothing that could be imported among what {text} names")
         for one in inside:
-            yield from _one(one, named=False)
+            yield from _one(one, named=False, root=_fixed(path))
+
+
+def _fixed(pattern: Path) -> Path:
+    """The folder that a pattern begins with."""
+    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), pattern.parent.parts)
+    return Path(*fixed)
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - links keep their names
 
 
 def _bare(name: str) -> str:
@@ -152,9 +170,9 @@ def _known(name: str) -> bool:
     return name.lower().endswith((*KNOWN_SUFFIXES, ".zip"))
 
 
-def _one(path: Path, *, named: bool, within: str = "") -> Iterator[File]:
+def _one(path: Path, *, named: bool, within: str = "", root: Path | None = None) -> Iterator[File]:
     if not zipfile.is_zipfile(path):
-        yield File(path, None, path.stat().st_size, named, within)
+        yield File(path, None, path.stat().st_size, named, within, root)
         return
     try:
         with zipfile.ZipFile(path) as archive:
@@ -164,7 +182,7 @@ def _one(path: Path, *, named: bool, within: str = "") -> Iterator[File]:
     if not members:
         raise ImportRefusedError(f"there is nothing in {path.name} that could be imported")
     for one in sorted(members, key=lambda member: member.filename):
-        yield File(path, one.filename, one.file_size, named and len(members) == 1, within)
+        yield File(path, one.filename, one.file_size, named and len(members) == 1, within, root)
 
 
 def _importable(name: str) -> bool:

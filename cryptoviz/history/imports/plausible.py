@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.history.imports.files import File, ImportRefusedError, NotWantedError
-from cryptoviz.history.imports.layouts import Format
+from cryptoviz.history.imports.layouts import Format, timeframe_named
 from cryptoviz.history.imports.progress import Target
 from cryptoviz.pairs import Timeframe
 
@@ -22,7 +22,8 @@ _ENOUGH: Final = 100
 """So many rows speak for the file: some two that follow each other have trades, and the share at fault counts."""
 _REGULAR: Final = 10
 """Nobody trades so many times at the same distance."""
-_MONTH: Final = 28 * 24 * 60 * 60 * 1_000_000
+_NEARLY: Final = 0.95
+"""Of so many steps chance makes no multiples of any longer length."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -37,26 +38,47 @@ def refuse_no_candles(file: File, form: Format, target: Target, staged: pa.Table
 
     times = np.sort(staged["microseconds"].drop_null().to_numpy())
     timeframe = target.timeframe or Timeframe.M1
-    _refuse_other_length(file, times, timeframe)
+    _refuse_other_length(file, form, times, timeframe)
     _refuse_off_grid(file, form, target, times)
     _refuse_no_trades(file, staged)
 
 
-def _refuse_other_length(file: File, times: Any, timeframe: Timeframe) -> None:
-    """Refuse rows that are further apart than candles of this length, unless windows without trades may be left out."""
+def _refuse_other_length(file: File, form: Format, times: Any, timeframe: Timeframe) -> None:
+    """Refuse rows that are further apart than candles of this length, or closer.
+
+    Windows without trades may be left out: rows are of a longer length only if nearly all steps are multiples of it.
+    Kraken leaves out every such window and says the length in the name, which then holds, however far apart they are.
+    """
     import numpy as np  # noqa: PLC0415
 
     steps = np.diff(np.unique(times))
     if not len(steps):
         return
-    length, least = timeframe.seconds * 1_000_000, int(steps.min())
+    length = timeframe.seconds * 1_000_000
     apart, often = _usual(steps)
-    regular = often == len(steps) >= _REGULAR
-    monthly = timeframe is Timeframe.D1 and least >= _MONTH
-    longer = least > length and (regular or len(steps) >= _ENOUGH or monthly)
-    shorter = apart < length and (often == len(steps) or (2 * often > len(steps) >= _REGULAR))
-    if longer or shorter:
+    if apart < length and (often == len(steps) or (2 * often > len(steps) >= _REGULAR)):
         raise ImportRefusedError(f"{file.name} has a row every {_duration(apart)}: no candles of {timeframe}")
+    if form is Format.KRAKEN and timeframe_named(file.stem, form) == timeframe:
+        return
+    longer = {other for other in (apart, int(steps.min())) if other > length and _multiples(steps, other)}
+    enough = len(steps) >= _ENOUGH or often == len(steps) >= _REGULAR
+    monthly = timeframe is Timeframe.D1 and _of_months(times)
+    if monthly or (longer and enough):
+        raise ImportRefusedError(f"{file.name} has a row every {_duration(apart)}: no candles of {timeframe}")
+
+
+def _multiples(steps: Any, length: int) -> bool:
+    import numpy as np  # noqa: PLC0415
+
+    return bool(np.mean(steps % length == 0) >= _NEARLY)
+
+
+def _of_months(times: Any) -> bool:
+    """Whether rows are the first days of months: at least three, and nothing between them."""
+    import numpy as np  # noqa: PLC0415
+
+    days = np.unique(times).astype("datetime64[us]")
+    return len(days) > 2 and bool(np.all(days == days.astype("datetime64[M]")))
 
 
 def _refuse_off_grid(file: File, form: Format, target: Target, times: Any) -> None:

@@ -54,6 +54,12 @@ class Progress:
             "exchange": target.exchange,
             "symbol": target.pair,
         }
+        self._position, self._kept, self.quarantined = Position(), 0, 0
+
+    @property
+    def all_quarantined(self) -> bool:
+        """Whether every row that was ever read of it went to quarantine, so that nothing was stored or known."""
+        return self.quarantined > 0 and not self._kept and self.quarantined >= self._position.rows
 
     @property
     def fingerprint(self) -> str:
@@ -81,7 +87,8 @@ class Progress:
         assert row is not None  # noqa: S101 - an upsert that always returns its row
         status, size, rows, stored, known, quarantined, first, last, since, until = row
         candles = (since, until) if since is not None else None
-        return Standing(status == "completed", Position(size, rows), stored, known, quarantined, first, last, candles)
+        self._position, self._kept, self.quarantined = Position(size, rows), stored + known, quarantined
+        return Standing(status == "completed", self._position, stored, known, quarantined, first, last, candles)
 
     def advance(
         self,
@@ -110,6 +117,9 @@ class Progress:
             "candles": candles and span is not None,
         }
         connection.execute(query("import_progress_advance"), {**self._key, **told})
+        self._position = until
+        self._kept += stored + known
+        self.quarantined += quarantined
 
     def candles_due(self, connection: Connection[Any], span: tuple[datetime, datetime] | None) -> None:
         """Say of which time there are trades without their candles."""

@@ -29,6 +29,13 @@ class Became(StrEnum):
     COMPLETE = "complete already"
     SKIPPED = "skipped"
     REFUSED = "refused"
+    QUARANTINED = "quarantined"
+    """Every row of it is in quarantine: nothing was stored."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing of what somebody asked for was stored."""
+        return self in (Became.REFUSED, Became.QUARANTINED)
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One file: what became of it, why, and its rows this time. `elsewhere`: its name is simply not the pair's."""
+    """One file: what became of it, why, and its rows this time.
+
+    `elsewhere`: its name is simply not the pair's. `note`: its name does not say the pair, and why it is taken.
+    """
 
     file: File
     became: Became
@@ -58,6 +68,7 @@ class Outcome:
     rows: Imported = field(default_factory=Imported)
     seconds: float = 0.0
     elsewhere: bool = False
+    note: str = ""
 
 
 def import_file(file: File, asked: Asked, connect: Connect, told: Told) -> Outcome:
@@ -70,11 +81,12 @@ def import_file(file: File, asked: Asked, connect: Connect, told: Told) -> Outco
         psycopg.Error: the database is away or refuses; what was committed stays.
     """
     began = time.monotonic()
-    form = ""
+    form = note = ""
     try:
-        found = verdict(file.parts, asked.exchange, asked.pair)
+        found = verdict(file.above, file.inside, asked.exchange, asked.pair, vouched=asked.pair_anyway)
         if reason := _not_wanted(file, found, asked):
-            return replace(_other(file, reason), elsewhere=found.says is Says.OTHER)
+            return replace(_other(file, reason), elsewhere=found.says is Says.OTHER and not found.above)
+        note = _note(found, asked)
         layout = recognise(file, asked.kind, asked.format)
         layout = without_blanks(file, without_ids(layout, asked.exchange, single=asked.single_trades))
         form = layout.format.value
@@ -93,13 +105,19 @@ def import_file(file: File, asked: Asked, connect: Connect, told: Told) -> Outco
                 raise
     except NotWantedError as error:
         became = Became.REFUSED if file.named else Became.SKIPPED
-        return Outcome(file, became, str(error), form, seconds=time.monotonic() - began)
+        return Outcome(file, became, str(error), form, seconds=time.monotonic() - began, note=note)
     except ImportRefusedError as error:
-        return Outcome(file, Became.REFUSED, str(error), form, seconds=time.monotonic() - began)
+        return Outcome(file, Became.REFUSED, str(error), form, seconds=time.monotonic() - began, note=note)
     became = Became.IMPORTED if done.rows or done.candles else Became.COMPLETE
-    return Outcome(file, became, _candles_only(file, layout, asked), form, target, done, time.monotonic() - began)
+    reason = _candles_only(file, layout, asked)
+    if progress.all_quarantined:
+        became, reason = Became.QUARANTINED, _ALL_QUARANTINED.format(file.name, progress.quarantined)
+    return Outcome(file, became, reason, form, target, done, time.monotonic() - began, note=note)
 
 
+_ALL_QUARANTINED: Final = (
+    "{}: nothing of it was stored: all of its rows, {:,}, went to quarantine; `cryptoviz quarantine list` says why"
+)
 _CANDLES_ONLY: Final = (
     "{}: its rows are not single trades with id and side; candles were made of them, no trades stored"
 )
@@ -114,14 +132,22 @@ def _candles_only(file: File, layout: Layout, asked: Asked) -> str:
 
 def _not_wanted(file: File, found: Verdict, asked: Asked) -> str:
     """Why a file is not of the market that was asked for, by its name; empty: it is, or somebody vouches for it."""
+    if found.says is Says.PAIR or (file.named and (asked.pair_anyway or found.says is Says.NOTHING)):
+        return ""
+    kept = "; only spot trades and candles are kept" if found.says is Says.MARKET else ""
+    if file.named or found.above:
+        anyway = f"if it is {asked.pair} of {asked.exchange} all the same, say --pair-anyway"
+        return f"{found.reason}{kept}; {anyway}"
+    by_hand = f"; if it is {asked.pair}, name it by hand" if found.says in (Says.MORE, Says.NOTHING) else ""
+    return f"{found.reason}{kept}{by_hand}"
+
+
+def _note(found: Verdict, asked: Asked) -> str:
+    """Of a file that is taken: why, where its name does not say the pair."""
     if found.says is Says.PAIR:
         return ""
-    if found.says is Says.MARKET:
-        return f"{found.reason}; only spot trades and candles are kept"
-    if found.says is Says.OTHER:
-        said = f"{found.reason}; if it is {asked.pair} of {asked.exchange} all the same, say --pair-anyway"
-        return found.reason if not file.named else "" if asked.pair_anyway else said
-    return "" if file.named else f"{found.reason}; if it is {asked.pair}, name it by hand"
+    because = "you named it" if found.says is Says.NOTHING else "you said --pair-anyway"
+    return f"{found.reason}: taken as {asked.pair} because {because}"
 
 
 def _other(file: File, reason: str) -> Outcome:

@@ -7,12 +7,14 @@ Digits stay as they stand in the file; a floating-point number becomes the short
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.history.imports.chunks import Chunk
+from cryptoviz.history.imports.files import ImportRefusedError
 from cryptoviz.history.imports.layouts import Kind, Layout
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ _SIDES: Final[Mapping[str, tuple[str, ...]]] = {"buy": ("buy", "b", "bid"), "sel
 _MAKER: Final[Mapping[str, tuple[str, ...]]] = {"sell": ("true", "1", "t"), "buy": ("false", "0", "f")}
 """The buyer made the offer: it was the seller who took it."""
 
+_FIRST: Final = 100
+_WHOLE_DATE: Final = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{4}|\d{6})?")
+"""20221216, 202212161530, 20221216153000: as counts they would be times of 1970, 1976 or 2610."""
 _UNITS: Final = ((10**11, 6), (10**14, 3), (10**17, 0))
 """Below which size a time counts seconds, milliseconds or microseconds (above: nanoseconds), and its digits left."""
 
@@ -42,10 +47,14 @@ def columns(chunk: Chunk, layout: Layout) -> pa.Table:
 
     Trades: trade_id, side, and trade_count where a row stands for several. Candles: trade_count. `unreadable` says why
     a row cannot be read; its values are then nothing.
+
+    Raises:
+        ImportRefusedError: the times are dates written as whole numbers (20221216).
     """
     import pyarrow as pa  # noqa: PLC0415 - takes a moment
 
     raw = {field: chunk.table[name].combine_chunks() for field, name in layout.fields.items()}
+    _refuse_whole_dates(raw["time"], layout)
     read: dict[str, pa.Array] = {"microseconds": instants(raw["time"])}
     words = {"microseconds": ("time", "is no time")}
     for field in PRICES[layout.kind]:
@@ -73,6 +82,25 @@ def columns(chunk: Chunk, layout: Layout) -> pa.Table:
         [{"row_number": one.row, "unreadable": one.reason} for one in chunk.broken], schema=table.schema
     )
     return pa.concat_tables([table, broken]).combine_chunks()
+
+
+def _refuse_whole_dates(times: pa.Array, layout: Layout) -> None:
+    """Refuse dates that would be read as seconds of 1970: which day or zone they are of is not ours to guess."""
+    first = [text for text in _text(times.slice(0, _FIRST)).to_pylist() if text]
+    dates = [text for text in map(_plain, first) if _WHOLE_DATE.fullmatch(text)]
+    if 2 * len(dates) > len(first):
+        raise ImportRefusedError(
+            f"the column {layout.fields['time']!r} has dates written as whole numbers, such as {dates[0]}, which would"
+            " count seconds or milliseconds to another time: write them as 2022-12-16 or 2022-12-16T00:00:00Z"
+        )
+
+
+def _plain(text: str) -> str:
+    """A number without its empty decimals or exponent; any other text as it is."""
+    try:
+        return f"{Decimal(text):.0f}" if Decimal(text) == int(Decimal(text)) else text
+    except (ArithmeticError, ValueError):
+        return text
 
 
 def _written(raw: dict[str, pa.Array]) -> pa.Array:
