@@ -703,6 +703,25 @@ def test_days_that_are_extreme_and_true_are_imported_with_a_warning(
     assert ask(warned) == [("warning", len(extreme))]
 
 
+@pytest.mark.parametrize(
+    ("extreme", "became", "stored", "held"),
+    [(12, Became.IMPORTED, 48, 12), (17, Became.REFUSED, 0, 0), (60, Became.REFUSED, 0, 0)],
+)
+def test_many_days_that_are_extreme_are_held_back_or_the_file_is_refused(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path, extreme: int, became: Became, stored: int, held: int
+) -> None:
+    day = int(NOON.timestamp()) // 86_400 * 86_400
+    rows = [
+        f"{day + number * 86_400},{LISTING if number < extreme else '0.29,0.31,0.27,0.30'},1000,10"
+        for number in range(60)
+    ]
+    [done] = run(database, written(tmp_path / "XBTUSD_1440.csv", rows), CANDLES_OF)
+    assert (done.became, ask("SELECT count(*) FROM candles WHERE timeframe = '1d'")) == (became, [(stored,)])
+    assert ask("SELECT count(*) FROM quarantine WHERE expectation = 'one_market'") == [(held,)]
+    assert bool(done.reason) is (became is Became.REFUSED)
+    assert became is not Became.REFUSED or "the high is at most ten times the low" in done.reason, done.reason
+
+
 def test_what_is_staged_and_is_no_number_is_at_fault(database: Settings) -> None:
     """To PostgreSQL NaN is above zero, and above every other number."""
     with connect(Role.WRITER, database, autocommit=True) as connection:
