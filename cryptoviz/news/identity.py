@@ -107,8 +107,8 @@ def article_id(entry: Entry, shared: Set[str], stored: Mapping[str, Stored] | No
         if name in known and _is_about(entry, known[name], shared):
             return name
     if usable[first] not in known:
-        # It was seen before its publisher gave it a better name.
-        for name in usable[first + 1 :]:
+        # It was seen before its publisher gave it a better name, or moved to https.
+        for name in [*usable[first + 1 :], *_of_other_scheme(usable[first:])]:
             if (
                 name in known
                 and entry.title in known[name].titles
@@ -116,6 +116,18 @@ def article_id(entry: Entry, shared: Set[str], stored: Mapping[str, Stored] | No
             ):
                 return name
     return usable[first]
+
+
+def looked_up(names: Names) -> list[str]:
+    """Every name under which an entry may be stored."""
+    usable = [name for name in names if name]
+    return [*usable, *_of_other_scheme(usable)]
+
+
+def _of_other_scheme(names: Iterable[str]) -> list[str]:
+    """The addresses among names, with http for https and the other way round."""
+    pairs = (("https://", "http://"), ("http://", "https://"))
+    return [there + name.removeprefix(here) for name in names for here, there in pairs if name.startswith(here)]
 
 
 def digest(text: str) -> str:

@@ -21,7 +21,7 @@ from cryptoviz import web
 from cryptoviz.gate.staging import Staged, stage
 from cryptoviz.logs import logger
 from cryptoviz.news.feeds import Feed, load_feeds
-from cryptoviz.news.identity import Stored, article_id
+from cryptoviz.news.identity import Stored, article_id, looked_up
 from cryptoviz.news.mentions import mentions
 from cryptoviz.news.parse import Entry
 from cryptoviz.news.reader import FeedState, Outcome, Reader, Reading, Status, Text
@@ -251,8 +251,8 @@ def _first_published(
 
 
 def _asked(entries: Sequence[tuple[str, Entry]]) -> dict[str, list[str]]:
-    """Every name of these entries, as the parameters of a query."""
-    asked = [(website, name) for website, entry in entries for name in entry.names if name]
+    """Every name under which these entries may be stored, as the parameters of a query."""
+    asked = [(website, name) for website, entry in entries for name in looked_up(entry.names)]
     return {"website": [website for website, _ in asked], "name": [name for _, name in asked]}
 
 

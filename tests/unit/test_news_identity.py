@@ -150,6 +150,15 @@ def test_a_site_that_moves_to_https_keeps_the_names_of_its_articles() -> None:
     assert archive.poll(item("latest", new[0], "a")) == ["latest"]
 
 
+def test_without_guids_an_article_stays_the_same_when_its_site_moves_to_https() -> None:
+    archive = Archive()
+    old, new = "http://example.com/1", "https://example.com/1"
+    assert archive.poll(item(None, old, "a")) == [old]
+    assert archive.poll(item(None, new, "a")) == [old]
+    assert archive.poll(item(None, old, "a"), item(None, new, "a")) == [old, old]
+    assert archive.poll(item(None, new, "b")) == [new], "another title is another article"
+
+
 def test_without_links_the_title_says_whose_guid_it_was() -> None:
     archive = Archive()
     assert archive.poll(item("latest", None, "a")) == ["latest"]
