@@ -31,18 +31,20 @@ def migrate() -> None:
     """Bring the schema up to date."""
     import psycopg
 
-    from cryptoviz.storage.migrations import MigrationError, shortcomings
+    from cryptoviz.storage.migrations import MigrationError, notes, shortcomings
     from cryptoviz.storage.migrations import migrate as apply
 
     settings = load()
     with explained("the schema could not be brought up to date", _START, psycopg.Error, MigrationError):
         applied = apply(settings)
-        lacking = shortcomings(settings)
+        noted, lacking = notes(settings, applied), shortcomings(settings)
     say("\n".join(applied) if applied else "the schema is up to date")
-    _warn(lacking)
+    _warn(noted, lacking)
 
 
-def _warn(lacking: list[str]) -> None:
+def _warn(noted: list[str], lacking: list[str]) -> None:
+    for said in noted:
+        say(f"note: {said}")
     for said in lacking:
         say(f"warning: {said} (docs/servers.md)")
 
@@ -82,7 +84,7 @@ def setup() -> None:
 
     from cryptoviz.bus import BusError, create_topics
     from cryptoviz.stack.postgres import Edition, Installation, LocalPostgres
-    from cryptoviz.storage.migrations import MigrationError, shortcomings
+    from cryptoviz.storage.migrations import MigrationError, notes, shortcomings
     from cryptoviz.storage.migrations import migrate as apply
 
     settings = load()
@@ -90,11 +92,11 @@ def setup() -> None:
     with explained("the database could not be set up", _START, psycopg.Error, MigrationError):
         server.provision(settings.postgres_database)
         applied = apply(settings)
-        lacking = shortcomings(settings)
+        noted, lacking = notes(settings, applied), shortcomings(settings)
     with explained("the topics could not be made", "is Kafka up?", BusError):
         created = create_topics(settings)
     say(f"{len(applied)} migrations applied, {len(created)} topics created or set right")
-    _warn(lacking)
+    _warn(noted, lacking)
 
 
 @app.command()

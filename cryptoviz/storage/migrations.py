@@ -121,6 +121,16 @@ def shortcomings(settings: Settings) -> list[str]:
         return [said for (said,) in connection.execute(query("server_shortcomings"))]
 
 
+def notes(settings: Settings, applied: Sequence[str]) -> list[str]:
+    """What these migrations wrote to `action_log`, such as what somebody should put right by hand, a sentence each.
+
+    Raises:
+        psycopg.Error: the database does not answer.
+    """
+    with connect(Role.OWNER, settings, autocommit=True, application_name="cryptoviz migrate") as connection:
+        return [said for (said,) in connection.execute(query("upgrade_notes"), {"names": list(applied)})]
+
+
 def _rows(connection: psycopg.Connection[Any], statement: LiteralString) -> Iterable[tuple[str, str]]:
     return connection.execute(statement).fetchall()
 

@@ -14,7 +14,7 @@ from psycopg import sql
 from cryptoviz.settings import Role, Settings
 from cryptoviz.stack.postgres import Edition
 from cryptoviz.storage.database import connect
-from cryptoviz.storage.migrations import migrate
+from cryptoviz.storage.migrations import migrate, read
 from tests.conftest import Cluster
 from tests.integration.test_migrations import folder, upgrade_from
 
@@ -96,6 +96,18 @@ SOUND: Mapping[str, Mapping[str, Any]] = {
         "detail": {},
         "found_at": NOON,
     },
+    "public.held_trades": {
+        "minute": NOON,
+        "exchange": "kraken",
+        "symbol": "BTC/USD",
+        "fingerprint": "f",
+        "row_number": 1,
+        "held": True,
+        "price": 9,
+        "volume": 2,
+        "trade_count": 1,
+        "received_at": NOON,
+    },
     "public.instruments": {
         "exchange": "kraken",
         "pair": "BTC/USD",
@@ -169,6 +181,8 @@ SOUND: Mapping[str, Mapping[str, Any]] = {
         "detail": {},
     },
 }
+LATER = {"public.held_trades"}
+"""Came after the checks, with its own."""
 COMPUTED = {"public.indicators", "cold_storage.indicators"}
 """Made by the database of finite numbers; its own arithmetic gives a finite number, or an error."""
 RAW = {"public.staged_candles"}
@@ -221,6 +235,7 @@ def before(request: pytest.FixtureRequest, postgres_cluster: Cluster) -> Iterato
 
 def test_an_upgrade_keeps_back_what_is_stored_and_is_no_number(before: Settings, folder: Path) -> None:
     upgrade_from("finite_numbers", before, folder)
+    sound = {table: row for table, row in SOUND.items() if table not in LATER}
     trade, candle = SOUND["public.trade_data"], SOUND["public.candles"]
     later = {**candle, "window_start": "2026-11-20T12:05:00Z", "window_end": "2026-11-20T12:06:00Z"}
     wrong = [
@@ -231,23 +246,25 @@ def test_an_upgrade_keeps_back_what_is_stored_and_is_no_number(before: Settings,
         ("public.market_data", {**SOUND["public.market_data"], "symbol": "ETH", "change_7d": "-Infinity"}),
     ]
     with connect(Role.OWNER, before, autocommit=True) as connection:
-        for table, row in [*SOUND.items(), *wrong]:
+        for table, row in [*sound.items(), *wrong]:
             put(connection, table, row)
     migrate(before)
     with connect(Role.OWNER, before, autocommit=True) as connection:
-        held = connection.execute("select subject, origin ->> 'table', payload from quarantine order by id").fetchall()
+        unchecked = "select from pg_constraint where conname = 'finite_numbers' and not convalidated"
+        assert connection.execute(unchecked).fetchall() == []
+        held = connection.execute("select subject, origin ->> 'table', payload from quarantine order by 2").fetchall()
         assert [(subject, table) for subject, table, _ in held] == [
-            ("trades", "trade_data"),
-            ("trades", "trade_data"),
             ("candles", "candles"),
             ("candles", "cold_storage.candles"),
             ("market", "market_data"),
+            ("trades", "trade_data"),
+            ("trades", "trade_data"),
         ]
-        assert sorted((row["trade_id"], str(row["price"]), str(row["volume"])) for *_, row in held[:2]) == [
+        assert sorted((row["trade_id"], str(row["price"]), str(row["volume"])) for *_, row in held[3:]) == [
             (2, "NaN", "2"),
             (3, "9", "Infinity"),
         ]
-        for table in SOUND:
+        for table in sound:
             counted = sql.SQL("select count(*) from {}").format(sql.Identifier(*table.split(".")))
             assert connection.execute(counted).fetchall() == [(1,)], f"the sound row of {table} stays"
         said = "select subject, detail -> 'quarantined' from action_log where action = 'numbers_that_are_none_removed'"
@@ -259,3 +276,20 @@ def test_an_upgrade_keeps_back_what_is_stored_and_is_no_number(before: Settings,
         }
         with pytest.raises(psycopg.errors.CheckViolation):
             put(connection, *wrong[0])
+
+
+def test_facts_are_read_and_written_while_what_is_stored_is_looked_at(before: Settings, folder: Path) -> None:
+    upgrade_from("stored_finite_numbers", before, folder)
+    facts = [name for name in SOUND if not name.startswith("cold_storage")]
+    with connect(Role.OWNER, before, autocommit=True) as connection:
+        for table in facts:
+            put(connection, table, SOUND[table])
+        [migration] = [file for file in read() if file.name.endswith("_stored_finite_numbers")]
+        with connect(Role.OWNER, before) as upgrade:
+            upgrade.execute(migration.text)
+            connection.execute("set lock_timeout = '5s'")
+            for table in facts:
+                name = sql.Identifier(*table.split("."))
+                column = sql.Identifier(list(SOUND[table])[-1])
+                connection.execute(sql.SQL("update {} set {column} = {column}").format(name, column=column))
+                assert connection.execute(sql.SQL("select count(*) from {}").format(name)).fetchall() == [(1,)]

@@ -43,7 +43,7 @@ from cryptoviz.quarantine import discard, open_ids, release
 from cryptoviz.records import Candle
 from cryptoviz.settings import PREFIX, Role, Settings
 from cryptoviz.storage.database import connect
-from cryptoviz.storage.queries import SQL_DIR, query
+from cryptoviz.storage.queries import query
 
 pytestmark = pytest.mark.services
 
@@ -858,29 +858,6 @@ def test_what_somebody_calls_single_trades_must_be_numbered_like_those_stored(
     header = "trade_id,price,volume,cost,time,side"
     [right] = run(database, written(tmp_path / "c.csv", [header, *single]), replace(TRADES, single_trades=True))
     assert (right.became, right.rows.stored, right.reason) == (Became.IMPORTED, 30, "")
-
-
-def test_aggregates_that_were_stored_as_trades_leave_with_the_upgrade(
-    database: Settings, ask: Callable[..., Any], tmp_path: Path
-) -> None:
-    rows = runs_of_three(300)
-    path = tmp_path / "BTC_USDT-trades.json"
-    path.write_text(json.dumps(aggregates(rows)))
-    run(database, path, replace(TRADES, single_trades=True))
-    with connect(Role.WRITER, database, autocommit=True) as connection:
-        connection.execute(
-            'INSERT INTO trade_data ("timestamp", exchange, pair, trade_id, price, volume, side)'
-            " VALUES (%s, 'binance', 'BTC/USDT', 7000000, 100, 1, 'buy')",
-            [NOON + timedelta(seconds=30)],
-        )
-    assert len(ask(STORED)) == 101
-    with connect(Role.OWNER, database) as owner:
-        owner.execute(next((SQL_DIR / "migrations").glob("*_aggregates.sql")).read_bytes())
-    assert [row[0] for row in ask(STORED)] == [7_000_000], "what came by another way stays"
-    assert ask("SELECT kind, rows_read, status FROM import_progress") == [("trades", 0, "failed")]
-    [again] = run(database, path)
-    assert (again.became, again.rows.rows, len(ask(STORED))) == (Became.IMPORTED, 100, 1)
-    assert {row[-1] for row in ask(CANDLES) if row[0] == "1m" and row[1] == NOON + timedelta(minutes=1)} == {"rest"}
 
 
 FREQTRADE = ("timestamp", "id", "type", "side", "price", "amount", "cost")

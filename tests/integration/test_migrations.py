@@ -15,7 +15,7 @@ from cryptoviz.settings import Role, Settings
 from cryptoviz.stack.postgres import Edition
 from cryptoviz.storage import snapshot
 from cryptoviz.storage.database import connect
-from cryptoviz.storage.migrations import MigrationError, migrate, read
+from cryptoviz.storage.migrations import MigrationError, migrate, notes, read
 from cryptoviz.storage.queries import SQL_DIR
 
 pytestmark = pytest.mark.services
@@ -116,6 +116,48 @@ def test_what_is_missing_of_a_pair_that_changed_its_meaning_is_not_filled_from_t
     ]
     assert gaps == candles == expected
     assert said == [("pair_changed_its_meaning", "kraken LUNA/USD", "LUNC/USD")]
+
+
+STORED_OF = {
+    "import_progress": "insert into import_progress (fingerprint, kind, exchange, symbol, file, format)"
+    " values ('f', 'candles', 'kraken', %(pair)s, 'LUNAUSD_1.csv', 'kraken')",
+    "candles": "insert into candles"
+    " (window_start, window_end, exchange, symbol, timeframe, open, high, low, close, volume)"
+    " values ('2024-01-01', '2024-01-02', 'kraken', %(pair)s, '1d', 1, 1, 1, 1, 1)",
+    "trade_data": "insert into trade_data (timestamp, exchange, pair, trade_id, price, volume, side)"
+    " values ('2024-01-01', 'kraken', %(pair)s, 7, 1, 1, 'buy')",
+    "archive_files": "insert into archive_files"
+    " (subject, exchange, symbol, timeframe, since, until, path, rows, first_at, last_at,"
+    " bytes, sha256, schema_version)"
+    " values ('candles', 'kraken', %(pair)s, '1m', '2020-01-01', '2020-02-01',"
+    " %(pair)s, 1, '2020-01-01', '2020-01-01', 1, repeat('0', 64), 1)",
+    "backfill_progress": "insert into backfill_progress (exchange, symbol, timeframe, status, start_ts, end_ts)"
+    " values ('kraken', %(pair)s, '1d', 'completed', '2020-01-01', now())",
+    "staged_candles": "insert into staged_candles (exchange, symbol, timeframe, origin)"
+    " values ('kraken', %(pair)s, '1d', 'backfill')",
+}
+STORED_OF["cold_storage.candles"] = STORED_OF["candles"].replace("into candles", "into cold_storage.candles")
+
+
+def test_a_pair_that_changed_its_meaning_is_named_wherever_it_is_stored(empty: Settings, folder: Path) -> None:
+    upgrade_from("spellings", empty, folder)
+    pairs = [f"LUNA/{number}" for number in range(len(STORED_OF))]
+    with connect(Role.OWNER, empty, autocommit=True) as connection:
+        for pair, statement in zip(pairs, STORED_OF.values(), strict=True):
+            for name in (pair, pair.replace("LUNA", "LUNC"), pair.replace("LUNA", "XLUNA")):
+                connection.execute(statement, {"pair": name})
+    applied = migrate(empty)
+    with connect(Role.READER, empty) as connection:
+        said = connection.execute("select subject, detail ->> 'was' from action_log order by 1").fetchall()
+        fetched = connection.execute("select symbol from backfill_progress order by 1").fetchall()
+        staged = connection.execute("select symbol from staged_candles order by 1").fetchall()
+    assert said == [(f"kraken {pair}", pair.replace("LUNA", "LUNC")) for pair in pairs]
+    assert fetched == [("LUNC/4",), ("XLUNA/4",)], "the history of the coin of that name begins anew"
+    assert staged == [("LUNC/5",), ("XLUNA/5",)]
+    told = notes(empty, applied)
+    assert len(told) == len(pairs)
+    assert told[0].startswith("pair_changed_its_meaning: kraken LUNA/0 (how to put it right: docs/history.md")
+    assert notes(empty, []) == []
 
 
 def test_stored_articles_get_their_address_and_those_without_a_date_are_marked(empty: Settings, folder: Path) -> None:

@@ -95,7 +95,9 @@ def refuse_other_numbering(
     raise ImportRefusedError(
         f"{file.name} numbers its trades in another way than those that are stored: between {since:%Y-%m-%d %H:%M:%S}"
         f" and {until:%Y-%m-%d %H:%M:%S} it has the ids {first} to {last}, and trade {number} of"
-        f" {at:%Y-%m-%d %H:%M:%S} is stored; the rows of one of them must be aggregates of several trades each"
+        f" {at:%Y-%m-%d %H:%M:%S} is stored; the rows of one of them must be aggregates of several trades each."
+        " If those of the file are, import it without --single-trades: it makes candles. If those that are stored are,"
+        ' remove them as docs/history.md says under "Putting a wrong import right", and import this file again'
     )
 
 
