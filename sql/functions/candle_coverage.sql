@@ -67,22 +67,26 @@ begin
     where exchange = cover_trades.exchange and pair = cover_trades.pair
       and "timestamp" >= lower(stretch) - margin and "timestamp" <= upper(stretch) + margin;
     found := tstzmultirange(stretch);
-    if ids.stored < ids.highest - ids.lowest + 1 then
+    if ids.stored < ids.highest::numeric - ids.lowest + 1 then
         select coalesce(range_agg(int8range(first_missing_id, last_missing_id, '[]')), '{}') into explained
         from trade_gaps
         where exchange = cover_trades.exchange and pair = cover_trades.pair and status = 'explained'
           and first_missing_id <= ids.highest and last_missing_id >= ids.lowest;
         select found - coalesce(range_agg(hole.made), '{}') into found
         from (
-            select int8range(lag(trade_id) over by_id + 1, trade_id) as ids,
-                   tstzrange(least(lag("timestamp") over by_id, "timestamp"),
-                             greatest(lag("timestamp") over by_id, "timestamp"), '[]') as made
-            from trade_data
-            where exchange = cover_trades.exchange and pair = cover_trades.pair
-              and "timestamp" >= lower(stretch) - margin and "timestamp" <= upper(stretch) + margin
-            window by_id as (order by trade_id, "timestamp")
+            -- One id may be stored under two timestamps: then nothing lies between.
+            select int8range(before + 1, trade_id) as ids,
+                   tstzrange(least(before_at, "timestamp"), greatest(before_at, "timestamp"), '[]') as made
+            from (
+                select trade_id, "timestamp", lag(trade_id) over by_id as before, lag("timestamp") over by_id as before_at
+                from trade_data
+                where exchange = cover_trades.exchange and pair = cover_trades.pair
+                  and "timestamp" >= lower(stretch) - margin and "timestamp" <= upper(stretch) + margin
+                window by_id as (order by trade_id, "timestamp")
+            ) following
+            where before < trade_id - 1
         ) hole
-        where lower(hole.ids) < upper(hole.ids) and not hole.ids <@ explained;
+        where not hole.ids <@ explained;
     end if;
 
     select coalesce(range_agg(tstzrange(covered.since, covered.until, '()')), '{}') into known

@@ -228,6 +228,20 @@ def test_a_day_of_some_hours_is_not_closed_and_says_how_much_is_known(each_datab
         ).fetchall() == [(True, Decimal(100 + 11 * 12), len(trades))]
 
 
+def test_odd_trade_ids_stop_nothing(each_database: Settings) -> None:
+    minute = START - timedelta(days=1)
+    numbers = [0, 7, 7, 8, 2**63 - 1]
+    trades = [T(minute + timedelta(seconds=50 * n), number, Decimal(100), Decimal(1))
+              for n, number in enumerate(numbers)]  # fmt: skip
+    with connect(Role.WRITER, each_database) as connection:
+        insert(connection, trades)
+        refresh(connection, trades)
+        connection.execute("select count(*) from close_candles()")
+        assert stored(connection) == expected(trades)
+        known = connection.execute("select since, until from trade_coverage").fetchall()
+        assert known == [(trades[1].at, trades[3].at)]
+
+
 def test_closed_says_that_the_window_has_ended_and_is_known(each_database: Settings) -> None:
     now = datetime.now(UTC)
     start = now - (now - EPOCH) % timedelta(minutes=5) - timedelta(minutes=5)
