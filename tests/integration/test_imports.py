@@ -347,6 +347,9 @@ def test_a_file_of_which_everything_went_to_quarantine_has_failed_and_says_so(
     assert cli.run([*candles, str(tmp_path / "trades.csv")]) == 1
     out = " ".join(capsys.readouterr().out.split())
     assert "trades.csv: neither its name nor its folder says BTC/USD: taken as BTC/USD because you named it" in out
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        discard(connection, open_ids(connection, "candles_import"), "ann")
+    assert cli.run([*candles, str(tmp_path / "trades.csv")]) == 0, "it is decided"
     assert cli.run([*candles, str(written(tmp_path / "BTC_USD-1m-2.csv", [header, *rows[:5], *others[5:]]))]) == 0
 
 

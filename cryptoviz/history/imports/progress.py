@@ -56,10 +56,12 @@ class Progress:
         }
         self._position, self._kept, self.quarantined = Position(), 0, 0
 
-    @property
-    def all_quarantined(self) -> bool:
-        """Whether every row that was ever read of it went to quarantine, so that nothing was stored or known."""
-        return self.quarantined > 0 and not self._kept and self.quarantined >= self._position.rows
+    def all_quarantined(self, connection: Connection[Any]) -> bool:
+        """Whether every row that was ever read of it went to quarantine, so that nothing was stored or known, and some
+        wait there still."""
+        if not self.quarantined or self._kept or self.quarantined < self._position.rows:
+            return False
+        return connection.execute(query("import_undecided"), {"file": self._file.name}).fetchone() == (True,)
 
     @property
     def fingerprint(self) -> str:

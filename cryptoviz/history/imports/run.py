@@ -103,6 +103,7 @@ def import_file(file: File, asked: Asked, connect: Connect, told: Told) -> Outco
             except ImportRefusedError as error:
                 progress.finish(connection, str(error))
                 raise
+            all_quarantined = progress.all_quarantined(connection)
     except NotWantedError as error:
         became = Became.REFUSED if file.named else Became.SKIPPED
         return Outcome(file, became, str(error), form, seconds=time.monotonic() - began, note=note)
@@ -110,7 +111,7 @@ def import_file(file: File, asked: Asked, connect: Connect, told: Told) -> Outco
         return Outcome(file, Became.REFUSED, str(error), form, seconds=time.monotonic() - began, note=note)
     became = Became.IMPORTED if done.rows or done.candles else Became.COMPLETE
     reason = _candles_only(file, layout, asked)
-    if progress.all_quarantined:
+    if all_quarantined:
         became, reason = Became.QUARANTINED, _ALL_QUARANTINED.format(file.name, progress.quarantined)
     return Outcome(file, became, reason, form, target, done, time.monotonic() - began, note=note)
 
