@@ -51,11 +51,12 @@ def documented(**values: Any) -> list[sql.Composed]:
     text = (PROJECT_ROOT / "docs" / "history.md").read_text(encoding="utf-8")
     section = text.split("### Putting a wrong import right\n")[1].split("\n## ")[0]
     blocks = re.findall(r"```sql\n(.*?)```", section, flags=re.DOTALL)
+    psql = {name: value if isinstance(value, int) else str(value) for name, value in values.items()}
     filled = re.compile(r"(?<!:):(?:'(\w+)'|(\w+))")
     return [
         sql.Composed(
             [
-                sql.SQL(part) if place % 3 == 0 else sql.Literal(values.get(part, 0))
+                sql.SQL(part) if place % 3 == 0 else sql.Literal(psql.get(part, 0))
                 for place, part in enumerate(filled.split(block))
                 if part is not None
             ]
