@@ -16,6 +16,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -123,6 +124,9 @@ class Ingestion:
         self._between_batches = threading.Lock()
         self._connect = partial(connect, Role.WRITER, self.settings, application_name=application_name(self.epoch))
         self._sink = Sink(self._connect)
+        # By a name of its own: that candles are closed is no sign that the query moves.
+        closing = f"{application_name(self.epoch)} closing"
+        self._closer = Sink(partial(connect, Role.WRITER, self.settings, application_name=closing))
         self._unsent: list[tuple[str, Any]] = []
         self._producer = Producer(self.settings, on_lost=lambda topic, _key, record, _why: self._lost(topic, record))
         self._fatal: Exception | None = None
@@ -149,6 +153,7 @@ class Ingestion:
         finally:
             self._producer.close(timeout=2)
             self._sink.close()
+            self._closer.close()
             spark.stop()
 
     def _run_query(self, spark: SparkSession, checkpoint: Checkpoint) -> None:
@@ -222,15 +227,25 @@ class Ingestion:
         if time.monotonic() < self._close_at or not self._between_batches.acquire(blocking=False):
             return
         try:
-            self._publish(self._sink.close_candles())
+            self._publish(self._closer.close_candles())
             self._close_at = time.monotonic() + _CLOSE_EVERY_S
         except psycopg.OperationalError as error:
             self._complain(error)
         finally:
             self._between_batches.release()
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """A batch has its turn, once candles are not being closed; while it waits for that it does not stand still."""
+        while not self._between_batches.acquire(timeout=_CLOSE_EVERY_S):
+            self._moved()
+        try:
+            yield
+        finally:
+            self._between_batches.release()
+
     def _batch(self, checkpoint: Checkpoint, frame: DataFrame, batch: int) -> None:
-        with self._between_batches:
+        with self._turn():
             if self.stop.is_set():
                 raise StoppingError
             started = self._batch_began = time.perf_counter()

@@ -13,6 +13,7 @@ import pytest
 
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
+from streaming.jobs.ingestion import Ingestion
 from streaming.progress import Sign, database_at_work
 
 pytestmark = pytest.mark.services
@@ -89,6 +90,21 @@ def test_another_workers_statement_is_no_sign(worker: psycopg.Connection[Any], d
     with worker.transaction():
         worker.execute("SELECT 1")
         assert database_at_work(database, "spark_ingestion_8")(True) is None
+
+
+def test_that_candles_are_closed_is_no_sign_that_the_query_moves(database: Settings, look: Sign) -> None:
+    job = Ingestion(database, 7, threading.Event(), lambda _figures: None)
+    waits = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with connect(Role.WRITER, database) as other, connect(Role.WRITER, database, autocommit=True) as third:
+        other.execute("LOCK TABLE candles IN ACCESS EXCLUSIVE MODE")
+        closing = threading.Thread(target=job._close_candles)
+        closing.start()
+        while not third.execute(waits).fetchall():
+            assert closing.is_alive()
+        assert look(True) is None
+        other.rollback()
+        closing.join(60)
+        assert not closing.is_alive()
 
 
 def test_a_database_that_is_away_is_a_sign(database: Settings) -> None:
