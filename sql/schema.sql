@@ -114,6 +114,111 @@ CREATE FUNCTION public.band_width(squares double precision) RETURNS double preci
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((2)::double precision * sqrt((squares / (20)::double precision)));
 
+CREATE FUNCTION public.candle_corrections(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone, reopen boolean DEFAULT false) RETURNS TABLE(bucket timestamp with time zone, action text, tier text, open numeric, high numeric, low numeric, close numeric, volume numeric, trade_count bigint, differs boolean, was_closed boolean, closes boolean, kept_open numeric, kept_high numeric, kept_low numeric, kept_close numeric, kept_volume numeric, kept_count bigint)
+    LANGUAGE plpgsql STABLE
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET enable_nestloop TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+#variable_conflict use_column
+declare
+    length constant interval := timeframe_length(timeframe);
+    part constant text := case timeframe when '5m' then '1m' when '15m' then '5m' when '1h' then '15m' when '1d' then '1h' end;
+    from_ts constant timestamptz := date_bin(length, since, 'epoch');
+    to_ts constant timestamptz := date_bin(length, until + length - interval '1 microsecond', 'epoch');
+    known constant timestamptz[] := array(
+        select windows.window_start
+        from known_windows(exchange, symbol, candle_corrections.timeframe, from_ts, to_ts) windows
+        where windows.known_minutes = whole_minutes(candle_corrections.timeframe));
+    oldest timestamptz;
+begin
+    if reopen and exists (select from archive_files where subject = 'trade_data') then
+        -- Whether the first minute that is left was whole nobody can say any more.
+        oldest := (select date_trunc('minute', "timestamp") from trade_data
+                   where trade_data.exchange = candle_corrections.exchange and pair = candle_corrections.symbol
+                   order by "timestamp" limit 1);
+    end if;
+
+    return query
+    with parts as materialized (
+        select distinct on (window_start) date_bin(length, window_start, 'epoch') as bucket, window_start, open, high,
+               low, close, volume, trade_count, traded(volume, trade_count) as has_trades
+        from all_candles
+        where exchange = candle_corrections.exchange and symbol = candle_corrections.symbol
+          and timeframe = coalesce(part, candle_corrections.timeframe) and window_start >= from_ts and window_start < to_ts
+        order by window_start, source = 'rest' desc, tier desc
+    ), computed as materialized (
+        select bucket,
+               coalesce((array_agg(open order by window_start) filter (where has_trades))[1],
+                        (array_agg(open order by window_start))[1]) as open,
+               coalesce(max(high) filter (where has_trades), max(high)) as high,
+               coalesce(min(low) filter (where has_trades), min(low)) as low,
+               coalesce((array_agg(close order by window_start desc) filter (where has_trades))[1],
+                        (array_agg(close order by window_start desc))[1]) as close,
+               sum(volume) as volume,
+               summed_trades(sum(trade_count), bool_or(volume > 0 and trade_count = 0)) as trade_count
+        from parts
+        group by bucket
+    ), judged as materialized (
+        select computed.*, bucket + length <= now() and bucket = any (known) as known from computed
+    ), stored as materialized (
+        select * from all_candles
+        where exchange = candle_corrections.exchange and symbol = candle_corrections.symbol
+          and timeframe = candle_corrections.timeframe and window_start >= from_ts and window_start < to_ts
+    ), noted as materialized (
+        select * from candle_differences
+        where exchange = candle_corrections.exchange and symbol = candle_corrections.symbol
+          and timeframe = candle_corrections.timeframe and window_start >= from_ts and window_start < to_ts
+    ), compared as materialized (
+        select judged.*, kept.tier, kept.source, kept.closed as was_closed,
+               (judged.open, judged.high, judged.low, judged.close, judged.volume, judged.trade_count)
+                   is distinct from (kept.open, kept.high, kept.low, kept.close, kept.volume, kept.trade_count) as differs,
+               (judged.open, judged.high, judged.low, judged.close, judged.volume)
+                   is distinct from (kept.open, kept.high, kept.low, kept.close, kept.volume)
+                   or judged.trade_count <> kept.trade_count and judged.trade_count > 0 and kept.trade_count > 0
+                   as contradicts,
+               kept.open as kept_open, kept.high as kept_high, kept.low as kept_low, kept.close as kept_close,
+               kept.volume as kept_volume, kept.trade_count as kept_count, noted.cause,
+               (noted.stream_open, noted.stream_high, noted.stream_low, noted.stream_close, noted.stream_volume,
+                noted.stream_trade_count, noted.rest_open, noted.rest_high, noted.rest_low, noted.rest_close,
+                noted.rest_volume, noted.rest_trade_count)
+                   is not distinct from
+                   (judged.open, judged.high, judged.low, judged.close, judged.volume, judged.trade_count, kept.open,
+                    kept.high, kept.low, kept.close, kept.volume, kept.trade_count) as is_noted,
+               case when kept.closed and not judged.known and reopen and judged.trade_count >= kept.trade_count
+                        then part is null and not (
+                            bucket > coalesce(oldest, '-infinity') and exists (
+                                select from trade_data
+                                where trade_data.exchange = candle_corrections.exchange
+                                  and pair = candle_corrections.symbol
+                                  and "timestamp" >= bucket and "timestamp" < bucket + length))
+                    else kept.closed or judged.known end as closes
+        from judged
+        left join stored kept on kept.window_start = bucket
+        left join noted on noted.window_start = bucket
+    ), actions as materialized (
+        select *,
+               case when source is null then case when known and part is not null then 'make' end
+                    when source = 'stream' then
+                        -- Shorter candles leave the database before the longer ones: some of them must not replace all.
+                        case when (differs or closes <> was_closed) and (not was_closed or known or trade_count >= kept_count)
+                                 then 'change' end
+                    when part is null or not known then null
+                    when contradicts then case when not is_noted then 'differ' end
+                    when cause <> 'late_trades' then 'agree' end as action
+        from compared
+    )
+    select bucket, action, tier, open, high, low, close, volume, trade_count, differs, was_closed, closes, kept_open,
+           kept_high, kept_low, kept_close, kept_volume, kept_count
+    from actions
+    where action is not null
+    order by bucket;
+end
+$$;
+
+COMMENT ON FUNCTION public.candle_corrections(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone, reopen boolean) IS 'What settle_candles would do about the candles of one timeframe in a range: `change` or `make` one, note that a fetched one does `differ` from its parts or that both `agree` now. Writes nothing and takes no lock';
+
 CREATE TABLE public.candles (
     window_start timestamp with time zone NOT NULL,
     window_end timestamp with time zone NOT NULL,
@@ -1527,38 +1632,59 @@ CREATE FUNCTION public.overtake_held(exchange text, symbol text, timeframe text,
 declare
     by_whom constant text := 'overtaken by a candle';
 begin
+    -- Whoever decides a row holds it before he wants the candles: he is not waited for, and has the last word on it.
     update quarantine
     set released_at = clock_timestamp(), resolved_by = by_whom
-    where subject = 'candles_rest' and released_at is null and discarded_at is null
-      and payload ->> 'exchange' = overtake_held.exchange and payload ->> 'symbol' = overtake_held.symbol
-      and payload ->> 'timeframe' = overtake_held.timeframe
-      and key in (
-          select concat_ws('|', overtake_held.exchange, overtake_held.symbol, overtake_held.timeframe,
-                           to_char(start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS') || '+00:00')
-          from unnest(starts) start);
+    where id in (
+        select id from quarantine
+        where subject = 'candles_rest' and released_at is null and discarded_at is null
+          and payload ->> 'exchange' = overtake_held.exchange and payload ->> 'symbol' = overtake_held.symbol
+          and payload ->> 'timeframe' = overtake_held.timeframe
+          and key in (
+              select concat_ws('|', overtake_held.exchange, overtake_held.symbol, overtake_held.timeframe,
+                               to_char(start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS') || '+00:00')
+              from unnest(starts) start)
+        for update skip locked);
     if overtake_held.timeframe <> '1m' or not exists (
         select from held_trades
-        where exchange = overtake_held.exchange and symbol = overtake_held.symbol and minute = any (starts)
+        where exchange = overtake_held.exchange and symbol = overtake_held.symbol and minute = any (starts) and held
     ) then
         return;
     end if;
-    with gone as (
-        delete from held_trades
+    with undecided as (
+        -- Minutes of which nothing is undecided stay until the silence after them is stored, too.
+        select minute, fingerprint, row_number from held_trades rows
         where exchange = overtake_held.exchange and symbol = overtake_held.symbol and minute = any (starts)
-        returning fingerprint, row_number, held
+          and exists (
+              select from held_trades waiting
+              where waiting.minute = rows.minute and waiting.exchange = rows.exchange and waiting.symbol = rows.symbol
+                and waiting.fingerprint = rows.fingerprint and waiting.held)
+        for update skip locked
+    ), gone as (
+        delete from held_trades
+        using undecided
+        where held_trades.exchange = overtake_held.exchange and held_trades.symbol = overtake_held.symbol
+          and held_trades.minute = undecided.minute and held_trades.fingerprint = undecided.fingerprint
+          and held_trades.row_number = undecided.row_number
+        returning held_trades.fingerprint, held_trades.row_number, held
+    ), free as (
+        select id from quarantine
+        where subject = 'trades_import' and released_at is null and discarded_at is null
+          and key in (
+              select fingerprint || ':' || row_number from gone
+              where held and not exists (
+                  select from held_trades kept
+                  where kept.fingerprint = gone.fingerprint and kept.row_number = gone.row_number
+                    and kept.minute <> all (starts)))
+        for update skip locked
     )
     update quarantine
     set released_at = clock_timestamp(), resolved_by = by_whom
-    where subject = 'trades_import' and released_at is null and discarded_at is null
-      and key in (
-          select fingerprint || ':' || row_number from gone
-          where held and not exists (
-              select from held_trades kept
-              where kept.fingerprint = gone.fingerprint and kept.row_number = gone.row_number and kept.minute <> all (starts)));
+    where id in (select id from free);
 end
 $$;
 
-COMMENT ON FUNCTION public.overtake_held(exchange text, symbol text, timeframe text, starts timestamp with time zone[]) IS 'A fetched candle says what a window was: nothing of it waits in quarantine for a decision any more';
+COMMENT ON FUNCTION public.overtake_held(exchange text, symbol text, timeframe text, starts timestamp with time zone[]) IS 'A fetched candle says what a window was: nothing of it waits in quarantine for a decision any more, but for what somebody decides at this moment';
 
 CREATE FUNCTION public.rebuild_indicators(of_exchange text, of_symbol text, of_timeframe text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, changed_until timestamp with time zone DEFAULT 'infinity'::timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql
@@ -2610,178 +2736,120 @@ $$;
 
 COMMENT ON FUNCTION public.rule_candle_gaps(exchange text, symbol text, timeframe text, starts timestamp with time zone[], ends timestamp with time zone[], labels text[], statuses text[], confirmations integer[], due_at timestamp with time zone[], details jsonb[]) IS 'Writes down what became known of stretches that are still missing: label, status, confirmations, when to ask again. Returns the rows it changed';
 
-CREATE FUNCTION public.settle_candles(exchange text, symbol text, since timestamp with time zone, until timestamp with time zone, reopen boolean DEFAULT false) RETURNS TABLE(timeframe text, corrected bigint, closed bigint, reopened bigint, made bigint, differing bigint)
+CREATE FUNCTION public.settle_candles(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone, reopen boolean DEFAULT false) RETURNS TABLE(corrected bigint, closed bigint, reopened bigint, made bigint, differing bigint)
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET enable_nestloop TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+#variable_conflict use_column
+declare
+    length constant interval := timeframe_length(timeframe);
+    from_ts constant timestamptz := date_bin(length, since, 'epoch');
+    to_ts constant timestamptz := date_bin(length, until + length - interval '1 microsecond', 'epoch');
+begin
+    perform lock_candles();
+    perform lock_series(array[settle_candles.exchange], array[settle_candles.symbol]);
+    return query
+    with actions as materialized (
+        select * from candle_corrections(settle_candles.exchange, settle_candles.symbol, settle_candles.timeframe,
+                                         from_ts, to_ts, reopen)
+    ), changes as materialized (
+        select * from actions where action = 'change'
+    ), hot as (
+        update candles kept
+        set (open, high, low, close, volume, trade_count, closed, received_at)
+            = (changes.open, changes.high, changes.low, changes.close, changes.volume, changes.trade_count,
+               changes.closes, now())
+        from changes
+        where changes.tier = 'hot' and kept.window_start = bucket and kept.exchange = settle_candles.exchange
+          and kept.symbol = settle_candles.symbol and kept.timeframe = settle_candles.timeframe
+          and kept.source = 'stream' and kept.window_start >= from_ts and kept.window_start < to_ts
+    ), cold as (
+        update cold_storage.candles kept
+        set (open, high, low, close, volume, trade_count, closed, received_at)
+            = (changes.open, changes.high, changes.low, changes.close, changes.volume, changes.trade_count,
+               changes.closes, now())
+        from changes
+        where changes.tier = 'cold' and kept.window_start = bucket and kept.exchange = settle_candles.exchange
+          and kept.symbol = settle_candles.symbol and kept.timeframe = settle_candles.timeframe
+          and kept.source = 'stream' and kept.window_start >= from_ts and kept.window_start < to_ts
+    ), fresh as (
+        insert into candles (window_start, window_end, exchange, symbol, timeframe, open, high, low, close, volume,
+                             trade_count, closed, source)
+        select bucket, bucket + length, settle_candles.exchange, settle_candles.symbol, settle_candles.timeframe, open,
+               high, low, close, volume, trade_count, true, 'stream'
+        from actions
+        where action = 'make'
+        returning window_start
+    ), noted as (
+        insert into indicator_changes (exchange, symbol, timeframe, first_start, last_start)
+        select settle_candles.exchange, settle_candles.symbol, settle_candles.timeframe, min(bucket), max(bucket)
+        from changes
+        where was_closed or closes
+        having count(*) > 0
+    ), differences as (
+        insert into candle_differences (
+            window_start, exchange, symbol, timeframe, stream_open, stream_high, stream_low, stream_close,
+            stream_volume, stream_trade_count, rest_open, rest_high, rest_low, rest_close, rest_volume,
+            rest_trade_count)
+        select bucket, settle_candles.exchange, settle_candles.symbol, settle_candles.timeframe, open, high, low, close,
+               volume, trade_count, kept_open, kept_high, kept_low, kept_close, kept_volume, kept_count
+        from actions
+        where action = 'differ'
+        on conflict (window_start, exchange, symbol, timeframe) do update
+            set (stream_open, stream_high, stream_low, stream_close, stream_volume, stream_trade_count, rest_open,
+                 rest_high, rest_low, rest_close, rest_volume, rest_trade_count, cause, explained_at)
+                = (excluded.stream_open, excluded.stream_high, excluded.stream_low, excluded.stream_close,
+                   excluded.stream_volume, excluded.stream_trade_count, excluded.rest_open, excluded.rest_high,
+                   excluded.rest_low, excluded.rest_close, excluded.rest_volume, excluded.rest_trade_count, null,
+                   null)
+        returning window_start
+    ), agreeing as (
+        -- Whichever of the two has changed: they are the same now.
+        update candle_differences differing
+        set (rest_open, rest_high, rest_low, rest_close, rest_volume, rest_trade_count, cause, explained_at)
+            = (kept_open, kept_high, kept_low, kept_close, kept_volume, kept_count, null, null)
+        from actions
+        where action = 'agree' and differing.window_start = bucket and differing.exchange = settle_candles.exchange
+          and differing.symbol = settle_candles.symbol and differing.timeframe = settle_candles.timeframe
+          and differing.window_start >= from_ts and differing.window_start < to_ts
+    )
+    select count(*) filter (where differs), count(*) filter (where closes and not was_closed),
+           count(*) filter (where was_closed and not closes), (select count(*) from fresh),
+           (select count(*) from differences)
+    from changes;
+end
+$$;
+
+COMMENT ON FUNCTION public.settle_candles(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone, reopen boolean) IS 'Looks over the candles of one timeframe of a series in a range, the shorter ones first: makes longer ones anew that were made here, closes what is known, keeps how fetched longer candles differ from what their parts come to. With `reopen` closed candles that are not known whole are opened again. Returns how many changed';
+
+CREATE FUNCTION public.settle_coverage(exchange text, pair text, since timestamp with time zone, until timestamp with time zone, trades bigint) RETURNS timestamp with time zone
     LANGUAGE plpgsql
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 #variable_conflict use_column
 declare
-    from_ts constant timestamptz := date_bin(interval '24 hours', since, 'epoch');
-    to_ts constant timestamptz := date_bin(interval '24 hours', until + interval '24 hours' - interval '1 microsecond', 'epoch');
-    oldest timestamptz;
-    length interval;
-    step record;
-begin
-    perform lock_candles();
-    perform lock_series(array[settle_candles.exchange], array[settle_candles.symbol]);
-    if reopen and exists (select from archive_files where subject = 'trade_data') then
-        -- Whether the first minute that is left was whole nobody can say any more.
-        oldest := (select date_trunc('minute', "timestamp") from trade_data
-                   where trade_data.exchange = settle_candles.exchange and pair = settle_candles.symbol
-                   order by "timestamp" limit 1);
-    end if;
-
-    for step in
-        select * from (values (null, '1m'), ('1m', '5m'), ('5m', '15m'), ('15m', '1h'), ('1h', '1d')) steps (part, whole)
-    loop
-        length := timeframe_length(step.whole);
-        return query
-        with parts as materialized (
-            select distinct on (window_start) date_bin(length, window_start, 'epoch') as bucket, window_start, open, high,
-                   low, close, volume, trade_count, traded(volume, trade_count) as has_trades
-            from all_candles
-            where exchange = settle_candles.exchange and symbol = settle_candles.symbol
-              and timeframe = coalesce(step.part, step.whole) and window_start >= from_ts and window_start < to_ts
-            order by window_start, source = 'rest' desc, tier desc
-        ), computed as materialized (
-            select bucket,
-                   coalesce((array_agg(open order by window_start) filter (where has_trades))[1],
-                            (array_agg(open order by window_start))[1]) as open,
-                   coalesce(max(high) filter (where has_trades), max(high)) as high,
-                   coalesce(min(low) filter (where has_trades), min(low)) as low,
-                   coalesce((array_agg(close order by window_start desc) filter (where has_trades))[1],
-                            (array_agg(close order by window_start desc))[1]) as close,
-                   sum(volume) as volume,
-                   summed_trades(sum(trade_count), bool_or(volume > 0 and trade_count = 0)) as trade_count
-            from parts
-            group by bucket
-        ), judged as materialized (
-            select computed.*, bucket + length <= now() and known_minutes is not distinct from whole_minutes(step.whole) as known
-            from computed
-            left join known_windows(settle_candles.exchange, settle_candles.symbol, step.whole, from_ts, to_ts) windows
-                on windows.window_start = bucket
-        ), compared as materialized (
-            select judged.*, kept.tier, kept.source, kept.closed as was_closed,
-                   (judged.open, judged.high, judged.low, judged.close, judged.volume, judged.trade_count)
-                       is distinct from (kept.open, kept.high, kept.low, kept.close, kept.volume, kept.trade_count) as differs,
-                   (judged.open, judged.high, judged.low, judged.close, judged.volume)
-                       is distinct from (kept.open, kept.high, kept.low, kept.close, kept.volume)
-                       or judged.trade_count <> kept.trade_count and judged.trade_count > 0 and kept.trade_count > 0
-                       as contradicts,
-                   kept.open as kept_open, kept.high as kept_high, kept.low as kept_low, kept.close as kept_close,
-                   kept.volume as kept_volume, kept.trade_count as kept_count,
-                   case when kept.closed and not judged.known and reopen and judged.trade_count >= kept.trade_count
-                            then step.part is null and not (
-                                bucket > coalesce(oldest, '-infinity') and exists (
-                                    select from trade_data
-                                    where trade_data.exchange = settle_candles.exchange and pair = settle_candles.symbol
-                                      and "timestamp" >= bucket and "timestamp" < bucket + length))
-                        else kept.closed or judged.known end as closes
-            from judged
-            join all_candles kept
-                on kept.exchange = settle_candles.exchange and kept.symbol = settle_candles.symbol
-               and kept.timeframe = step.whole and kept.window_start = bucket
-               and kept.window_start >= from_ts and kept.window_start < to_ts
-        ), changes as materialized (
-            -- Shorter candles leave the database before the longer ones: some of them must not replace all.
-            select * from compared
-            where source = 'stream' and (differs or closes <> was_closed)
-              and (not was_closed or known or trade_count >= kept_count)
-        ), hot as (
-            update candles kept
-            set (open, high, low, close, volume, trade_count, closed, received_at)
-                = (changes.open, changes.high, changes.low, changes.close, changes.volume, changes.trade_count,
-                   changes.closes, now())
-            from changes
-            where changes.tier = 'hot' and kept.window_start = bucket and kept.exchange = settle_candles.exchange
-              and kept.symbol = settle_candles.symbol and kept.timeframe = step.whole and kept.source = 'stream'
-              and kept.window_start >= from_ts and kept.window_start < to_ts
-        ), cold as (
-            update cold_storage.candles kept
-            set (open, high, low, close, volume, trade_count, closed, received_at)
-                = (changes.open, changes.high, changes.low, changes.close, changes.volume, changes.trade_count,
-                   changes.closes, now())
-            from changes
-            where changes.tier = 'cold' and kept.window_start = bucket and kept.exchange = settle_candles.exchange
-              and kept.symbol = settle_candles.symbol and kept.timeframe = step.whole and kept.source = 'stream'
-              and kept.window_start >= from_ts and kept.window_start < to_ts
-        ), fresh as (
-            insert into candles (window_start, window_end, exchange, symbol, timeframe, open, high, low, close, volume,
-                                 trade_count, closed, source)
-            select bucket, bucket + length, settle_candles.exchange, settle_candles.symbol, step.whole, open, high, low,
-                   close, volume, trade_count, true, 'stream'
-            from judged
-            where known and step.part is not null and not exists (select from compared where compared.bucket = judged.bucket)
-            returning window_start
-        ), noted as (
-            insert into indicator_changes (exchange, symbol, timeframe, first_start, last_start)
-            select settle_candles.exchange, settle_candles.symbol, step.whole, min(bucket), max(bucket)
-            from changes
-            where was_closed or closes
-            having count(*) > 0
-        ), differences as (
-            insert into candle_differences as differing (
-                window_start, exchange, symbol, timeframe, stream_open, stream_high, stream_low, stream_close,
-                stream_volume, stream_trade_count, rest_open, rest_high, rest_low, rest_close, rest_volume,
-                rest_trade_count)
-            select bucket, settle_candles.exchange, settle_candles.symbol, step.whole, open, high, low, close, volume,
-                   trade_count, kept_open, kept_high, kept_low, kept_close, kept_volume, kept_count
-            from compared
-            where source = 'rest' and step.part is not null and known and contradicts
-            on conflict (window_start, exchange, symbol, timeframe) do update
-                set (stream_open, stream_high, stream_low, stream_close, stream_volume, stream_trade_count, rest_open,
-                     rest_high, rest_low, rest_close, rest_volume, rest_trade_count, cause, explained_at)
-                    = (excluded.stream_open, excluded.stream_high, excluded.stream_low, excluded.stream_close,
-                       excluded.stream_volume, excluded.stream_trade_count, excluded.rest_open, excluded.rest_high,
-                       excluded.rest_low, excluded.rest_close, excluded.rest_volume, excluded.rest_trade_count, null,
-                       null)
-                where (differing.stream_open, differing.stream_high, differing.stream_low, differing.stream_close,
-                       differing.stream_volume, differing.stream_trade_count, differing.rest_open, differing.rest_high,
-                       differing.rest_low, differing.rest_close, differing.rest_volume, differing.rest_trade_count)
-                      is distinct from
-                      (excluded.stream_open, excluded.stream_high, excluded.stream_low, excluded.stream_close,
-                       excluded.stream_volume, excluded.stream_trade_count, excluded.rest_open, excluded.rest_high,
-                       excluded.rest_low, excluded.rest_close, excluded.rest_volume, excluded.rest_trade_count)
-            returning window_start
-        ), agreeing as (
-            -- Whichever of the two has changed: they are the same now.
-            update candle_differences differing
-            set (rest_open, rest_high, rest_low, rest_close, rest_volume, rest_trade_count, cause, explained_at)
-                = (kept_open, kept_high, kept_low, kept_close, kept_volume, kept_count, null, null)
-            from compared
-            where compared.source = 'rest' and step.part is not null and known and not contradicts
-              and differing.window_start = bucket and differing.exchange = settle_candles.exchange
-              and differing.symbol = settle_candles.symbol and differing.timeframe = step.whole
-              and differing.cause <> 'late_trades'
-        )
-        select step.whole, count(*) filter (where differs), count(*) filter (where closes and not was_closed),
-               count(*) filter (where was_closed and not closes), (select count(*) from fresh),
-               (select count(*) from differences)
-        from changes;
-    end loop;
-end
-$$;
-
-COMMENT ON FUNCTION public.settle_candles(exchange text, symbol text, since timestamp with time zone, until timestamp with time zone, reopen boolean) IS 'Looks over the candles of a series of the days that a range touches: makes the longer ones anew that were made here, closes what is known, keeps how fetched longer candles differ from what their parts come to. With `reopen` closed candles that are not known whole are opened again. Returns how many changed, by timeframe';
-
-CREATE FUNCTION public.settle_coverage(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) RETURNS timestamp with time zone
-    LANGUAGE plpgsql
-    SET jit TO 'off'
-    AS $$
-declare
-    upto constant timestamptz := least(until, since + interval '1 hour');
+    upto timestamptz := least(until, since + interval '1 hour');
     looked_at tstzrange;
 begin
+    -- A busy hour has a hundred thousand trades: as many as are looked at while the stream waits.
+    upto := least(upto, (
+        select greatest("timestamp", since + interval '1 microsecond') from trade_data
+        where trade_data.exchange = settle_coverage.exchange and trade_data.pair = settle_coverage.pair
+          and "timestamp" >= since and "timestamp" < upto
+        order by "timestamp" offset greatest(trades, 1) limit 1));
     perform lock_candles();
-    perform lock_series(array[exchange], array[pair]);
-    looked_at := cover_trades(exchange, pair, since, upto);
+    perform lock_series(array[exchange], array[settle_coverage.pair]);
+    looked_at := cover_trades(exchange, settle_coverage.pair, since, upto);
     -- Where nobody traded for long there is nothing to look at.
     return least(until, greatest(upto, upper(looked_at)));
 end
 $$;
 
-COMMENT ON FUNCTION public.settle_coverage(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) IS 'Brings trade_coverage in line with an hour of trades, from `since` on; returns where to go on. Call it until that is `until`, each time in a transaction of its own';
+COMMENT ON FUNCTION public.settle_coverage(exchange text, pair text, since timestamp with time zone, until timestamp with time zone, trades bigint) IS 'Brings trade_coverage in line with an hour of trades from `since` on, or with so many trades where there are more; returns where to go on. Call it until that is `until`, each time in a transaction of its own';
 
 CREATE FUNCTION public.signal_step(signal double precision, macd double precision) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -4231,6 +4299,7 @@ CREATE TABLE public.held_trades (
     volume numeric,
     trade_count bigint,
     quiet_until timestamp with time zone,
+    settled_until timestamp with time zone,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT held_trades_check CHECK ((num_nulls(price, volume, trade_count) = ANY (ARRAY[0, 3]))),
     CONSTRAINT held_trades_price_check CHECK (((price > (0)::numeric) AND (price < 'Infinity'::numeric))),
@@ -4259,6 +4328,8 @@ COMMENT ON COLUMN public.held_trades.volume IS 'Amount traded; base coin.';
 COMMENT ON COLUMN public.held_trades.trade_count IS 'How many trades the row stands for; 0: nobody knows.';
 
 COMMENT ON COLUMN public.held_trades.quiet_until IS 'Nobody traded after the minute until then (UTC), where the file says so.';
+
+COMMENT ON COLUMN public.held_trades.settled_until IS 'The candles of the minute and of the silence after it are stored until then (UTC).';
 
 COMMENT ON COLUMN public.held_trades.received_at IS 'When we saw or computed it, by our clock (UTC).';
 
@@ -4733,7 +4804,7 @@ CREATE TABLE public.quarantine (
     CONSTRAINT quarantine_occurrences_check CHECK ((occurrences >= 1))
 );
 
-COMMENT ON TABLE public.quarantine IS 'What failed a gate, with the reason, until released or discarded. Kept 90 days.';
+COMMENT ON TABLE public.quarantine IS 'What failed a gate, with the reason, until released or discarded. Kept 90 days; rows of imported trades until they are decided.';
 
 COMMENT ON COLUMN public.quarantine.id IS 'Number of the row.';
 

@@ -330,7 +330,8 @@ def look_again(connection: Connection[Any], payload: Mapping[str, Any]) -> None:
     start, end = instant(payload["window_start"]), instant(payload["window_end"])
     if start is not None and end is not None:
         series = Series.of(payload["exchange"], payload["symbol"], payload["timeframe"])
-        look(connection, series, start, end)
+        with connection.transaction():
+            look(connection, series, start, end)
 
 
 def settle_again(connection: Connection[Any], payload: Mapping[str, Any]) -> None:

@@ -2,16 +2,17 @@
 
     candle_repairs --day after day--> trade_coverage, candles (hot and cold), position | what was found
 
-A day of a pair is one transaction with the position it reaches: whoever is killed goes on there. What is right already
-is not written, so that a second look finds nothing.
+A day of a pair is done in pieces, each committed with what it came to, and then the position moves on: whoever is
+killed goes on there. What is right already is not written, so that a second look finds nothing.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.history.settled import cover, settle_day
@@ -28,7 +29,7 @@ REPAIRED: Final = ("corrected", "closed", "reopened", "made")
 
 @dataclass(frozen=True)
 class Repaired:
-    """One committed day of a pair: how many candles were `corrected`, `closed`, `reopened`, `made`."""
+    """One finished day of a pair: how many candles were `corrected`, `closed`, `reopened`, `made`."""
 
     exchange: str
     pair: str
@@ -58,13 +59,18 @@ def repair(connection: Connection[Any]) -> Iterator[Repaired]:
             row = connection.execute(query("candle_repairs_next"), asked).fetchone()
             day = row[0] if row and row[0] is not None else until
             found: Counter[str] = Counter()
+            advance = partial(_advance, connection, exchange, pair)
             if day < until:
                 cover(connection, exchange, pair, day, day + _DAY)
-            with connection.transaction():
-                if day < until:
-                    found = settle_day(connection, exchange, pair, day, reopen=True)
-                day = min(day + _DAY, until)
-                counts = {name: found[name] for name in REPAIRED}
-                named = {"exchange": exchange, "pair": pair, "position": day}
-                connection.execute(query("candle_repairs_advance"), {**named, **counts})
+                found = settle_day(connection, exchange, pair, day, reopen=True, within=partial(advance, day))
+            day = min(day + _DAY, until)
+            advance(day, Counter())
             yield Repaired(exchange, pair, day, found)
+
+
+def _advance(
+    connection: Connection[Any], exchange: str, pair: str, position: datetime, found: Mapping[str, int]
+) -> None:
+    counts = {name: found.get(name, 0) for name in REPAIRED}
+    named = {"exchange": exchange, "pair": pair, "position": position}
+    connection.execute(query("candle_repairs_advance"), {**named, **counts})

@@ -1,17 +1,19 @@
 """Looks over stored candles once more: what became known since is closed, and longer candles follow.
 
-    pair x range --hours--> trade_coverage --days--> candles, candle_differences
+    pair x range --> trade_coverage --timeframe after timeframe: does anything differ?--> candles, candle_differences
 
-Each hour and each day is a transaction of its own: the stream waits for one of them at most.
+What is to be done is found without a lock, and done in pieces: the stream waits for one of them at most.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.pairs import Timeframe
+from cryptoviz.storage.pieces import Pace, piece
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 
 _DAY: Final = Timeframe.D1.length
 _KINDS: Final = ("corrected", "closed", "reopened", "made", "differing")
+_PARTS: Final = {Timeframe.M1: 1, Timeframe.M5: 5, Timeframe.M15: 3, Timeframe.H1: 4, Timeframe.D1: 24}
+"""How many candles of the next shorter timeframe a candle is made of."""
+_TRADES: Final = 20_000
+_FEWEST_TRADES: Final = 1_000
+_MOST_TRADES: Final = 100_000
 
 
 def settle(
@@ -39,19 +46,40 @@ def settle(
     cover(connection, exchange, pair, since, until)
     named = {"exchange": exchange, "pair": pair}
     found: Counter[str] = Counter()
+    pace = Pace()
     for (day,) in connection.execute(query("candle_days"), {**named, "since": since, "until": until}).fetchall():
-        found += settle_day(connection, exchange, pair, day, reopen=reopen)
+        found += settle_day(connection, exchange, pair, day, reopen=reopen, pace=pace)
     return found
 
 
 def settle_day(
-    connection: Connection[Any], exchange: str, pair: str, day: datetime, *, reopen: bool = False
+    connection: Connection[Any],
+    exchange: str,
+    pair: str,
+    day: datetime,
+    *,
+    reopen: bool = False,
+    pace: Pace | None = None,
+    within: Callable[[Counter[str]], None] = lambda _found: None,
 ) -> Counter[str]:
-    """Look over the candles of the UTC day that begins at `day`, with what is known of its trades."""
-    asked = {"exchange": exchange, "pair": pair, "since": day, "until": day + _DAY, "reopen": reopen}
-    found: Counter[str] = Counter()
-    for _timeframe, *counts in connection.execute(query("candles_settle"), asked):
-        found.update(dict(zip(_KINDS, counts, strict=True)))
+    """Look over the candles of the UTC day that begins at `day`, with what is known of its trades.
+
+    `within` belongs to the transaction of each piece, and is given what the piece came to. The connection must be in
+    autocommit mode.
+    """
+    pace, found, end = pace or Pace(), Counter[str](), day + _DAY
+    for timeframe in Timeframe:
+        named = {"exchange": exchange, "pair": pair, "timeframe": timeframe.value, "reopen": reopen}
+        range_ = {"since": day, "until": end}
+        left = [start for (start,) in connection.execute(query("candles_to_settle"), {**named, **range_})]
+        while left:
+            until = min(end, left[0] + max(1, pace.rows // _PARTS[timeframe]) * timeframe.length)
+            with piece(connection, pace):
+                [counts] = connection.execute(query("candles_settle"), {**named, "since": left[0], "until": until})
+                changed = Counter(dict(zip(_KINDS, counts, strict=True)))
+                within(changed)
+            found += changed
+            left = [start for start in left if start >= until]
     return found
 
 
@@ -65,8 +93,9 @@ def settle_open(connection: Connection[Any]) -> Counter[str]:
 
 def cover(connection: Connection[Any], exchange: str, pair: str, since: datetime, until: datetime) -> None:
     """Look at the ids of the trades of a range: of which time are all of them stored."""
-    at = since
+    at, pace = since, Pace(_TRADES, _FEWEST_TRADES, _MOST_TRADES)
     while at < until:
-        asked = {"exchange": exchange, "pair": pair, "since": at, "until": until}
-        found = connection.execute(query("trade_coverage_settle"), asked).fetchone()
+        asked = {"exchange": exchange, "pair": pair, "since": at, "until": until, "trades": pace.rows}
+        with piece(connection, pace):
+            found = connection.execute(query("trade_coverage_settle"), asked).fetchone()
         at = found[0] if found else until

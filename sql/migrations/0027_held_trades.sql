@@ -12,6 +12,7 @@ create table held_trades (
     volume numeric check (volume > 0 and volume < 'Infinity'),
     trade_count bigint check (trade_count >= 0),
     quiet_until timestamptz,
+    settled_until timestamptz,
     received_at timestamptz not null default now(),
     primary key (minute, exchange, symbol, fingerprint, row_number),
     check (num_nulls(price, volume, trade_count) in (0, 3))

@@ -1,4 +1,4 @@
--- Writes down that the days of a pair before `position` are looked over, and what was found in the last of them.
+-- Writes down that the days of a pair before `position` are looked over, and what was found in addition.
 -- Parameters: exchange, pair, position, corrected, closed, reopened, made.
 UPDATE candle_repairs
 SET position = least(%(position)s, until), corrected = corrected + %(corrected)s, closed = closed + %(closed)s,

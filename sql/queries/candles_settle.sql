@@ -1,4 +1,4 @@
--- Looks over the candles of a pair of the days that a range touches: how many changed, by timeframe.
--- Parameters: exchange, pair, since, until, reopen.
-SELECT timeframe, corrected, closed, reopened, made, differing
-FROM settle_candles(%(exchange)s, %(pair)s, %(since)s, %(until)s, %(reopen)s)
+-- Looks over the candles of one timeframe of a pair in a range: how many changed.
+-- Parameters: exchange, pair, timeframe, since, until, reopen.
+SELECT corrected, closed, reopened, made, differing
+FROM settle_candles(%(exchange)s, %(pair)s, %(timeframe)s, %(since)s, %(until)s, %(reopen)s)

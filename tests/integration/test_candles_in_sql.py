@@ -190,7 +190,9 @@ def test_minutes_without_trades_count_only_where_no_minute_has_any(each_database
         assert wholes(connection) == {tuple(map(Decimal, (100, 100, 90, 90, 4, 3)))}
         # Of trades that nobody counted the whole has no count either.
         fetched(connection, uncounted, 90, 5, 0)
-        connection.execute("select * from settle_candles('kraken', 'BTC/USD', %s, %s)", [five, after])
+        for whole in ("5m", "15m", "1h", "1d"):
+            settled = "select from settle_candles('kraken', 'BTC/USD', %s, %s, %s)"
+            connection.execute(settled, [whole, five, after])
         assert wholes(connection) == {tuple(map(Decimal, (100, 100, 90, 90, 8, 0)))}
         summary = "select open, high, low, close, volume, minutes from candles_hourly_summary"
         assert connection.execute(summary).fetchall() == [tuple(map(Decimal, (100, 100, 90, 90, 8, 4)))]

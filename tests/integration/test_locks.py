@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,12 +18,14 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from cryptoviz.history import publish as publishing
+from cryptoviz.history import settled
 from cryptoviz.history.gaps import Series
 from cryptoviz.history.heal import heal_candles, record
 from cryptoviz.history.imports.files import files
 from cryptoviz.history.imports.layouts import Kind
 from cryptoviz.history.imports.run import Asked, Became, Outcome, import_file
 from cryptoviz.history.publish import Batch, publish, resume_left, stage
+from cryptoviz.history.settled import cover, settle_day
 from cryptoviz.indicators import refresh
 from cryptoviz.pairs import Timeframe, floor
 from cryptoviz.quarantine import release
@@ -349,6 +352,66 @@ def payload(row: Candle) -> dict[str, Any]:
     numbers = {name: str(getattr(row, name)) for name in ("open", "high", "low", "close", "volume")}
     names = {"exchange": row.exchange, "symbol": row.symbol, "timeframe": row.timeframe.value}
     return {**instants, **numbers, **names, "trade_count": row.trade_count}
+
+
+def minutes_of_a_day(connection: Connection, pair: str, *, closed: bool) -> None:
+    """A day of minutes that were made of trades, all of which are stored."""
+    connection.execute(
+        """
+        insert into candles (window_start, window_end, exchange, symbol, timeframe, open, high, low, close, volume,
+                             trade_count, closed, source)
+        select start, start + interval '1 minute', 'binance', %s, '1m', 1, 2, 1, 2, 1, 1, %s, 'stream'
+        from generate_series(%s::timestamptz, %s::timestamptz - interval '1 minute', interval '1 minute') start""",
+        [pair, closed, MIDNIGHT, MIDNIGHT + DAY],
+    )
+    connection.execute(
+        "insert into trade_coverage (exchange, pair, since, until) values ('binance', %s, %s, %s)",
+        [pair, MIDNIGHT - MINUTE, MIDNIGHT + DAY + MINUTE],
+    )
+
+
+def test_a_day_is_looked_over_in_pieces_and_goes_on_after_a_kill(
+    writer: Connection, other: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series, found = made("NEO/USDT")[0], Counter[str]()
+    minutes_of_a_day(writer, series.pair, closed=False)
+    with monkeypatch.context() as patch:
+        killed_after(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            settle_day(writer, "binance", series.pair, MIDNIGHT, within=found.update)
+    left = "select count(*) from candles where symbol = 'NEO/USDT' and not closed"
+    assert value(other, left) == 1440 - found["closed"] > 0
+    settle_day(writer, "binance", series.pair, MIDNIGHT, within=found.update)
+    assert found == {"closed": 1440, "made": 288 + 96 + 24 + 1, "corrected": 0, "reopened": 0, "differing": 0}
+    assert together(writer, series) <= FIRST
+    assert together(writer, made(series.pair, Timeframe.M5)[0]) <= FIRST // 5
+
+
+def test_where_nothing_differs_the_look_over_a_day_waits_for_nobody(writer: Connection, other: Connection) -> None:
+    minutes_of_a_day(writer, "VET/USDT", closed=True)
+    settle_day(writer, "binance", "VET/USDT", MIDNIGHT)
+    with holding(other, "select lock_candles()"):
+        writer.execute("set lock_timeout = '1s'")
+        assert settle_day(writer, "binance", "VET/USDT", MIDNIGHT).total() == 0
+    writer.execute("update candles set closed = false where symbol = 'VET/USDT' and timeframe = '1h'")
+    assert settle_day(writer, "binance", "VET/USDT", MIDNIGHT) == Counter(closed=24)
+
+
+def test_the_ids_of_a_busy_hour_are_looked_at_in_pieces(writer: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer.execute(
+        """
+        insert into trade_data (timestamp, exchange, pair, trade_id, price, volume, side)
+        select %s::timestamptz + number / 4 * interval '1 second', 'binance', 'IOTA/USDT', number, 1, 1, 'buy'
+        from generate_series(0, 9999) number""",
+        [MIDNIGHT],
+    )
+    monkeypatch.setattr(settled, "_TRADES", 2_000)
+    done, took = list[float](), pieces.Pace.took
+    monkeypatch.setattr(pieces.Pace, "took", lambda pace, seconds: (done.append(seconds), took(pace, seconds)))
+    cover(writer, "binance", "IOTA/USDT", MIDNIGHT, MIDNIGHT + HOUR)
+    assert len(done) >= (10_000 - 2_000) // 1_000, "2,000 trades, and once the machine is known to be slow, 1,000"
+    covered = "select since, until from trade_coverage where pair = 'IOTA/USDT'"
+    assert writer.execute(covered).fetchall() == [(MIDNIGHT, MIDNIGHT + timedelta(seconds=2499))]
 
 
 def test_candles_that_somebody_writes_are_closed_the_next_time(writer: Connection, other: Connection) -> None:
