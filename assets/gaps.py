@@ -21,6 +21,7 @@ from cryptoviz.gaps import GapStatus
 from cryptoviz.gate.report import GateError
 from cryptoviz.history.differences import compare, explain
 from cryptoviz.history.heal import Outcome, Treated, heal_candles, heal_trades, now, until_silent
+from cryptoviz.history.imports import held
 from cryptoviz.history.page import page
 from cryptoviz.history.publish import resume_left
 from cryptoviz.history.scan import EVER, GRACE, collected, look, look_at_trades, look_everywhere, pairs_of
@@ -110,6 +111,7 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
         began, at = time.monotonic(), now()
         with database.writer() as connection, exchange_rest.history(database) as history:
             series = collected(settings())
+            held.settle(connection)
             left = resume_left(connection, at)
             if left:
                 context.log.info("%d batches published that had passed when their runs were killed", left)

@@ -100,17 +100,15 @@ def release(connection: Connection[Any], ids: Iterable[int], actor: str, run: st
 def _restored(connection: Connection[Any], subject: str, row: Row, actor: str) -> Resolved:
     restore, *following = _RESTORED.get(subject, (lambda *_row: held.release(connection, row),))
     with connection.transaction():
-        # First of all, as everywhere: who stores a candle settles what waits in quarantine of it.
-        connection.execute(query("lock_candles"))
         taken, resolved = _taken(connection, [row.number])
         if not taken:
             return resolved[0]
+        connection.execute(query("lock_candles"))
         restore(connection, row.payload)
         done = Resolved(row.number, subject, done=True)
         _resolve(connection, [done], actor, released=True)
     for follow in following:
-        with connection.transaction():
-            follow(connection, row.payload)
+        follow(connection, row.payload)
     return done
 
 
@@ -125,8 +123,9 @@ def discard(connection: Connection[Any], ids: Iterable[int], actor: str) -> list
                   for number, subject, key, series, payload, origin in taken if subject == held.SUBJECT]  # fmt: skip
         held.discard(connection, trades)
         resolved += [Resolved(number, subject, done=True) for number, subject, *_ in taken]
+        missing = held.explain(connection, trades)
         _resolve(connection, resolved, actor, released=False)
-    held.explain(connection, trades)
+    held.follow(connection, missing)
     held.settle(connection)
     return sorted(resolved, key=lambda one: one.id)
 

@@ -14,38 +14,59 @@ as $$
 declare
     by_whom constant text := 'overtaken by a candle';
 begin
+    -- Whoever decides a row holds it before he wants the candles: he is not waited for, and has the last word on it.
     update quarantine
     set released_at = clock_timestamp(), resolved_by = by_whom
-    where subject = 'candles_rest' and released_at is null and discarded_at is null
-      and payload ->> 'exchange' = overtake_held.exchange and payload ->> 'symbol' = overtake_held.symbol
-      and payload ->> 'timeframe' = overtake_held.timeframe
-      and key in (
-          select concat_ws('|', overtake_held.exchange, overtake_held.symbol, overtake_held.timeframe,
-                           to_char(start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS') || '+00:00')
-          from unnest(starts) start);
+    where id in (
+        select id from quarantine
+        where subject = 'candles_rest' and released_at is null and discarded_at is null
+          and payload ->> 'exchange' = overtake_held.exchange and payload ->> 'symbol' = overtake_held.symbol
+          and payload ->> 'timeframe' = overtake_held.timeframe
+          and key in (
+              select concat_ws('|', overtake_held.exchange, overtake_held.symbol, overtake_held.timeframe,
+                               to_char(start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS') || '+00:00')
+              from unnest(starts) start)
+        for update skip locked);
     if overtake_held.timeframe <> '1m' or not exists (
         select from held_trades
-        where exchange = overtake_held.exchange and symbol = overtake_held.symbol and minute = any (starts)
+        where exchange = overtake_held.exchange and symbol = overtake_held.symbol and minute = any (starts) and held
     ) then
         return;
     end if;
-    with gone as (
-        delete from held_trades
+    with undecided as (
+        -- Minutes of which nothing is undecided stay until the silence after them is stored, too.
+        select minute, fingerprint, row_number from held_trades rows
         where exchange = overtake_held.exchange and symbol = overtake_held.symbol and minute = any (starts)
-        returning fingerprint, row_number, held
+          and exists (
+              select from held_trades waiting
+              where waiting.minute = rows.minute and waiting.exchange = rows.exchange and waiting.symbol = rows.symbol
+                and waiting.fingerprint = rows.fingerprint and waiting.held)
+        for update skip locked
+    ), gone as (
+        delete from held_trades
+        using undecided
+        where held_trades.exchange = overtake_held.exchange and held_trades.symbol = overtake_held.symbol
+          and held_trades.minute = undecided.minute and held_trades.fingerprint = undecided.fingerprint
+          and held_trades.row_number = undecided.row_number
+        returning held_trades.fingerprint, held_trades.row_number, held
+    ), free as (
+        select id from quarantine
+        where subject = 'trades_import' and released_at is null and discarded_at is null
+          and key in (
+              select fingerprint || ':' || row_number from gone
+              where held and not exists (
+                  select from held_trades kept
+                  where kept.fingerprint = gone.fingerprint and kept.row_number = gone.row_number
+                    and kept.minute <> all (starts)))
+        for update skip locked
     )
     update quarantine
     set released_at = clock_timestamp(), resolved_by = by_whom
-    where subject = 'trades_import' and released_at is null and discarded_at is null
-      and key in (
-          select fingerprint || ':' || row_number from gone
-          where held and not exists (
-              select from held_trades kept
-              where kept.fingerprint = gone.fingerprint and kept.row_number = gone.row_number and kept.minute <> all (starts)));
+    where id in (select id from free);
 end
 $$;
 comment on function overtake_held(text, text, text, timestamptz[]) is
-    'A fetched candle says what a window was: nothing of it waits in quarantine for a decision any more';
+    'A fetched candle says what a window was: nothing of it waits in quarantine for a decision any more, but for what somebody decides at this moment';
 
 create or replace function explain_trade(exchange text, pair text, trade_id bigint, made timestamptz, reason text)
 returns setof trade_gaps

@@ -226,6 +226,10 @@ def test_the_platforms_records_of_itself_are_forgotten_in_time(database: Setting
                 at = now - KEPT[table] - timedelta(hours=hours)
                 arguments = [at] * statement.count("%s")
                 connection.execute(statement, [*map(str, arguments[:-1]), at])  # type: ignore[arg-type]
+        undecided = "insert into quarantine (subject, reason, payload, last_seen_at, discarded_at)"
+        for discarded in (None, now):
+            values = " values ('trades_import', '', '{}', '2020-01-01Z', %s)"
+            connection.execute(undecided + values, [discarded])
         statement = "insert into platform_alerts (kind, subject, opened_at, last_seen_at, severity, message)"
         connection.execute(statement + " values ('', 'open', '2020-01-01Z', '2020-01-01Z', 'info', '')")
         for subject in SUBJECTS.values():
@@ -238,9 +242,11 @@ def test_the_platforms_records_of_itself_are_forgotten_in_time(database: Setting
         for batch in forget(connection, now, batch=2):
             assert batch.count <= 2
             found[batch.what] += batch.count
-        assert found == dict.fromkeys(KEPT, 3) | {"published_keys": len(SUBJECTS)}
+        assert found == dict.fromkeys(KEPT, 3) | {"quarantine": 4, "published_keys": len(SUBJECTS)}
         assert not list(forget(connection, now))
         assert connection.execute("select count(*) from platform_alerts").fetchone() == (2,)
+        left = "select count(discarded_at), count(*) from quarantine where subject = 'trades_import'"
+        assert connection.execute(left).fetchone() == (0, 1), "a minute waits for its decision"
 
 
 BACKENDS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"

@@ -12,6 +12,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -31,17 +32,19 @@ from cryptoviz.history.bars import build
 from cryptoviz.history.gaps import Series
 from cryptoviz.history.heal import store
 from cryptoviz.history.imports import chunks as pieces
-from cryptoviz.history.imports import windows
+from cryptoviz.history.imports import held, windows
 from cryptoviz.history.imports.files import files
 from cryptoviz.history.imports.gate import Judge
 from cryptoviz.history.imports.layouts import Kind
 from cryptoviz.history.imports.progress import Progress
 from cryptoviz.history.imports.run import Asked, Became, Outcome, import_file
 from cryptoviz.history.imports.trades import TradesImport
+from cryptoviz.history.settled import settle_open
 from cryptoviz.pairs import Timeframe
 from cryptoviz.quarantine import discard, open_ids, release
 from cryptoviz.records import Candle
 from cryptoviz.settings import PREFIX, Role, Settings
+from cryptoviz.storage import pieces as storage_pieces
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
 
@@ -1120,9 +1123,11 @@ def test_a_trade_with_an_id_that_is_discarded_is_a_hole_with_its_reason(
         cells = rows[number].split(",")
         rows[number] = ",".join([*cells[:2], "0", *cells[3:]])
     run(database, written(tmp_path / "BTCUSDT-trades.csv", rows))
+    assert [row[8] for row in ask(CANDLES) if row[0] == "1m"][1] is False, "two trades of it are undecided"
     with connect(Role.WRITER, database, autocommit=True) as connection:
         ids = open_ids(connection, "trades_import")
         discard(connection, ids[:1], "ada")
+        assert [row[8] for row in ask(CANDLES) if row[0] == "1m"][1] is False, "one of them still is"
         connection.execute('UPDATE quarantine SET payload = payload || \'{"volume": "0.25"}\'')
         assert [one.done for one in release(connection, ids[1:], "ada")] == [True, True]
     assert ask("SELECT first_missing_id, last_missing_id, label, status, detail ->> 'reason' FROM trade_gaps") == [
@@ -1135,3 +1140,111 @@ def test_a_trade_with_an_id_that_is_discarded_is_a_hole_with_its_reason(
     assert sum(row[7] for row in minutes) == 399
     assert sum(row[6] for row in minutes) == sum(Decimal(row[3]) for row in stored)
     assert minutes[1][8] is True, "every trade of it is known"
+
+
+def test_killed_after_a_discard_the_hole_is_explained_and_its_minute_is_closed_by_the_next_look(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = lines(400)
+    cells = rows[150].split(",")
+    rows[150] = ",".join([*cells[:2], "0", *cells[3:]])
+    run(database, written(tmp_path / "BTCUSDT-trades.csv", rows))
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        with monkeypatch.context() as patch:
+            patch.setattr(held, "follow", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                discard(connection, open_ids(connection, "trades_import"), "ada")
+        assert ask("SELECT first_missing_id, status FROM trade_gaps") == [(151, "explained")]
+        settle_open(connection)
+    assert [row[8] for row in ask(CANDLES) if row[0] == "1m"][1] is True
+
+
+def interrupted(*_given: object) -> None:
+    raise KeyboardInterrupt
+
+
+def silence(minutes: int) -> list[str]:
+    """Trades as Kraken publishes them: the last one before a silence of so many minutes has no amount."""
+    first = int(NOON.timestamp())
+    times = [first, first + 60, first + 80, first + 60 * (minutes + 2), first + 60 * (minutes + 3)]
+    return [f"{at},{100 + number},{0 if number == 2 else 1}" for number, at in enumerate(times)]
+
+
+def test_killed_in_the_silence_after_a_decided_minute_the_next_goes_on_there(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_pieces, "HELD_S", 1e-9)
+    run(database, written(tmp_path / "XBTUSD.csv", silence(600)), KRAKEN_TRADES)
+    assert sorted(minute_candles(ask)) == [0, 602, 603]
+    whole, done = storage_pieces.Pace.took, list[float]()
+
+    def took(pace: storage_pieces.Pace, seconds: float) -> None:
+        done.append(seconds)
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        whole(pace, seconds)
+
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        with monkeypatch.context() as patch:
+            patch.setattr(storage_pieces.Pace, "took", took)
+            with pytest.raises(KeyboardInterrupt):
+                discard(connection, open_ids(connection, "trades_import"), "ada")
+        reached = storage_pieces.Pace().rows + 2 * storage_pieces.LEAST
+        [(until,)] = ask("SELECT DISTINCT settled_until FROM held_trades")
+        assert until == NOON + timedelta(minutes=1 + reached)
+        assert sorted(minute_candles(ask)) == [*range(1 + reached), 602, 603]
+        held.settle(connection)
+    known = minute_candles(ask)
+    assert sorted(known) == list(range(604))
+    assert {known[minute] for minute in range(2, 602)} == {(101, 101, 101, 101, 0, 0)}
+    assert ask("SELECT count(*) FROM held_trades") == [(0,)]
+    rows = (
+        "SELECT max(rows) FROM (SELECT count(*) AS rows FROM candles WHERE timeframe = '1m' GROUP BY xmin::text) AS t"
+    )
+    assert ask(rows) == [(storage_pieces.Pace().rows,)], "no piece has more"
+    assert ask("SELECT FROM candle_gaps WHERE timeframe = '1m' AND status = 'open'") == []
+
+
+def test_a_minute_without_trades_waits_for_the_price_before_it(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    wrong = dict.fromkeys(range(11, 15), "{0},{1},0")
+    run(database, written(tmp_path / "XBTUSD.csv", thin_trades(wrong=wrong)), KRAKEN_TRADES)
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        ids = open_ids(connection, "trades_import")
+        discard(connection, ids[1:], "ada")
+        assert sorted(minute_candles(ask)) == [0, 1, 2, *range(10, 15)]
+        discard(connection, ids[:1], "ada")
+    known = minute_candles(ask)
+    assert known[3] == (109, 110, 109, 110, 1, 2)
+    assert [known[minute] for minute in range(4, 10)] == [(110, 110, 110, 110, 0, 0)] * 6
+    assert ask("SELECT count(*) FROM held_trades") == [(0,)]
+
+
+def test_a_fetched_candle_does_not_wait_for_who_decides_a_row_of_its_minute(
+    database: Settings, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    run(database, written(tmp_path / "XBTUSD.csv", thin_trades(wrong=WRONG)), KRAKEN_TRADES)
+    series = Series("kraken", "BTC/USD", Timeframe.M1)
+    fetched = build(series, [], NOON + timedelta(minutes=1), NOON + timedelta(minutes=2), Decimal(7)).rows
+    waits = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with (
+        connect(Role.WRITER, database, autocommit=True) as connection,
+        connect(Role.WRITER, database, autocommit=True) as other,
+        connect(Role.WRITER, database) as third,
+        ThreadPoolExecutor(1) as background,
+    ):
+        ids = open_ids(connection, "trades_import")
+        third.execute("SELECT FROM held_trades WHERE held FOR UPDATE")
+        deciding = background.submit(discard, connection, ids, "ada")
+        while not other.execute(waits).fetchall():
+            assert not deciding.done(), deciding.result()
+        other.execute("SET lock_timeout = '5s'")
+        with other.transaction():
+            store(other, series, [one for one in fetched if isinstance(one, Candle)])
+            third.rollback()
+        assert [one.done for one in deciding.result()] == [True, True]
+    assert minute_candles(ask)[1] == (7, 7, 7, 7, 0, 0)
+    assert sorted(minute_candles(ask)) == list(range(15))
+    assert ask("SELECT count(*) FROM held_trades") == [(0,)]
+    assert ask("SELECT DISTINCT resolved_by FROM quarantine") == [("ada",)]

@@ -8,7 +8,7 @@ Until then such a minute has no candle, or none that is closed. A candle that is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -101,20 +101,30 @@ def _values(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def discard(connection: Connection[Any], rows: Sequence[Row]) -> None:
-    """These rows are no trades, within the caller's transaction; `explain` and `settle` follow."""
+    """These rows are no trades, within the caller's transaction; `explain` belongs to it, `settle` follows."""
     connection.execute(query("held_trades_discard"), {"keys": [row.key for row in rows]})
 
 
-def explain(connection: Connection[Any], rows: Sequence[Row]) -> None:
-    """Of rows with an id that were discarded: there is no such trade, and what lacked it alone is known now."""
-    for held in read(rows):
-        if held.single and held.made is not None and "symbol" in held.place:
-            told = {"trade_id": held.values["trade_id"], "made": held.made, "reason": _DISCARDED}
-            with connection.transaction():
-                connection.execute(query("trade_explain"), {**held.pair, **told})
-            with connection.transaction():
-                connection.execute(query("lock_candles"))
-                connection.execute(query("candles_refresh"), {**held.pair, "instants": [held.made]})
+def explain(connection: Connection[Any], rows: Sequence[Row]) -> list[Held]:
+    """Of rows with an id that were discarded: there is no such trade. Within the caller's transaction.
+
+    Returns the trades whose minutes `follow` makes anew. A caller that is killed before that leaves them to
+    `settled.settle_open`.
+    """
+    trades = [held for held in read(rows) if held.single and held.made is not None and "symbol" in held.place]
+    for held in sorted(trades, key=lambda held: (held.place["exchange"], held.place["symbol"])):
+        found = {"trade_id": held.values["trade_id"], "made": held.made, "reason": _DISCARDED}
+        connection.execute(query("trade_explain"), {**held.pair, **found})
+    return trades
+
+
+def follow(connection: Connection[Any], trades: Sequence[Held]) -> None:
+    """Close what lacked these trades alone. The connection must be in autocommit mode."""
+    pace = Pace()
+    for held in trades:
+        _recall(connection, Series(held.place["exchange"], held.place["symbol"], Timeframe.M1), [held.made])
+        with piece(connection, pace):
+            connection.execute(query("candles_refresh"), {**held.pair, "instants": [held.made]})
 
 
 def release(connection: Connection[Any], row: Row) -> None:
@@ -140,52 +150,116 @@ def _count(held: Held) -> int:
     return int(held.values.get("trade_count") or 1)
 
 
+@dataclass(frozen=True)
+class _Minute:
+    """A minute of a file of which nothing is undecided, as `held_trades_decided` has it."""
+
+    start: datetime
+    quiet_until: datetime | None
+    settled_until: datetime | None
+    known_close: Decimal | None
+    open: Decimal | None
+    high: Decimal | None
+    low: Decimal | None
+    close: Decimal | None
+    volume: Decimal | None
+    trade_count: int | None
+
+    @property
+    def end(self) -> datetime:
+        return self.quiet_until or self.start + _MINUTE
+
+
 def settle(connection: Connection[Any]) -> None:
     """Store the candles of minutes of which nothing is undecided any more, and of the silence after them.
 
-    The connection must be in autocommit mode: the stream waits for small pieces only. Whoever is killed leaves the rest
-    to the next.
+    In pieces, each committed with how far it came: who is killed leaves the rest to the next. The connection must be in
+    autocommit mode.
     """
     decided = connection.execute(query("held_trades_decided")).fetchall()
     for (exchange, symbol, fingerprint), group in groupby(decided, key=lambda row: row[:3]):
-        series, rows, pace = Series(exchange, symbol, Timeframe.M1), list(group), Pace()
-        candles = [
-            candle
-            for _exchange, _symbol, _file, minute, quiet_until, known, *figures in rows
-            if not known
-            for candle in _candles(connection, series, minute, figures, quiet_until)
-        ]
-        left = iter(candles)
-        while some := [*islice(left, pace.rows)]:
+        minutes = [_Minute(*row[3:]) for row in group]
+        _settle_file(connection, Series(exchange, symbol, Timeframe.M1), fingerprint, minutes)
+
+
+def _settle_file(connection: Connection[Any], series: Series, fingerprint: str, minutes: Sequence[_Minute]) -> None:
+    names = {"exchange": series.exchange, "symbol": series.pair, "fingerprint": fingerprint}
+    waiting: set[datetime] = set()
+    candles, pace = _candles(connection, series, names, minutes, waiting), Pace()
+    for _day, of_day in groupby(candles, key=lambda found: found[1].window_start.date()):
+        while some := [*islice(of_day, pace.rows)]:
+            _recall(connection, series, [candle.window_start for _minute, candle in some])
             with piece(connection, pace):
-                heal.store(connection, series, some)
+                _store(connection, series, [candle for _minute, candle in some])
+                reached = {minute: candle.window_end for minute, candle in some}
+                settled = {"minutes": [*reached], "untils": [*reached.values()]}
+                connection.execute(query("held_trades_settled"), {**names, **settled})
+    if done := [minute for minute in minutes if minute.start not in waiting]:
         with connection.transaction():
-            names = {"exchange": exchange, "symbol": symbol, "fingerprint": fingerprint}
-            connection.execute(query("held_trades_done"), {**names, "minutes": [row[3] for row in rows]})
-            if candles:
-                look(connection, series, candles[0].window_start, candles[-1].window_end)
+            connection.execute(query("held_trades_done"), {**names, "minutes": [minute.start for minute in done]})
+            look(connection, series, done[0].start, max(minute.end for minute in done))
+
+
+def _recall(connection: Connection[Any], series: Series, starts: Sequence[datetime | None]) -> None:
+    names = {"exchange": series.exchange, "symbol": series.pair, "timeframe": series.timeframe.value}
+    connection.execute(query("candles_recall"), {**names, "starts": [*starts]})
+
+
+def _store(connection: Connection[Any], series: Series, candles: Sequence[Candle]) -> None:
+    """Store the candles of a piece, but for those that came meanwhile."""
+    names = {"exchange": series.exchange, "symbol": series.pair}
+    bounds = {"since": candles[0].window_start, "until": candles[-1].window_start}
+    known = {start for (start,) in connection.execute(query("held_trades_known"), {**names, **bounds})}
+    if fresh := [candle for candle in candles if candle.window_start not in known]:
+        heal.store(connection, series, fresh)
 
 
 def _candles(
     connection: Connection[Any],
     series: Series,
-    minute: datetime,
-    figures: Sequence[Any],
-    quiet_until: datetime | None,
-) -> list[Candle]:
-    """The candle of a minute and of those after it in which nobody traded."""
-    opening, high, low, close, volume, count = figures
-    if close is None:
-        names = {"exchange": series.exchange, "symbol": series.pair, "timeframe": series.timeframe.value}
-        before = connection.execute(query("import_candle_close"), {**names, "at": minute - _MINUTE}).fetchone()
-        if before is None or quiet_until is None:
-            return []
-        opening = high = low = close = Decimal(before[0])
-        volume, count = Decimal(0), 0
-    found = [_candle(series, minute, (opening, high, low, close, volume), count)]
-    quiet = (close, close, close, close, Decimal(0))
-    following = minute + _MINUTE
-    return found + [_candle(series, at, quiet, 0) for at in windows(following, quiet_until or following, _MINUTE)]
+    names: Mapping[str, str],
+    minutes: Sequence[_Minute],
+    waiting: set[datetime],
+) -> Iterator[tuple[datetime, Candle]]:
+    """The candles of some minutes and of those after them in which nobody traded, each with the minute it follows from.
+
+    A minute whose price before is undecided, too, is added to `waiting`.
+    """
+    last: tuple[datetime, Decimal | None] | None = None
+    for minute in minutes:
+        price = minute.close if minute.known_close is None else minute.known_close
+        if price is None and minute.quiet_until is not None:
+            price = last[1] if last and last[0] == minute.start else _close_before(connection, series, minute.start)
+            if price is None and (last is None or last[0] != minute.start) and _waits(connection, names, minute):
+                waiting.add(minute.start)
+                continue
+        last = (minute.end, price)
+        if price is None:
+            continue
+        if minute.settled_until is None:
+            yield minute.start, _of_trades(series, minute, price)
+        since = max(minute.start + _MINUTE, minute.settled_until or minute.start)
+        quiet = (price, price, price, price, Decimal(0))
+        for at in windows(since, minute.end, _MINUTE):
+            yield minute.start, _candle(series, at, quiet, 0)
+
+
+def _of_trades(series: Series, minute: _Minute, price: Decimal) -> Candle:
+    if minute.open is None or minute.high is None or minute.low is None or minute.close is None:
+        return _candle(series, minute.start, (price, price, price, price, Decimal(0)), 0)
+    figures = (minute.open, minute.high, minute.low, minute.close, minute.volume or Decimal(0))
+    return _candle(series, minute.start, figures, minute.trade_count or 0)
+
+
+def _close_before(connection: Connection[Any], series: Series, start: datetime) -> Decimal | None:
+    names = {"exchange": series.exchange, "symbol": series.pair, "timeframe": series.timeframe.value}
+    found = connection.execute(query("import_candle_close"), {**names, "at": start - _MINUTE}).fetchone()
+    return Decimal(found[0]) if found else None
+
+
+def _waits(connection: Connection[Any], names: Mapping[str, str], minute: _Minute) -> bool:
+    found = connection.execute(query("held_trades_before"), {**names, "minute": minute.start}).fetchone()
+    return bool(found and found[0])
 
 
 def _candle(series: Series, start: datetime, figures: tuple[Decimal, ...], count: int) -> Candle:
