@@ -131,6 +131,12 @@ declare
         select windows.window_start
         from known_windows(exchange, symbol, candle_corrections.timeframe, from_ts, to_ts) windows
         where windows.known_minutes = whole_minutes(candle_corrections.timeframe));
+    -- Of what has moved to the archive a few may have come later: they are not the whole.
+    gone constant tstzmultirange := (
+        select coalesce(range_agg(tstzrange(first_at, last_at, '[]')), '{}') from archive_files files
+        where files.subject = 'candles' and files.exchange = candle_corrections.exchange
+          and files.symbol = candle_corrections.symbol and files.timeframe = part and first_at < to_ts
+          and last_at >= from_ts);
     oldest timestamptz;
 begin
     if reopen and exists (select from archive_files where subject = 'trade_data') then
@@ -161,7 +167,9 @@ begin
         from parts
         group by bucket
     ), judged as materialized (
-        select computed.*, bucket + length <= now() and bucket = any (known) as known from computed
+        select computed.*, parts_left, bucket + length <= now() and bucket = any (known) and not parts_left as known
+        from computed
+        cross join lateral (select gone && tstzrange(bucket, bucket + length) as parts_left) archived
     ), stored as materialized (
         select * from all_candles
         where exchange = candle_corrections.exchange and symbol = candle_corrections.symbol
@@ -186,7 +194,8 @@ begin
                    is not distinct from
                    (judged.open, judged.high, judged.low, judged.close, judged.volume, judged.trade_count, kept.open,
                     kept.high, kept.low, kept.close, kept.volume, kept.trade_count) as is_noted,
-               case when kept.closed and not judged.known and reopen and judged.trade_count >= kept.trade_count
+               case when kept.closed and not judged.known and reopen and not parts_left
+                             and is_no_less(judged.volume, judged.trade_count, kept.volume, kept.trade_count)
                         then part is null and not (
                             bucket > coalesce(oldest, '-infinity') and exists (
                                 select from trade_data
@@ -202,7 +211,9 @@ begin
                case when source is null then case when known and part is not null then 'make' end
                     when source = 'stream' then
                         -- Shorter candles leave the database before the longer ones: some of them must not replace all.
-                        case when (differs or closes <> was_closed) and (not was_closed or known or trade_count >= kept_count)
+                        case when (differs or closes <> was_closed)
+                                  and (not was_closed or known
+                                       or is_no_less(volume, trade_count, kept_volume, kept_count))
                                  then 'change' end
                     when part is null or not known then null
                     when contradicts then case when not is_noted then 'differ' end
@@ -280,42 +291,33 @@ CREATE FUNCTION public.close_candles() RETURNS SETOF public.candles
     AS $$
 #variable_conflict use_column
 declare
-    recently constant interval := interval '1 hour';
     waiting record;
-    stretch record;
     exchanges text[];
     symbols text[];
     firsts timestamptz[];
+    seen_exchanges text[];
+    seen_symbols text[];
+    seen tstzrange[];
 begin
     select array_agg(exchange), array_agg(symbol), array_agg(first) into exchanges, symbols, firsts
     from (
         select exchange, symbol, min(window_start) as first from candles
-        where not closed and source = 'stream' and window_end <= now() and window_end > now() - recently
-          and window_start > now() - recently - interval '1 day'
+        where not closed and source = 'stream' and window_end <= now() and window_end > now() - interval '1 hour'
+          and window_start > now() - interval '25 hours'
         group by exchange, symbol
     ) open;
     if exchanges is null then
         return;
     end if;
     perform lock_series(exchanges, symbols);
-    for waiting in
-        select * from unnest(exchanges, symbols, firsts) open (exchange, symbol, first)
-    loop
-        -- What was missing of late may have come; and nobody has looked at the newest trades yet.
-        for stretch in
-            select ends.since, ends.until
-            from (
-                select lag(until, 1, waiting.first) over (order by since) as since, since as until from trade_coverage
-                where exchange = waiting.exchange and pair = waiting.symbol and until > now() - recently
-            ) ends
-            where ends.since < ends.until
-            union all
-            select coalesce(max(until), waiting.first), now() from trade_coverage
-            where exchange = waiting.exchange and pair = waiting.symbol and until > now() - recently
-        loop
-            perform cover_trades(waiting.exchange, waiting.symbol, stretch.since, stretch.until);
-        end loop;
-    end loop;
+    -- Where more is known now, whatever its age; and a little more of it: our clock may be behind the exchange's.
+    select array_agg(exchange), array_agg(symbol), array_agg(tstzrange(lower(looked_at) - interval '1 minute', upper(looked_at)))
+    into seen_exchanges, seen_symbols, seen
+    from unnest(exchanges, symbols, firsts) open (exchange, symbol, first)
+    cross join lateral look_at_trades(exchange, symbol, first) looked_at;
+    if seen is not null then
+        return query select * from close_known_candles(seen_exchanges, seen_symbols, seen);
+    end if;
     return query
     select closed.*
     from close_covered_candles(exchanges, symbols, array(
@@ -323,7 +325,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION public.close_candles() IS 'Closes the candles of the last hour that were made of trades, as far as their windows have ended and all their trades are stored, and returns them. What waits for longer, or for more than trades, settle_candles closes';
+COMMENT ON FUNCTION public.close_candles() IS 'Closes candles whose windows have ended and that are known whole, and returns them: of pairs with open candles of the last hour, those of that hour, and all of which more is known now. What waits for longer, or for more than the database sees by itself, settle_candles closes';
 
 CREATE FUNCTION public.close_covered_candles(exchanges text[], symbols text[], stretches tstzrange[]) RETURNS SETOF public.candles
     LANGUAGE sql
@@ -354,6 +356,45 @@ CREATE FUNCTION public.close_covered_candles(exchanges text[], symbols text[], s
 $$;
 
 COMMENT ON FUNCTION public.close_covered_candles(exchanges text[], symbols text[], stretches tstzrange[]) IS 'Closes the candles made of trades that overlap some stretches of time, as far as their windows have ended and all their trades are stored; returns them';
+
+CREATE FUNCTION public.close_known_candles(exchanges text[], symbols text[], stretches tstzrange[]) RETURNS SETOF public.candles
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+#variable_conflict use_column
+declare
+    -- Parts that may be cold are not looked at here: settle_candles does that.
+    oldest constant timestamptz := now() - least(interval '7 days', (select min(hot_age) from tiering_policy where subject = 'candles'));
+    open record;
+    series integer := 0;
+begin
+    return query select * from close_covered_candles(exchanges, symbols, stretches);
+    for open in
+        select ended.exchange, ended.symbol, array_agg(ended.window_start) as starts
+        from (select distinct * from unnest(exchanges, symbols, stretches) given (exchange, symbol, stretch)
+              where not isempty(stretch) and upper(stretch) > oldest) given
+        join candles ended
+            on ended.exchange = given.exchange and ended.symbol = given.symbol and ended.window_end > lower(given.stretch)
+           and ended.window_end <= now() and ended.window_start < upper(given.stretch)
+        where not ended.closed and ended.source = 'stream' and ended.timeframe <> '1m' and ended.window_start >= oldest
+          and not exists (
+              select from candles minute
+              where minute.exchange = ended.exchange and minute.symbol = ended.symbol and minute.timeframe = '1m'
+                and not minute.closed and minute.window_start >= ended.window_start
+                and minute.window_start < ended.window_end and minute.window_end > ended.window_start
+                and minute.window_end <= ended.window_end)
+          and is_known(ended.exchange, ended.symbol, ended.timeframe, ended.window_start)
+        group by ended.exchange, ended.symbol
+        limit 10
+    loop
+        return query
+        select made.* from make_wholes(open.exchange, open.symbol, '1m', open.starts) made where made.closed;
+    end loop;
+end
+$$;
+
+COMMENT ON FUNCTION public.close_known_candles(exchanges text[], symbols text[], stretches tstzrange[]) IS 'As close_covered_candles; and of at most ten series also the longer candles that rest on fetched or quiet minutes beside trades. Where parts may be cold, settle_candles closes them';
 
 CREATE FUNCTION public.compress_cold(again boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1267,6 +1308,18 @@ $$;
 
 COMMENT ON FUNCTION public.is_known(exchange text, symbol text, timeframe text, start timestamp with time zone) IS 'Whether every minute of a window is known';
 
+CREATE FUNCTION public.is_new_coverage(exchange text, pair text, stretch tstzrange) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN (EXISTS (SELECT FROM public.trade_coverage covered WHERE ((covered.exchange = is_new_coverage.exchange) AND (covered.pair = is_new_coverage.pair) AND (covered.received_at = now()) AND (covered.since < upper(is_new_coverage.stretch)) AND (covered.until > lower(is_new_coverage.stretch)))));
+
+COMMENT ON FUNCTION public.is_new_coverage(exchange text, pair text, stretch tstzrange) IS 'Whether this transaction has written what is known of some time';
+
+CREATE FUNCTION public.is_no_less(volume numeric, trade_count bigint, stored_volume numeric, stored_count bigint) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((volume >= stored_volume) AND (trade_count >= stored_count));
+
+COMMENT ON FUNCTION public.is_no_less(volume numeric, trade_count bigint, stored_volume numeric, stored_count bigint) IS 'Whether a candle made anew may have all trades of the stored one. A count alone does not say so: it may be 0 beside a volume';
+
 CREATE FUNCTION public.judge_again(exchanges text[], symbols text[], instants timestamp with time zone[]) RETURNS void
     LANGUAGE plpgsql
     SET jit TO 'off'
@@ -1488,6 +1541,66 @@ $$;
 
 COMMENT ON FUNCTION public.lock_tiering(shared boolean) IS 'Shared: rows stay in their tier until the end of the transaction. Else: nobody else moves rows, or relies on it that they stay';
 
+CREATE FUNCTION public.look_at_trades(exchange text, pair text, first timestamp with time zone) RETURNS SETOF tstzrange
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+#variable_conflict use_column
+declare
+    recently constant interval := interval '1 hour';
+    margin constant interval := interval '5 seconds';
+    hole record;
+    at timestamptz;
+    looked_at tstzrange;
+begin
+    -- What was missing of late may have come: then it was received since the row behind the hole was written, or a moment
+    -- before, by a transaction that had not ended yet. Whatever comes later than that refresh_candles looks at itself.
+    for hole in
+        select coalesce(before.until, least(greatest(first, now() - recently), behind.since)) as since,
+               behind.since as until, behind.received_at
+        from trade_coverage behind
+        left join lateral (
+            select until from trade_coverage before
+            where before.exchange = look_at_trades.exchange and before.pair = look_at_trades.pair
+              and before.since < behind.since
+            order by before.since desc limit 1
+        ) before on true
+        where behind.exchange = look_at_trades.exchange and behind.pair = look_at_trades.pair
+          and behind.since > now() - recently
+    loop
+        continue when not exists (
+            select from trade_data
+            where exchange = look_at_trades.exchange and pair = look_at_trades.pair
+              and "timestamp" >= hole.since - margin and "timestamp" <= hole.until + margin
+              and received_at > hole.received_at - interval '1 minute');
+        looked_at := cover_trades(look_at_trades.exchange, look_at_trades.pair, hole.since, hole.until);
+        if is_new_coverage(look_at_trades.exchange, look_at_trades.pair, looked_at) then
+            return next looked_at;
+        end if;
+        update trade_coverage set received_at = now()
+        where exchange = look_at_trades.exchange and pair = look_at_trades.pair and since = hole.until;
+    end loop;
+
+    -- Nobody has looked at the newest trades yet. Two pieces: the first may be a long silence with a hole in it.
+    at := coalesce(
+        (select until from trade_coverage
+         where exchange = look_at_trades.exchange and pair = look_at_trades.pair
+         order by since desc limit 1),
+        greatest(first, now() - recently));
+    for piece in 1..2 loop
+        exit when at >= now();
+        looked_at := cover_trades(look_at_trades.exchange, look_at_trades.pair, at, least(at + recently, now()));
+        if is_new_coverage(look_at_trades.exchange, look_at_trades.pair, looked_at) then
+            return next looked_at;
+        end if;
+        at := greatest(least(at + recently, now()), upper(looked_at));
+    end loop;
+end
+$$;
+
+COMMENT ON FUNCTION public.look_at_trades(exchange text, pair text, first timestamp with time zone) IS 'Brings trade_coverage of a pair up to date with its newest trades, at most two hours of them, and with the holes of the last hour near which something has arrived; returns the times of which it wrote something down. `first`: where to begin if nothing is known. The caller holds the lock of the series';
+
 CREATE FUNCTION public.make_columnar(relation regclass, time_column name, segment_by text) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -1685,6 +1798,80 @@ end
 $$;
 
 COMMENT ON FUNCTION public.overtake_held(exchange text, symbol text, timeframe text, starts timestamp with time zone[]) IS 'A fetched candle says what a window was: nothing of it waits in quarantine for a decision any more, but for what somebody decides at this moment';
+
+CREATE TABLE public.archive_files (
+    subject text NOT NULL,
+    exchange text DEFAULT ''::text NOT NULL,
+    symbol text DEFAULT ''::text NOT NULL,
+    timeframe text DEFAULT ''::text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    until timestamp with time zone NOT NULL,
+    month date GENERATED ALWAYS AS ((date_trunc('month'::text, (since AT TIME ZONE 'UTC'::text)))::date) STORED NOT NULL,
+    revision integer DEFAULT 1 NOT NULL,
+    path text NOT NULL,
+    rows bigint NOT NULL,
+    first_at timestamp with time zone NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    bytes bigint NOT NULL,
+    sha256 text NOT NULL,
+    schema_version integer NOT NULL,
+    written_at timestamp with time zone DEFAULT now() NOT NULL,
+    verified_at timestamp with time zone DEFAULT now() NOT NULL,
+    status text DEFAULT 'sound'::text NOT NULL,
+    restored_until timestamp with time zone,
+    CONSTRAINT archive_files_bytes_check CHECK ((bytes > 0)),
+    CONSTRAINT archive_files_check CHECK (((since <= first_at) AND (first_at <= last_at) AND (last_at < until))),
+    CONSTRAINT archive_files_revision_check CHECK ((revision >= 1)),
+    CONSTRAINT archive_files_rows_check CHECK ((rows > 0)),
+    CONSTRAINT archive_files_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT archive_files_status_check CHECK ((status = ANY (ARRAY['sound'::text, 'damaged'::text, 'absent'::text])))
+);
+
+COMMENT ON TABLE public.archive_files IS 'The files of the archive: what has left the database, read back and compared before.';
+
+COMMENT ON COLUMN public.archive_files.subject IS 'What its rows are: candles, indicators, news or the name of a table.';
+
+COMMENT ON COLUMN public.archive_files.exchange IS 'Exchange of its rows; empty: of all, or the rows have none.';
+
+COMMENT ON COLUMN public.archive_files.symbol IS 'Pair of its rows; empty: of all, or the rows have none.';
+
+COMMENT ON COLUMN public.archive_files.timeframe IS 'Length of its candles; empty: of all, or the rows have none.';
+
+COMMENT ON COLUMN public.archive_files.since IS 'The file has what left the database from here on (UTC).';
+
+COMMENT ON COLUMN public.archive_files.until IS 'End of that range, not included (UTC).';
+
+COMMENT ON COLUMN public.archive_files.month IS 'First day of the month that the range lies in.';
+
+COMMENT ON COLUMN public.archive_files.revision IS 'Goes up when rows that came late are put into a new file instead.';
+
+COMMENT ON COLUMN public.archive_files.path IS 'Where it is, below the root of the archive.';
+
+COMMENT ON COLUMN public.archive_files.rows IS 'Number of rows.';
+
+COMMENT ON COLUMN public.archive_files.first_at IS 'Time of its first row (UTC).';
+
+COMMENT ON COLUMN public.archive_files.last_at IS 'Time of its last row (UTC).';
+
+COMMENT ON COLUMN public.archive_files.bytes IS 'Size of the file.';
+
+COMMENT ON COLUMN public.archive_files.sha256 IS 'SHA-256 of the file, in hexadecimal.';
+
+COMMENT ON COLUMN public.archive_files.schema_version IS 'Version of the layout: what kinds of columns and names it has.';
+
+COMMENT ON COLUMN public.archive_files.written_at IS 'When it was written (UTC).';
+
+COMMENT ON COLUMN public.archive_files.verified_at IS 'When it was read last, to compare it with the database or with its checksum (UTC).';
+
+COMMENT ON COLUMN public.archive_files.status IS 'sound, damaged or absent, as it was when verified.';
+
+COMMENT ON COLUMN public.archive_files.restored_until IS 'Its rows are back in the database, and stay until then (UTC); empty: they are not.';
+
+CREATE FUNCTION public.parts_have_left(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN (EXISTS (SELECT FROM public.archive_files files WHERE ((files.subject = 'candles'::text) AND (files.exchange = parts_have_left.exchange) AND (files.symbol = parts_have_left.symbol) AND (files.timeframe = parts_have_left.timeframe) AND (files.first_at < parts_have_left.until) AND (files.last_at >= parts_have_left.since))));
+
+COMMENT ON FUNCTION public.parts_have_left(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) IS 'Whether candles of a range have moved to the archive: what is stored of them may be a few that came later';
 
 CREATE FUNCTION public.rebuild_indicators(of_exchange text, of_symbol text, of_timeframe text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, changed_until timestamp with time zone DEFAULT 'infinity'::timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql
@@ -2328,7 +2515,9 @@ begin
                 = (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
                    stored.closed or excluded.closed, excluded.received_at)
             -- Trades leave the table after a month; a latecomer must not replace the candle by itself alone.
-            where stored.source = 'stream' and excluded.trade_count >= stored.trade_count
+            where stored.source = 'stream'
+              and is_no_less(excluded.volume, excluded.trade_count,
+                             case when stored.trade_count = 0 then stored.volume else 0 end, stored.trade_count)
               and (stored.open, stored.high, stored.low, stored.close, stored.volume, stored.trade_count,
                    stored.closed)
                   is distinct from
@@ -2345,7 +2534,9 @@ begin
         return query select * from refresh_wholes(exchanges, pairs, minutes, step.part, step.whole);
     end loop;
     -- What is known now may complete windows beside those that were touched.
-    return query select * from close_covered_candles(seen_exchanges, seen_pairs, seen) where cardinality(seen) > 0;
+    if cardinality(seen) > 0 then
+        return query select * from close_known_candles(seen_exchanges, seen_pairs, seen);
+    end if;
 end
 $$;
 
@@ -2530,7 +2721,8 @@ begin
            parts.volume, parts.trade_count,
            touched.bucket + length <= now()
                and case when known is null then is_covered(touched.exchange, touched.pair, touched.bucket, touched.bucket + length)
-                        else touched.bucket in (select unnest(known)) end,
+                        else touched.bucket in (select unnest(known)) end
+               and not parts_have_left(touched.exchange, touched.pair, part, touched.bucket, touched.bucket + length),
            'stream', now()
     from (
         select distinct exchange, pair, date_bin(length, instant, 'epoch') as bucket
@@ -2562,7 +2754,8 @@ begin
                stored.closed or excluded.closed, excluded.received_at)
         where stored.source = 'stream'
           -- Shorter candles leave the database before the longer ones: some of them must not replace what all came to.
-          and (not stored.closed or excluded.closed or excluded.trade_count >= stored.trade_count)
+          and (not stored.closed or excluded.closed
+               or is_no_less(excluded.volume, excluded.trade_count, stored.volume, stored.trade_count))
           and (stored.open, stored.high, stored.low, stored.close, stored.volume, stored.trade_count, stored.closed)
               is distinct from
               (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
@@ -3764,74 +3957,6 @@ COMMENT ON COLUMN public.anomaly_data.score IS 'How far beyond the usual, in sta
 COMMENT ON COLUMN public.anomaly_data.detail IS 'Further facts.';
 
 COMMENT ON COLUMN public.anomaly_data.received_at IS 'When we saw or computed it, by our clock (UTC).';
-
-CREATE TABLE public.archive_files (
-    subject text NOT NULL,
-    exchange text DEFAULT ''::text NOT NULL,
-    symbol text DEFAULT ''::text NOT NULL,
-    timeframe text DEFAULT ''::text NOT NULL,
-    since timestamp with time zone NOT NULL,
-    until timestamp with time zone NOT NULL,
-    month date GENERATED ALWAYS AS ((date_trunc('month'::text, (since AT TIME ZONE 'UTC'::text)))::date) STORED NOT NULL,
-    revision integer DEFAULT 1 NOT NULL,
-    path text NOT NULL,
-    rows bigint NOT NULL,
-    first_at timestamp with time zone NOT NULL,
-    last_at timestamp with time zone NOT NULL,
-    bytes bigint NOT NULL,
-    sha256 text NOT NULL,
-    schema_version integer NOT NULL,
-    written_at timestamp with time zone DEFAULT now() NOT NULL,
-    verified_at timestamp with time zone DEFAULT now() NOT NULL,
-    status text DEFAULT 'sound'::text NOT NULL,
-    restored_until timestamp with time zone,
-    CONSTRAINT archive_files_bytes_check CHECK ((bytes > 0)),
-    CONSTRAINT archive_files_check CHECK (((since <= first_at) AND (first_at <= last_at) AND (last_at < until))),
-    CONSTRAINT archive_files_revision_check CHECK ((revision >= 1)),
-    CONSTRAINT archive_files_rows_check CHECK ((rows > 0)),
-    CONSTRAINT archive_files_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text)),
-    CONSTRAINT archive_files_status_check CHECK ((status = ANY (ARRAY['sound'::text, 'damaged'::text, 'absent'::text])))
-);
-
-COMMENT ON TABLE public.archive_files IS 'The files of the archive: what has left the database, read back and compared before.';
-
-COMMENT ON COLUMN public.archive_files.subject IS 'What its rows are: candles, indicators, news or the name of a table.';
-
-COMMENT ON COLUMN public.archive_files.exchange IS 'Exchange of its rows; empty: of all, or the rows have none.';
-
-COMMENT ON COLUMN public.archive_files.symbol IS 'Pair of its rows; empty: of all, or the rows have none.';
-
-COMMENT ON COLUMN public.archive_files.timeframe IS 'Length of its candles; empty: of all, or the rows have none.';
-
-COMMENT ON COLUMN public.archive_files.since IS 'The file has what left the database from here on (UTC).';
-
-COMMENT ON COLUMN public.archive_files.until IS 'End of that range, not included (UTC).';
-
-COMMENT ON COLUMN public.archive_files.month IS 'First day of the month that the range lies in.';
-
-COMMENT ON COLUMN public.archive_files.revision IS 'Goes up when rows that came late are put into a new file instead.';
-
-COMMENT ON COLUMN public.archive_files.path IS 'Where it is, below the root of the archive.';
-
-COMMENT ON COLUMN public.archive_files.rows IS 'Number of rows.';
-
-COMMENT ON COLUMN public.archive_files.first_at IS 'Time of its first row (UTC).';
-
-COMMENT ON COLUMN public.archive_files.last_at IS 'Time of its last row (UTC).';
-
-COMMENT ON COLUMN public.archive_files.bytes IS 'Size of the file.';
-
-COMMENT ON COLUMN public.archive_files.sha256 IS 'SHA-256 of the file, in hexadecimal.';
-
-COMMENT ON COLUMN public.archive_files.schema_version IS 'Version of the layout: what kinds of columns and names it has.';
-
-COMMENT ON COLUMN public.archive_files.written_at IS 'When it was written (UTC).';
-
-COMMENT ON COLUMN public.archive_files.verified_at IS 'When it was read last, to compare it with the database or with its checksum (UTC).';
-
-COMMENT ON COLUMN public.archive_files.status IS 'sound, damaged or absent, as it was when verified.';
-
-COMMENT ON COLUMN public.archive_files.restored_until IS 'Its rows are back in the database, and stay until then (UTC); empty: they are not.';
 
 CREATE TABLE public.article_revisions (
     website text NOT NULL,

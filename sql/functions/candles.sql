@@ -32,6 +32,24 @@ return case when uncounted then 0 else trade_count::bigint end;
 comment on function summed_trades(numeric, boolean) is
     'The number of trades of a candle made of shorter ones: 0 as soon as one of them has trades that nobody counted';
 
+create or replace function is_no_less(volume numeric, trade_count bigint, stored_volume numeric, stored_count bigint)
+returns boolean
+language sql immutable parallel safe
+return volume >= stored_volume and trade_count >= stored_count;
+comment on function is_no_less(numeric, bigint, numeric, bigint) is
+    'Whether a candle made anew may have all trades of the stored one. A count alone does not say so: it may be 0 beside a volume';
+
+create or replace function parts_have_left(exchange text, symbol text, timeframe text, since timestamptz, until timestamptz)
+returns boolean
+language sql stable
+return exists (
+    select from archive_files files
+    where files.subject = 'candles' and files.exchange = parts_have_left.exchange
+      and files.symbol = parts_have_left.symbol and files.timeframe = parts_have_left.timeframe
+      and files.first_at < parts_have_left.until and files.last_at >= parts_have_left.since);
+comment on function parts_have_left(text, text, text, timestamptz, timestamptz) is
+    'Whether candles of a range have moved to the archive: what is stored of them may be a few that came later';
+
 create or replace function refresh_candles(exchanges text[], pairs text[], minutes timestamptz[])
 returns setof candles
 language plpgsql
@@ -172,7 +190,9 @@ begin
                 = (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,
                    stored.closed or excluded.closed, excluded.received_at)
             -- Trades leave the table after a month; a latecomer must not replace the candle by itself alone.
-            where stored.source = 'stream' and excluded.trade_count >= stored.trade_count
+            where stored.source = 'stream'
+              and is_no_less(excluded.volume, excluded.trade_count,
+                             case when stored.trade_count = 0 then stored.volume else 0 end, stored.trade_count)
               and (stored.open, stored.high, stored.low, stored.close, stored.volume, stored.trade_count,
                    stored.closed)
                   is distinct from
@@ -189,7 +209,9 @@ begin
         return query select * from refresh_wholes(exchanges, pairs, minutes, step.part, step.whole);
     end loop;
     -- What is known now may complete windows beside those that were touched.
-    return query select * from close_covered_candles(seen_exchanges, seen_pairs, seen) where cardinality(seen) > 0;
+    if cardinality(seen) > 0 then
+        return query select * from close_known_candles(seen_exchanges, seen_pairs, seen);
+    end if;
 end
 $$;
 comment on function refresh_candles(text[], text[], timestamptz[]) is
@@ -224,7 +246,8 @@ begin
            parts.volume, parts.trade_count,
            touched.bucket + length <= now()
                and case when known is null then is_covered(touched.exchange, touched.pair, touched.bucket, touched.bucket + length)
-                        else touched.bucket in (select unnest(known)) end,
+                        else touched.bucket in (select unnest(known)) end
+               and not parts_have_left(touched.exchange, touched.pair, part, touched.bucket, touched.bucket + length),
            'stream', now()
     from (
         select distinct exchange, pair, date_bin(length, instant, 'epoch') as bucket
@@ -256,7 +279,8 @@ begin
                stored.closed or excluded.closed, excluded.received_at)
         where stored.source = 'stream'
           -- Shorter candles leave the database before the longer ones: some of them must not replace what all came to.
-          and (not stored.closed or excluded.closed or excluded.trade_count >= stored.trade_count)
+          and (not stored.closed or excluded.closed
+               or is_no_less(excluded.volume, excluded.trade_count, stored.volume, stored.trade_count))
           and (stored.open, stored.high, stored.low, stored.close, stored.volume, stored.trade_count, stored.closed)
               is distinct from
               (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.trade_count,

@@ -54,6 +54,12 @@ declare
         select windows.window_start
         from known_windows(exchange, symbol, candle_corrections.timeframe, from_ts, to_ts) windows
         where windows.known_minutes = whole_minutes(candle_corrections.timeframe));
+    -- Of what has moved to the archive a few may have come later: they are not the whole.
+    gone constant tstzmultirange := (
+        select coalesce(range_agg(tstzrange(first_at, last_at, '[]')), '{}') from archive_files files
+        where files.subject = 'candles' and files.exchange = candle_corrections.exchange
+          and files.symbol = candle_corrections.symbol and files.timeframe = part and first_at < to_ts
+          and last_at >= from_ts);
     oldest timestamptz;
 begin
     if reopen and exists (select from archive_files where subject = 'trade_data') then
@@ -84,7 +90,9 @@ begin
         from parts
         group by bucket
     ), judged as materialized (
-        select computed.*, bucket + length <= now() and bucket = any (known) as known from computed
+        select computed.*, parts_left, bucket + length <= now() and bucket = any (known) and not parts_left as known
+        from computed
+        cross join lateral (select gone && tstzrange(bucket, bucket + length) as parts_left) archived
     ), stored as materialized (
         select * from all_candles
         where exchange = candle_corrections.exchange and symbol = candle_corrections.symbol
@@ -109,7 +117,8 @@ begin
                    is not distinct from
                    (judged.open, judged.high, judged.low, judged.close, judged.volume, judged.trade_count, kept.open,
                     kept.high, kept.low, kept.close, kept.volume, kept.trade_count) as is_noted,
-               case when kept.closed and not judged.known and reopen and judged.trade_count >= kept.trade_count
+               case when kept.closed and not judged.known and reopen and not parts_left
+                             and is_no_less(judged.volume, judged.trade_count, kept.volume, kept.trade_count)
                         then part is null and not (
                             bucket > coalesce(oldest, '-infinity') and exists (
                                 select from trade_data
@@ -125,7 +134,9 @@ begin
                case when source is null then case when known and part is not null then 'make' end
                     when source = 'stream' then
                         -- Shorter candles leave the database before the longer ones: some of them must not replace all.
-                        case when (differs or closes <> was_closed) and (not was_closed or known or trade_count >= kept_count)
+                        case when (differs or closes <> was_closed)
+                                  and (not was_closed or known
+                                       or is_no_less(volume, trade_count, kept_volume, kept_count))
                                  then 'change' end
                     when part is null or not known then null
                     when contradicts then case when not is_noted then 'differ' end
