@@ -96,6 +96,6 @@ def cover(connection: Connection[Any], exchange: str, pair: str, since: datetime
     at, pace = since, Pace(_TRADES, _FEWEST_TRADES, _MOST_TRADES)
     while at < until:
         asked = {"exchange": exchange, "pair": pair, "since": at, "until": until, "trades": pace.rows}
-        with piece(connection, pace):
+        with piece(connection, pace, "lock_batch"):
             found = connection.execute(query("trade_coverage_settle"), asked).fetchone()
         at = found[0] if found else until
