@@ -3,6 +3,8 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 CRYPTOVIZ := $(PYTHON) -m cryptoviz.cli
 READY := .venv/.ready
+# Tests spend much of their time waiting: one process more than this has cores keeps two busy. Each has its own services.
+WORKERS := 3
 
 .DEFAULT_GOAL := help
 
@@ -42,9 +44,10 @@ check: $(READY) ## Format, lint, types and import rules
 test-fast: $(READY) ## Unit and contract tests that need no service; under a minute
 	@.venv/bin/pytest -q -m "not services and not slow" tests/unit tests/contract
 
-test: check ## Every check and test
+test: check ## Every check and test (WORKERS=1: one after the other)
 	@$(CRYPTOVIZ) install
-	@.venv/bin/pytest -q tests
+	@.venv/bin/pytest -q -n $(WORKERS) --dist loadfile tests --ignore tests/e2e --ignore tests/chaos
+	@.venv/bin/pytest -q tests/e2e tests/chaos
 
 chaos: $(READY) ## Kill and stop every process, take away every dependency, under load: what it costs (ONLY="kill broker")
 	@$(CRYPTOVIZ) install
