@@ -84,7 +84,7 @@ def settle_day(
 
 
 def settle_open(connection: Connection[Any]) -> Counter[str]:
-    """Look over every day that has candles which ended and are not closed."""
+    """Look over every day that has candles which ended and are not closed, or hours and no day made of them."""
     found: Counter[str] = Counter()
     for exchange, pair, day in connection.execute(query("candle_days_open")).fetchall():
         found += settle(connection, exchange, pair, day, day + _DAY)

@@ -31,10 +31,10 @@ select exchange, symbol, date_bin(interval '24 hours', min(window_start), 'epoch
        date_bin(interval '24 hours', max(window_start), 'epoch') + interval '24 hours',
        date_bin(interval '24 hours', min(window_start), 'epoch')
 from (
-    select exchange, symbol, window_start from candles where timeframe <> '1d' and source = 'stream'
+    select exchange, symbol, window_start from candles where timeframe <> '1d'
     union all
-    select exchange, symbol, window_start from cold_storage.candles where timeframe <> '1d' and source = 'stream'
-) made_here
+    select exchange, symbol, window_start from cold_storage.candles where timeframe <> '1d'
+) shorter
 group by exchange, symbol;
 
 -- Differences that may be judged again are looked for with every batch of trades.

@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from cryptoviz.history.settled import settle
+from cryptoviz.history.repair import begin_again, repair
+from cryptoviz.history.settled import settle, settle_open
 from cryptoviz.pairs import Timeframe, floor
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
+from cryptoviz.storage.queries import query
 
 pytestmark = pytest.mark.services
 
@@ -188,3 +190,28 @@ def test_what_is_known_whole_replaces_a_closed_candle_of_more(connection: psycop
     for number in range(5):
         fetch(connection, start + number * MINUTE, 101, 102, 100, 101, 3)
     assert whole(connection) == (101, 102, 100, 101, 15, 0, True)
+
+
+def test_the_check_fails_when_nobody_closes_candles(connection: psycopg.Connection) -> None:
+    at = NOW - 9 * MINUTE
+    refresh(connection, [trade(connection, number, at + number * 10 * SECOND) for number in range(50)])
+    checked = "select unclosed > 0 from checked"
+    check = f"with checked as ({query('check_closed_candles')}) {checked}"
+    assert connection.execute(check).fetchone() == (True,)
+    connection.execute("select count(*) from close_candles()")
+    assert connection.execute(check).fetchone() == (False,)
+
+
+@pytest.mark.parametrize("nightly", [False, True])
+def test_hours_whose_writer_was_killed_become_a_day(connection: psycopg.Connection, *, nightly: bool) -> None:
+    day = floor(NOW - 5 * 24 * HOUR, Timeframe.D1)
+    for number in range(24):
+        candle(connection, day + number * HOUR, Timeframe.H1, (1, 1, 1, 1, 1, 1), closed=True, source="rest")
+    if nightly:
+        assert settle_open(connection)["made"] == 1
+        assert settle_open(connection).total() == 0
+    else:
+        begin_again(connection)
+        assert sum(done.found["made"] for done in repair(connection)) == 1
+    made = "select closed, volume from candles where timeframe = '1d'"
+    assert connection.execute(made).fetchone() == (True, 24)
