@@ -448,8 +448,13 @@ declare
     ids record;
     explained int8multirange;
     found tstzmultirange;
-    known tstzmultirange;
 begin
+    if not has_consecutive_ids(exchange) then
+        found := imported_trades(exchange, pair, since, until);
+        perform write_coverage(exchange, pair, range_merge(found), found);
+        return case when isempty(found) then 'empty' else tstzrange(since, until) end;
+    end if;
+
     -- From the trade before the last one before, to the one after the first one after: so it overlaps what is known.
     ends := array[
         (select "timestamp" from trade_data
@@ -512,23 +517,12 @@ begin
         where not hole.ids <@ explained;
     end if;
 
-    select coalesce(range_agg(tstzrange(covered.since, covered.until, '()')), '{}') into known
-    from trade_coverage covered
-    where covered.exchange = cover_trades.exchange and covered.pair = cover_trades.pair
-      and covered.since < upper(stretch) and covered.until > lower(stretch);
-    if found <@ known then
-        return stretch;
-    end if;
-    delete from trade_coverage covered
-    where covered.exchange = cover_trades.exchange and covered.pair = cover_trades.pair
-      and covered.since < upper(stretch) and covered.until > lower(stretch);
-    insert into trade_coverage (exchange, pair, since, until)
-    select cover_trades.exchange, cover_trades.pair, lower(part), upper(part) from unnest(known + found) part;
+    perform write_coverage(exchange, pair, stretch, found);
     return stretch;
 end
 $$;
 
-COMMENT ON FUNCTION public.cover_trades(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) IS 'Writes down of which time about a range all trades of a pair are stored, as their ids say; returns the time that was looked at. The caller holds the lock of the series';
+COMMENT ON FUNCTION public.cover_trades(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) IS 'Writes down of which time about a range all trades of a pair are stored, as their ids or the imported files say; returns the time that was looked at. The caller holds the lock of the series';
 
 CREATE FUNCTION public.dated_value(state public.dated_bigint) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -1118,6 +1112,12 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.has_consecutive_ids(exchange text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (exchange = ANY (ARRAY['kraken'::text, 'binance'::text]));
+
+COMMENT ON FUNCTION public.has_consecutive_ids(exchange text) IS 'Whether an exchange numbers the trades of each pair without leaving a number out, so that ids say what is missing';
+
 CREATE FUNCTION public.history_start(exchange text, symbol text, timeframe text, since timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE
     SET jit TO 'off'
@@ -1173,6 +1173,36 @@ CREATE FUNCTION public.holes_between(stored timestamp with time zone[], within t
 $$;
 
 COMMENT ON FUNCTION public.holes_between(stored timestamp with time zone[], within tstzrange, length interval) IS 'The windows of a range that are not among those stored, consecutive ones as one';
+
+CREATE FUNCTION public.imported_trades(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) RETURNS tstzmultirange
+    LANGUAGE plpgsql STABLE
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+declare
+    -- A file may give the time of a trade that was stored before more exactly than it is stored.
+    margin constant interval := interval '1 millisecond';
+begin
+    return (
+        select coalesce(range_agg(tstzrange(first_ts, last_ts, '()')), '{}') from import_progress file
+        where file.exchange = imported_trades.exchange and file.symbol = imported_trades.pair
+          and file.kind = 'trades' and file.status = 'completed' and file.rows_stored > 0
+          and file.first_ts < imported_trades.until and file.last_ts > imported_trades.since
+          -- Of files without ids only candles are stored.
+          and (select bool_and(exists (
+                   select from trade_data
+                   where trade_data.exchange = imported_trades.exchange and trade_data.pair = imported_trades.pair
+                     and "timestamp" between at - margin and at + margin))
+               from unnest(array[file.first_ts, file.last_ts]) at)
+          and (file.rows_quarantined = 0 or not exists (
+              select from quarantine
+              where subject = 'trades_import' and released_at is null and discarded_at is null
+                and starts_with(series, file.fingerprint || ':')))
+    );
+end
+$$;
+
+COMMENT ON FUNCTION public.imported_trades(exchange text, pair text, since timestamp with time zone, until timestamp with time zone) IS 'The time, about a range, of the imported files of trades of a pair of which no row is undecided: from the first to the last trade of each';
 
 CREATE FUNCTION public.indicator_run(closes double precision[], state double precision[], renewals integer[]) RETURNS TABLE(average_gain double precision, average_loss double precision, fast double precision, slow double precision, signal double precision, total double precision, squares double precision, peak double precision)
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -1271,7 +1301,7 @@ CREATE TABLE public.trade_coverage (
     CONSTRAINT trade_coverage_check CHECK ((since < until))
 );
 
-COMMENT ON TABLE public.trade_coverage IS 'The time of which all trades of a pair are stored, as their ids say; both ends are left out. Kept for ever.';
+COMMENT ON TABLE public.trade_coverage IS 'The time of which all trades of a pair are stored, as their ids or the imported files say; both ends are left out. Kept for ever.';
 
 COMMENT ON COLUMN public.trade_coverage.exchange IS 'The exchange in lower case, such as kraken.';
 
@@ -1554,6 +1584,10 @@ declare
     at timestamptz;
     looked_at tstzrange;
 begin
+    if not has_consecutive_ids(exchange) then
+        return;
+    end if;
+
     -- What was missing of late may have come: then it was received since the row behind the hole was written, or a moment
     -- before, by a transaction that had not ended yet. Whatever comes later than that refresh_candles looks at itself.
     for hole in
@@ -3348,6 +3382,34 @@ COMMENT ON FUNCTION public.whole_windows(length interval, since timestamp with t
 CREATE FUNCTION public.wilder_step(average double precision, amount double precision) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (((average * (13)::double precision) + amount) / (14)::double precision);
+
+CREATE FUNCTION public.write_coverage(exchange text, pair text, stretch tstzrange, whole tstzmultirange) RETURNS void
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_hashjoin TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+#variable_conflict use_column
+declare
+    known tstzmultirange;
+begin
+    select coalesce(range_agg(tstzrange(covered.since, covered.until, '()')), '{}') into known
+    from trade_coverage covered
+    where covered.exchange = write_coverage.exchange and covered.pair = write_coverage.pair
+      and covered.since < upper(stretch) and covered.until > lower(stretch);
+    if whole <@ known then
+        return;
+    end if;
+    delete from trade_coverage covered
+    where covered.exchange = write_coverage.exchange and covered.pair = write_coverage.pair
+      and covered.since < upper(stretch) and covered.until > lower(stretch);
+    insert into trade_coverage (exchange, pair, since, until)
+    select write_coverage.exchange, write_coverage.pair, lower(part), upper(part) from unnest(known + whole) part;
+end
+$$;
+
+COMMENT ON FUNCTION public.write_coverage(exchange text, pair text, stretch tstzrange, whole tstzmultirange) IS 'Adds to trade_coverage the parts of a stretch of time that were found whole. The caller holds the lock of the series';
 
 CREATE AGGREGATE public.first(value double precision, at timestamp with time zone) (
     SFUNC = public.first_step,

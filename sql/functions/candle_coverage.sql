@@ -7,6 +7,74 @@
 -- Of two trades whose ids follow each other nothing can lie between: a minute with a trade before it and one after it,
 -- and every id between those stored (or known to be missing at the exchange too), is known, traded or not. The instants
 -- at both ends of a stretch are not part of it: another trade may have been made at the same one.
+--
+-- Where an exchange numbers its trades otherwise, ids say nothing about what is missing: there each imported file of trades
+-- stands for the time between its first and its last one.
+
+create or replace function has_consecutive_ids(exchange text) returns boolean
+language sql immutable strict parallel safe
+return exchange in ('kraken', 'binance');
+comment on function has_consecutive_ids(text) is
+    'Whether an exchange numbers the trades of each pair without leaving a number out, so that ids say what is missing';
+
+create or replace function write_coverage(exchange text, pair text, stretch tstzrange, whole tstzmultirange) returns void
+language plpgsql
+set jit = off
+set plan_cache_mode = force_generic_plan
+set enable_hashjoin = off
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    known tstzmultirange;
+begin
+    select coalesce(range_agg(tstzrange(covered.since, covered.until, '()')), '{}') into known
+    from trade_coverage covered
+    where covered.exchange = write_coverage.exchange and covered.pair = write_coverage.pair
+      and covered.since < upper(stretch) and covered.until > lower(stretch);
+    if whole <@ known then
+        return;
+    end if;
+    delete from trade_coverage covered
+    where covered.exchange = write_coverage.exchange and covered.pair = write_coverage.pair
+      and covered.since < upper(stretch) and covered.until > lower(stretch);
+    insert into trade_coverage (exchange, pair, since, until)
+    select write_coverage.exchange, write_coverage.pair, lower(part), upper(part) from unnest(known + whole) part;
+end
+$$;
+comment on function write_coverage(text, text, tstzrange, tstzmultirange) is
+    'Adds to trade_coverage the parts of a stretch of time that were found whole. The caller holds the lock of the series';
+
+create or replace function imported_trades(exchange text, pair text, since timestamptz, until timestamptz)
+returns tstzmultirange
+language plpgsql stable
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+    -- A file may give the time of a trade that was stored before more exactly than it is stored.
+    margin constant interval := interval '1 millisecond';
+begin
+    return (
+        select coalesce(range_agg(tstzrange(first_ts, last_ts, '()')), '{}') from import_progress file
+        where file.exchange = imported_trades.exchange and file.symbol = imported_trades.pair
+          and file.kind = 'trades' and file.status = 'completed' and file.rows_stored > 0
+          and file.first_ts < imported_trades.until and file.last_ts > imported_trades.since
+          -- Of files without ids only candles are stored.
+          and (select bool_and(exists (
+                   select from trade_data
+                   where trade_data.exchange = imported_trades.exchange and trade_data.pair = imported_trades.pair
+                     and "timestamp" between at - margin and at + margin))
+               from unnest(array[file.first_ts, file.last_ts]) at)
+          and (file.rows_quarantined = 0 or not exists (
+              select from quarantine
+              where subject = 'trades_import' and released_at is null and discarded_at is null
+                and starts_with(series, file.fingerprint || ':')))
+    );
+end
+$$;
+comment on function imported_trades(text, text, timestamptz, timestamptz) is
+    'The time, about a range, of the imported files of trades of a pair of which no row is undecided: from the first to the last trade of each';
 
 create or replace function cover_trades(exchange text, pair text, since timestamptz, until timestamptz)
 returns tstzrange
@@ -25,8 +93,13 @@ declare
     ids record;
     explained int8multirange;
     found tstzmultirange;
-    known tstzmultirange;
 begin
+    if not has_consecutive_ids(exchange) then
+        found := imported_trades(exchange, pair, since, until);
+        perform write_coverage(exchange, pair, range_merge(found), found);
+        return case when isempty(found) then 'empty' else tstzrange(since, until) end;
+    end if;
+
     -- From the trade before the last one before, to the one after the first one after: so it overlaps what is known.
     ends := array[
         (select "timestamp" from trade_data
@@ -89,23 +162,12 @@ begin
         where not hole.ids <@ explained;
     end if;
 
-    select coalesce(range_agg(tstzrange(covered.since, covered.until, '()')), '{}') into known
-    from trade_coverage covered
-    where covered.exchange = cover_trades.exchange and covered.pair = cover_trades.pair
-      and covered.since < upper(stretch) and covered.until > lower(stretch);
-    if found <@ known then
-        return stretch;
-    end if;
-    delete from trade_coverage covered
-    where covered.exchange = cover_trades.exchange and covered.pair = cover_trades.pair
-      and covered.since < upper(stretch) and covered.until > lower(stretch);
-    insert into trade_coverage (exchange, pair, since, until)
-    select cover_trades.exchange, cover_trades.pair, lower(part), upper(part) from unnest(known + found) part;
+    perform write_coverage(exchange, pair, stretch, found);
     return stretch;
 end
 $$;
 comment on function cover_trades(text, text, timestamptz, timestamptz) is
-    'Writes down of which time about a range all trades of a pair are stored, as their ids say; returns the time that was looked at. The caller holds the lock of the series';
+    'Writes down of which time about a range all trades of a pair are stored, as their ids or the imported files say; returns the time that was looked at. The caller holds the lock of the series';
 
 create or replace function known_windows(exchange text, symbol text, timeframe text, since timestamptz,
                                          until timestamptz)
@@ -291,6 +353,10 @@ declare
     at timestamptz;
     looked_at tstzrange;
 begin
+    if not has_consecutive_ids(exchange) then
+        return;
+    end if;
+
     -- What was missing of late may have come: then it was received since the row behind the hole was written, or a moment
     -- before, by a transaction that had not ended yet. Whatever comes later than that refresh_candles looks at itself.
     for hole in

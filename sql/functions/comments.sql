@@ -25,7 +25,7 @@ begin
             ('candle_gaps', 'Holes in the candles: found, labelled and healed. Kept for ever.'),
             ('trade_gaps', 'Missing trade ids: found, labelled and healed. Kept for ever.'),
             ('candle_repairs', 'Pairs whose stored candles are looked over once, after an upgrade or when asked for.'),
-            ('trade_coverage', 'The time of which all trades of a pair are stored, as their ids say; both ends are left out. Kept for ever.'),
+            ('trade_coverage', 'The time of which all trades of a pair are stored, as their ids or the imported files say; both ends are left out. Kept for ever.'),
             ('completeness', 'What every UTC day of a series has and lacks. Kept for ever.'),
             ('held_trades', 'Imported trades of minutes of which some rows are in quarantine. Until these are decided.'),
             ('import_progress', 'How far each imported file has come; the position is committed with the rows. Kept for ever.'),

@@ -1,6 +1,6 @@
 -- Whether each minute of the last hour that has trades has a 1m candle, closed if all its trades are stored, per pair. A
 -- minute that ended less than a minute ago may still be open. A minute with trades behind it that lies beyond all that was
--- looked at counts, too: then nobody looks.
+-- looked at counts, too: then nobody looks (where ids are not consecutive, nobody does).
 SELECT traded.exchange, traded.pair, count(*) AS minutes, count(*) FILTER (WHERE candles.window_start IS NULL) AS missing,
        count(*) FILTER (WHERE NOT candles.closed AND known) AS unclosed,
        min(minute) FILTER (WHERE candles.window_start IS NULL OR NOT candles.closed AND known) AS example
@@ -20,7 +20,7 @@ CROSS JOIN LATERAL (
         SELECT FROM trade_coverage AS covered
         WHERE covered.exchange = traded.exchange AND covered.pair = traded.pair
           AND covered.since < minute AND covered.until >= minute + interval '1 minute'
-    ) OR minute > coalesce((
+    ) OR has_consecutive_ids(traded.exchange) AND minute > coalesce((
         SELECT max(until) FROM trade_coverage AS covered
         WHERE covered.exchange = traded.exchange AND covered.pair = traded.pair
     ), '-infinity') AND minute + interval '1 minute' < newest AS known
