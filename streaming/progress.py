@@ -138,7 +138,8 @@ def processor_at_work(pid: int, limit_s: float) -> Sign:
         if first:
             begun = before = _thread_seconds(pid)
             since = time.monotonic()
-            time.sleep(_PROBE_S)
+        # Processor time is counted in hundredths of a second: between looks in a row nobody has used any.
+        time.sleep(max(0.0, since + _PROBE_S - time.monotonic()))
         now, at = _thread_seconds(pid), time.monotonic()
         at_work = any(used - before.get(thread, 0) >= _AT_WORK * (at - since) for thread, used in now.items())
         spent = max((used - begun.get(thread, 0) for thread, used in now.items()), default=0)

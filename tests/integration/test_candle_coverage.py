@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +21,12 @@ pytestmark = pytest.mark.services
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 NOW = datetime.now(UTC)
 OPEN = "select timeframe, window_start from candles where not closed and window_end <= now() and timeframe = any (%s)"
+
+
+@pytest.fixture(autouse=True)
+def now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has its own moment: the files before it may take longer than the minutes it looks back."""
+    monkeypatch.setattr(sys.modules[__name__], "NOW", datetime.now(UTC))
 
 
 @pytest.fixture
