@@ -5,6 +5,8 @@ CRYPTOVIZ := $(PYTHON) -m cryptoviz.cli
 READY := .venv/.ready
 # Tests spend much of their time waiting: one process more than this has cores keeps two busy. Each has its own services.
 WORKERS := 3
+# These put a load on a whole platform, or take its speed away.
+ALONE := tests/e2e tests/chaos tests/integration/test_ingestion_supervised.py
 
 .DEFAULT_GOAL := help
 
@@ -46,8 +48,8 @@ test-fast: $(READY) ## Unit and contract tests that need no service; under a min
 
 test: check ## Every check and test (WORKERS=1: one after the other)
 	@$(CRYPTOVIZ) install
-	@.venv/bin/pytest -q -n $(WORKERS) --dist loadfile tests --ignore tests/e2e --ignore tests/chaos
-	@.venv/bin/pytest -q tests/e2e tests/chaos
+	@.venv/bin/pytest -q -n $(WORKERS) --dist loadfile tests $(ALONE:%=--ignore %)
+	@.venv/bin/pytest -q $(ALONE)
 
 chaos: $(READY) ## Kill and stop every process, take away every dependency, under load: what it costs (ONLY="kill broker")
 	@$(CRYPTOVIZ) install

@@ -86,7 +86,7 @@ def look(job: Job) -> Judged:
 def test_at_a_fifth_of_its_speed_it_is_neither_restarted_nor_called_dead(
     job: Job, postgres_cluster: Cluster, kafka_broker: LocalKafka
 ) -> None:
-    job.environment |= {"CRYPTOVIZ_STREAM_STALL_S": "25"}
+    job.environment |= {"CRYPTOVIZ_STREAM_STALL_S": "10"}
     job.start()
     job.wait(job.idle, "the first batch")
     assert job.process is not None
@@ -102,8 +102,8 @@ def test_at_a_fifth_of_its_speed_it_is_neither_restarted_nor_called_dead(
     sent, longest = 0, 0.0
     with throttled(lambda: set().union(*map(family, roots))):
         # Whatever this machine's speed is: more and more until one batch has taken longer than a standstill may.
-        while longest <= 26:
-            more = max(30_000, sent)
+        while longest <= 11:
+            more = max(5_000, sent)
             send_trades(job, range(sent, sent + more))
             sent += more
             job.wait(lambda total=sent: watched(total), f"{sent} trades")  # type: ignore[misc]
