@@ -83,6 +83,7 @@ def sound(database: Settings) -> Iterator[Settings]:
         owner.execute(TRADES, {"until": datetime.now(UTC), "count": 3 * 240})
         owner.execute(TICKERS)
         owner.execute(CANDLES)
+        owner.execute("select close_candles()")
         owner.execute(COPY.format("exchange_candles"))  # type: ignore[arg-type]
     SETTINGS.append(settings)
     yield settings
