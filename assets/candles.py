@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from assets.partitions import days_with_trades
+from assets.resources import Database
 from assets.streams import MARKET_OWNERS, code
 from assets.tables import TRADES
-from cryptoviz.quality import Row, Verdict, equal
-from cryptoviz.rebuild import TradesRemovedError, rebuild
+from cryptoviz.candles.rebuild import TradesRemovedError, rebuild
+from cryptoviz.gate.table_rules import Row, Verdict, equal
 from cryptoviz.settings import Settings
 from cryptoviz.storage.queries import query
-from dagster_project.partitions import days_with_trades
-from dagster_project.resources import Database
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -86,7 +86,7 @@ def candles_daily_rebuild(settings: Settings, today: date) -> dg.AssetsDefinitio
                 description="After the rebuild every 1m candle of the day equals its trades.",
             )
         ],
-        metadata=code("assets/candles.py", "cryptoviz/rebuild.py", "sql/functions/candles.sql"),
+        metadata=code("assets/candles.py", "cryptoviz/candles/rebuild.py", "sql/functions/candles.sql"),
     )
     def candles_daily_rebuild(
         context: dg.AssetExecutionContext, database: Database

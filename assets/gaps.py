@@ -15,21 +15,32 @@ from typing import Any, Final
 import dagster as dg
 
 from assets.audits import gate_check, outcome_of_all
+from assets.keys import CANDLE_GAPS, COMPLETENESS, TRADE_GAPS
+from assets.resources import Database, ExchangeRest
 from assets.streams import MARKET_OWNERS, code, collector_key
 from assets.tables import CANDLES, TRADES, table_metadata
-from cryptoviz.gaps import GapStatus
+from cryptoviz.backfill.publish import resume_left
+from cryptoviz.candles.settle import settle_open
+from cryptoviz.clock import now
+from cryptoviz.gaps.completeness import State, read
+from cryptoviz.gaps.completeness_page import page
+from cryptoviz.gaps.differences import compare, explain
+from cryptoviz.gaps.healing import Outcome, Treated, heal_candles, heal_trades, until_silent
+from cryptoviz.gaps.labels import GapStatus
+from cryptoviz.gaps.scan import EVER, GRACE, collected, look, look_at_trades, look_everywhere, pairs_of
 from cryptoviz.gate.report import GateError
-from cryptoviz.history.differences import compare, explain
-from cryptoviz.history.heal import Outcome, Treated, heal_candles, heal_trades, now, until_silent
-from cryptoviz.history.imports import held
-from cryptoviz.history.page import page
-from cryptoviz.history.publish import resume_left
-from cryptoviz.history.scan import EVER, GRACE, collected, look, look_at_trades, look_everywhere, pairs_of
-from cryptoviz.history.settled import settle_open
-from cryptoviz.history.state import State, read
+from cryptoviz.imports import held
 from cryptoviz.settings import settings
-from dagster_project.jobs.gaps import CANDLE_GAPS, COMPLETENESS, TRADE_GAPS
-from dagster_project.resources import Database, ExchangeRest
+
+HEAL_HISTORY: Final = dg.define_asset_job(
+    "heal_history",
+    selection=dg.AssetSelection.assets(TRADE_GAPS, CANDLE_GAPS, COMPLETENESS),
+    description=(
+        "Ask the exchanges for what is missing in trades and candles, store and label it, compare what was fetched with"
+        " what was streamed, and tell the state; with `whole_history` after a look over all of it."
+    ),
+    tags={"dagster/max_runtime": "3600", "cryptoviz/long": "true"},
+)
 
 RECENT: Final = timedelta(hours=6)
 """How far back one looks in the candles of every series."""
@@ -60,7 +71,7 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
         tags={"layer": "batch"},
         metadata={
             **table_metadata("trade_gaps"),
-            **code("assets/gaps.py", "cryptoviz/history/heal.py", "sql/functions/gaps.sql", "docs/history.md"),
+            **code("assets/gaps.py", "cryptoviz/gaps/healing.py", "sql/functions/gaps.sql", "docs/history.md"),
         },
     )
     def trade_gaps(
@@ -94,7 +105,7 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
         tags={"layer": "batch"},
         metadata={
             **table_metadata("candle_gaps"),
-            **code("assets/gaps.py", "cryptoviz/history/heal.py", "sql/functions/gaps.sql", "docs/history.md"),
+            **code("assets/gaps.py", "cryptoviz/gaps/healing.py", "sql/functions/gaps.sql", "docs/history.md"),
         },
         # The table is right whatever was held back, and so is what depends on it.
         check_specs=[gate_check(CANDLE_GAPS, blocking=False)],
@@ -145,7 +156,12 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
         freshness_policy=_FRESH,
         metadata={
             **table_metadata("completeness"),
-            **code("assets/gaps.py", "cryptoviz/history/state.py", "cryptoviz/history/page.py", "docs/history.md"),
+            **code(
+                "assets/gaps.py",
+                "cryptoviz/gaps/completeness.py",
+                "cryptoviz/gaps/completeness_page.py",
+                "docs/history.md",
+            ),
         },
     )
     def completeness(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[None]:

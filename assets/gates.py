@@ -1,6 +1,6 @@
 """The checks of the tables that streams fill, and of the history: a statement over the recent window, and a judgement.
 
-    sql/queries/check_*.sql -> cryptoviz.quality -> AssetCheckResult with numbers
+    sql/queries/check_*.sql -> cryptoviz.gate.table_rules -> AssetCheckResult with numbers
     the newest rows         -> suites of expectations (assets.windows) -> the check `expectations`
 
 All run in one run every five minutes, and each alone on demand. Those that block also hold back what Dagster computes
@@ -16,17 +16,25 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from assets.audits import outcome, reviewed
+from assets.keys import CHECKED
+from assets.resources import Database, Sources
 from assets.tables import CANDLES, COMPLETENESS, TRADE_GAPS, TRADES
 from assets.windows import EXPECTATIONS, WINDOWS, look
 from assets.windows import standing as lasting
-from cryptoviz import quality
-from cryptoviz.quality import Row, Verdict
+from cryptoviz.gate import table_rules
+from cryptoviz.gate.table_rules import Row, Verdict
 from cryptoviz.settings import Settings
 from cryptoviz.storage.queries import query
-from dagster_project.resources import Database, Sources
 
 if TYPE_CHECKING:
     from psycopg import Connection
+
+CHECK_TABLES: Final = dg.define_asset_job(
+    "check_tables",
+    selection=dg.AssetSelection.checks_for_assets(*CHECKED),
+    description="Judge the recent rows of every table that streams fill, and the history: all checks in one run.",
+    tags={"dagster/max_runtime": "600", "dagster/priority": "1", "kind": "check"},
+)
 
 _LONGEST_STATEMENT: Final = "set statement_timeout = '60s'"
 _RECOMPUTED: Final = (timedelta(minutes=11), timedelta(minutes=1))
@@ -61,7 +69,7 @@ def gates(settings: Settings, sent: Callable[[], Mapping[tuple[str, str], int]])
                 table,
                 "fresh",
                 "pair_freshness",
-                partial(quality.fresh, age=age),
+                partial(table_rules.fresh, age=age),
                 "Every exchange has new rows. The table shows each pair, the latest last heard of first.",
                 parameters=lambda _now: asked,
             )
@@ -71,7 +79,7 @@ def gates(settings: Settings, sent: Callable[[], Mapping[tuple[str, str], int]])
             TRADES,
             "unique",
             "check_duplicate_trades",
-            quality.unique,
+            table_rules.unique,
             "No trade of the last hour is stored twice, not even under another timestamp.",
             blocking=True,
         ),
@@ -79,17 +87,17 @@ def gates(settings: Settings, sent: Callable[[], Mapping[tuple[str, str], int]])
             TRADES,
             "sent_equals_stored",
             "check_stored_trades",
-            lambda rows: quality.complete(rows, sent()),
+            lambda rows: table_rules.complete(rows, sent()),
             "The ids of the last hour have no hole that is not known, and what the simulators count as sent is stored.",
             blocking=True,
         ),
-        Gate(TRADE_GAPS, "healed", "check_open_gaps", quality.healed, "No gap in the trades stays open for long."),
+        Gate(TRADE_GAPS, "healed", "check_open_gaps", table_rules.healed, "No gap in the trades stays open for long."),
         *(
             Gate(
                 table,
                 "possible",
                 "check_candle_bounds",
-                quality.bounds,
+                table_rules.bounds,
                 "In every candle of the last day open and close lie between low and high, and the window fits.",
                 blocking=True,
                 parameters=lambda _now, table=table: {"relation": table},  # type: ignore[misc]
@@ -100,14 +108,14 @@ def gates(settings: Settings, sent: Callable[[], Mapping[tuple[str, str], int]])
             CANDLES,
             "no_jumps",
             "check_price_jumps",
-            quality.jumps,
-            f"No close of the last hour is more than {quality.JUMP_PERCENT:.0f} % away from the one before.",
+            table_rules.jumps,
+            f"No close of the last hour is more than {table_rules.JUMP_PERCENT:.0f} % away from the one before.",
         ),
         Gate(
             CANDLES,
             "closed",
             "check_closed_candles",
-            quality.closed,
+            table_rules.closed,
             "Every minute of the last hour that has trades has its 1m candle, closed where all of them are stored.",
             blocking=True,
         ),
@@ -115,7 +123,7 @@ def gates(settings: Settings, sent: Callable[[], Mapping[tuple[str, str], int]])
             CANDLES,
             "wholes_equal_parts",
             "check_candle_parts",
-            quality.parts,
+            table_rules.parts,
             "The closed 5m, 15m and 1h candles of the last two hours are what their 1m candles come to.",
             blocking=True,
         ),
@@ -123,7 +131,7 @@ def gates(settings: Settings, sent: Callable[[], Mapping[tuple[str, str], int]])
             CANDLES,
             "equal_trades",
             "candles_differing",
-            quality.equal,
+            table_rules.equal,
             "The 1m candles of the last ten closed minutes are what their trades come to.",
             blocking=True,
             parameters=_last_minutes,
@@ -132,21 +140,21 @@ def gates(settings: Settings, sent: Callable[[], Mapping[tuple[str, str], int]])
             CANDLES,
             "fetched_equals_streamed",
             "check_candle_differences",
-            quality.agreeing,
+            table_rules.agreeing,
             "Where a candle that was fetched in the last day differs from its trades, the cause is known and not ours.",
         ),
         Gate(
             COMPLETENESS,
             "explained",
             "check_unexplained_gaps",
-            quality.explained,
+            table_rules.explained,
             "Of every candle that is missing it is soon known why; what a backfill has before it is left out.",
         ),
         Gate(
             COMPLETENESS,
             "nothing_lost",
             "check_lost_candles",
-            quality.lost,
+            table_rules.lost,
             "Nothing is missing that the exchanges have.",
         ),
     ]

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.audits import gate_check, outcome_of_all
+from assets.history_runs import CONFIGURED, SINCE, UNTIL
+from assets.keys import CANDLES_OF
+from assets.partitions import history_partitions, month_bounds
+from assets.resources import Database, ExchangeRest
 from assets.streams import MARKET_OWNERS, code
 from assets.tables import CANDLES
-from cryptoviz.history.gaps import Series
-from cryptoviz.instruments import ExchangeRefusedError, ExchangeUnavailableError
-from cryptoviz.pairs import Timeframe
+from cryptoviz.pairs import Series, Timeframe
+from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
 from cryptoviz.settings import settings
-from dagster_project.jobs.history import CANDLES_OF, CONFIGURED, SINCE, UNTIL
-from dagster_project.partitions import history_partitions, month_bounds
-from dagster_project.resources import Database, ExchangeRest
 
 if TYPE_CHECKING:
-    from cryptoviz.history.backfill import Fetched, Worker
+    from cryptoviz.backfill.fetch import Fetched, Worker
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _asset(timeframe: Timeframe, key: dg.AssetKey) -> dg.AssetsDefinition:
         check_specs=[gate_check(key)],
         metadata={
             "table": dg.MetadataValue.text(CANDLES),
-            **code("assets/history.py", "cryptoviz/history/backfill.py", "cryptoviz/history/rest.py"),
+            **code("assets/history.py", "cryptoviz/backfill/fetch.py", "cryptoviz/backfill/exchange_history.py"),
         },
     )
     def candles(context: dg.AssetExecutionContext, database: Database, exchange_rest: ExchangeRest) -> Iterator[Any]:
@@ -129,8 +129,8 @@ def _described(timeframe: Timeframe) -> str:
 def _fetch(context: dg.AssetExecutionContext, database: Database, rest: ExchangeRest, stretch: Stretch) -> "Fetched":
     """Fetch one stretch; what stops it is written down, so that the others are not stopped by it."""
     # Loading the code location needs none of this.
+    from cryptoviz.backfill.fetch import Fetched, SeriesBusyError, Worker, fetch  # noqa: PLC0415
     from cryptoviz.gate.report import GateError  # noqa: PLC0415
-    from cryptoviz.history.backfill import Fetched, SeriesBusyError, Worker, fetch  # noqa: PLC0415
 
     done = Fetched(stretch.series, stretch.since, stretch.since)
     try:
@@ -149,8 +149,8 @@ def _fetch(context: dg.AssetExecutionContext, database: Database, rest: Exchange
 
 
 def _configured(worker: "Worker", stretch: Stretch) -> "Fetched":
-    from cryptoviz.history.backfill import Fetched, backfill, state  # noqa: PLC0415
-    from cryptoviz.history.due import Status  # noqa: PLC0415
+    from cryptoviz.backfill.due import Status  # noqa: PLC0415
+    from cryptoviz.backfill.fetch import Fetched, backfill, state  # noqa: PLC0415
 
     done = backfill(worker, stretch.series)
     if done is not None:

@@ -12,12 +12,19 @@ from typing import Any, Final
 
 import dagster as dg
 
+from assets.keys import INDICATORS
+from assets.resources import Database
+from assets.runs import HEAVY_SQL
 from assets.streams import MARKET_OWNERS, code
 from assets.tables import CANDLES, table_metadata
-from cryptoviz.indicators import Progress, Refreshed, progress, rebuild, refresh
-from dagster_project.jobs.actions import HEAVY_SQL
-from dagster_project.jobs.indicators import INDICATORS
-from dagster_project.resources import Database
+from cryptoviz.candles.indicators import Progress, Refreshed, progress, rebuild, refresh
+
+REFRESH_INDICATORS: Final = dg.define_asset_job(
+    "refresh_indicators",
+    selection=dg.AssetSelection.assets(INDICATORS),
+    description="Compute the indicators of all candles that were written since; with `whole_history` of every candle.",
+    tags={"dagster/max_runtime": "3600", "cryptoviz/long": "true"},
+)
 
 _PATIENCE_S: Final = 1800
 _COLUMNS: Final = ("timeframe", "series", "newest candle", "furthest behind")
@@ -40,7 +47,7 @@ class IndicatorsConfig(dg.Config):
     pool=HEAVY_SQL,
     metadata={
         **table_metadata("indicators"),
-        **code("assets/indicators.py", "cryptoviz/indicators.py", "sql/functions/indicators.sql"),
+        **code("assets/indicators.py", "cryptoviz/candles/indicators.py", "sql/functions/indicators.sql"),
     },
 )
 def indicators(

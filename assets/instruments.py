@@ -8,11 +8,19 @@ from typing import Any, Final
 import dagster as dg
 
 from assets.audits import gate_check, judged, reviewed
+from assets.partitions import exchange_partitions
+from assets.resources import Database, ExchangeRest
 from assets.streams import code
 from assets.tables import table_metadata
-from cryptoviz.instruments import Changes, ExchangeRefusedError, ExchangeUnavailableError, Listing, publish
-from dagster_project.partitions import exchange_partitions
-from dagster_project.resources import Database, ExchangeRest
+from cryptoviz.instruments import Changes, Listing, publish
+from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
+
+REFRESH_INSTRUMENTS: Final = dg.define_asset_job(
+    "refresh_instruments",
+    selection=dg.AssetSelection.assets("instruments"),
+    description="Ask one exchange for its spot pairs and bring the table `instruments` in line.",
+    tags={"dagster/max_runtime": "900"},
+)
 
 KEY: Final = dg.AssetKey("instruments")
 

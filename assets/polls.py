@@ -15,17 +15,31 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from assets.audits import gate_check, judged, reviewed
+from assets.keys import ARTICLES, MARKET, MOOD
+from assets.resources import Broker, Database
 from assets.streams import NEWS_OWNERS, code
 from cryptoviz.settings import Settings, settings
 from cryptoviz.storage.queries import query
-from dagster_project.jobs.polls import ARTICLES, MARKET, MOOD
-from dagster_project.resources import Broker, Database
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
     from cryptoviz.gate.report import Report
     from cryptoviz.pollers import Poll
+
+POLL_ARTICLES: Final = dg.define_asset_job(
+    "poll_articles",
+    selection=dg.AssetSelection.assets(ARTICLES),
+    description="Ask every news feed for what is new; judge it and send what passes to `rawarticle`.",
+    tags={"dagster/max_runtime": "600", "dagster/priority": "1", "kind": "poll"},
+)
+# One job for both: a run costs more than what either of them does in it.
+POLL_MARKET: Final = dg.define_asset_job(
+    "poll_market",
+    selection=dg.AssetSelection.assets(MARKET, MOOD),
+    description="Ask for the market overviews and the mood; judge them and send what passes to `rawmarket`, `rawmood`.",
+    tags={"dagster/max_runtime": "300", "dagster/priority": "1", "kind": "poll"},
+)
 
 ANSWERED: Final = "sources_answer"
 """The check that every source of a poll answered."""

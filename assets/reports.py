@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from assets.keys import REPORTS
+from assets.resources import Database
 from assets.streams import PLATFORM_OWNERS, code
 from cryptoviz.reports import address
 from cryptoviz.settings import Settings, settings
-from dagster_project.jobs.reports import REPORTS
-from dagster_project.resources import Database
 
 if TYPE_CHECKING:
     from cryptoviz.reports.site import Built
+
+BUILD_REPORTS: Final = dg.define_asset_job(
+    "build_reports",
+    selection=dg.AssetSelection.assets(REPORTS),
+    description="Build the reports anew: hourly, soon after other expectations fail than before, and on demand.",
+    tags={"dagster/max_runtime": "900", "kind": "report"},
+)
 
 _DEPS: Final = ("quality_results", "quality_documents", "quarantine")
 

@@ -13,20 +13,29 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from assets.keys import ARCHIVE, INDICATORS, RETENTION, TIERING
+from assets.resources import Database
+from assets.runs import HEAVY_SQL
 from assets.streams import PLATFORM_OWNERS, code
 from assets.tables import CANDLES, TRADES
-from cryptoviz import tiering as tiers
-from cryptoviz.archive.leaving import ArchiveError, BusyError, archive, retained, tiered
+from cryptoviz.archive.export import ArchiveError, BusyError, archive, retained, tiered
 from cryptoviz.archive.store import store
 from cryptoviz.archive.subjects import TIERED, Subject
+from cryptoviz.retention import tiering as tiers
 from cryptoviz.settings import settings
-from dagster_project.jobs.actions import HEAVY_SQL
-from dagster_project.jobs.indicators import INDICATORS
-from dagster_project.jobs.storage import ARCHIVE, RETENTION, TIERING
-from dagster_project.resources import Database
 
 if TYPE_CHECKING:
     from psycopg import Connection
+
+KEEP_STORAGE: Final = dg.define_asset_job(
+    "keep_storage",
+    selection=dg.AssetSelection.assets(TIERING, ARCHIVE, RETENTION),
+    description=(
+        "Move old rows to cold_storage; archive what is beyond that, and what other tables keep no longer. The first "
+        "hourly, all of it nightly."
+    ),
+    tags={"dagster/max_runtime": "10800", "kind": "storage", "cryptoviz/long": "true"},
+)
 
 _PATIENCE: Final = timedelta(minutes=40)
 """How long one run lets pieces begin; the next goes on."""
@@ -49,7 +58,9 @@ _SHOWN: Final = 50
     owners=PLATFORM_OWNERS,
     tags={"layer": "batch"},
     pool=HEAVY_SQL,
-    metadata=code("assets/storage.py", "cryptoviz/tiering.py", "sql/functions/tiering.sql", "docs/history.md"),
+    metadata=code(
+        "assets/storage.py", "cryptoviz/retention/tiering.py", "sql/functions/tiering.sql", "docs/history.md"
+    ),
 )
 def tiering(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[None]:
     """Candles, indicators and news that are older than their hot age move to `cold_storage`, in committed batches.
@@ -85,7 +96,7 @@ def tiering(context: dg.AssetExecutionContext, database: Database) -> dg.Materia
     owners=PLATFORM_OWNERS,
     tags={"layer": "batch"},
     pool=HEAVY_SQL,
-    metadata=code("assets/storage.py", "cryptoviz/archive/leaving.py", "sql/functions/archive.sql", "docs/history.md"),
+    metadata=code("assets/storage.py", "cryptoviz/archive/export.py", "sql/functions/archive.sql", "docs/history.md"),
 )
 def archive_asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[None]:
     """Candles, indicators and news that are beyond cold leave the database for Parquet files.
@@ -108,7 +119,7 @@ def archive_asset(context: dg.AssetExecutionContext, database: Database) -> dg.M
     owners=PLATFORM_OWNERS,
     tags={"layer": "batch"},
     pool=HEAVY_SQL,
-    metadata=code("assets/storage.py", "cryptoviz/archive/leaving.py", "sql/functions/archive.sql", "docs/history.md"),
+    metadata=code("assets/storage.py", "cryptoviz/archive/export.py", "sql/functions/archive.sql", "docs/history.md"),
 )
 def retention(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[None]:
     """Rows of the other tables that are older than the table `retention_policy` says leave for Parquet files.

@@ -20,11 +20,11 @@ from typing import Any, Final
 
 import dagster as dg
 
+from assets.keys import ARTICLES, MARKET, MOOD
 from cryptoviz.news.feeds import load_feeds
 from cryptoviz.settings import PROJECT_ROOT, Settings
 from cryptoviz.storage.catalogue import tables
 from cryptoviz.topics import INGESTED, TOPICS, Topic
-from dagster_project.jobs.polls import ARTICLES, MARKET, MOOD
 
 INGESTION: Final = dg.AssetKey(["spark", "ingestion"])
 
@@ -98,7 +98,7 @@ def _exchange(name: str, settings: Settings) -> dg.AssetSpec:
             "WebSocket": dg.MetadataValue.url(settings.ws_url(name)),
             "REST": dg.MetadataValue.url(settings.rest_url(name)),
             "pairs": len(settings.pairs(name)),
-            **code(f"cryptoviz/collectors/{name}.py"),
+            **code(f"cryptoviz/exchanges/{name}/feed.py"),
         },
     )
 
@@ -154,7 +154,7 @@ def _collector(exchange: str, settings: Settings) -> dg.AssetSpec:
         metadata={
             "pairs": len(settings.pairs(exchange)),
             "restart": dg.MetadataValue.md(f"`cryptoviz stream restart collector_{exchange}`"),
-            **code(f"cryptoviz/collectors/{exchange}.py"),
+            **code(f"cryptoviz/exchanges/{exchange}/feed.py", "cryptoviz/collectors/collector.py"),
         },
     )
 

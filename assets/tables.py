@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from assets.keys import ARCHIVE, ARTICLES, MARKET, MOOD, RETENTION
 from assets.streams import (
     INGESTION,
     LIVE,
@@ -27,8 +28,6 @@ from assets.streams import (
 from cryptoviz.settings import Settings
 from cryptoviz.storage.catalogue import tables
 from cryptoviz.topics import INGESTED
-from dagster_project.jobs.polls import ARTICLES, MARKET, MOOD
-from dagster_project.jobs.storage import ARCHIVE, RETENTION
 
 CANDLES: Final = "candles"
 TRADES: Final = "trade_data"

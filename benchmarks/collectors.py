@@ -26,8 +26,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cryptoviz.collectors.binance import Binance
 from cryptoviz.collectors.recorder import captured
+from cryptoviz.exchanges.binance.feed import Binance
 from cryptoviz.settings import PROJECT_ROOT
 
 CAPTURE = PROJECT_ROOT.parent / "shared" / "data" / "binance" / "ws_capture.jsonl"

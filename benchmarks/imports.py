@@ -24,11 +24,11 @@ from unittest.mock import patch
 
 from benchmarks.stage import Stage, median, peak_memory_mb, stage
 from cryptoviz.gate import engine
-from cryptoviz.history.imports import gate
-from cryptoviz.history.imports.files import files
-from cryptoviz.history.imports.layouts import Kind, recognise
-from cryptoviz.history.imports.progress import Progress, Target
-from cryptoviz.history.imports.trades import TradesImport
+from cryptoviz.imports import gate
+from cryptoviz.imports.files import files
+from cryptoviz.imports.layouts import Kind, recognise
+from cryptoviz.imports.progress import Progress, Target
+from cryptoviz.imports.trades import TradesImport
 from cryptoviz.settings import Role
 from cryptoviz.storage.database import connect
 

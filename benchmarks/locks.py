@@ -29,21 +29,20 @@ import psycopg
 
 from benchmarks.imports import write
 from benchmarks.stage import Stage, stage
-from cryptoviz.history.gaps import Series
-from cryptoviz.history.imports.files import files
-from cryptoviz.history.imports.layouts import Kind, recognise
-from cryptoviz.history.imports.progress import Progress, Target
-from cryptoviz.history.imports.trades import TradesImport
-from cryptoviz.history.publish import Batch, publish
-from cryptoviz.indicators import refresh
-from cryptoviz.pairs import Timeframe, floor
-from cryptoviz.rebuild import made_anew
+from cryptoviz.backfill.publish import Batch, publish
+from cryptoviz.candles.indicators import refresh
+from cryptoviz.candles.rebuild import made_anew
+from cryptoviz.imports.files import files
+from cryptoviz.imports.layouts import Kind, recognise
+from cryptoviz.imports.progress import Progress, Target
+from cryptoviz.imports.trades import TradesImport
+from cryptoviz.pairs import Series, Timeframe, floor
 from cryptoviz.records import Side, Trade
+from cryptoviz.retention.tiering import tier
 from cryptoviz.settings import Role, Settings, load
 from cryptoviz.storage.database import connect
-from cryptoviz.tiering import tier
+from cryptoviz.streams.ownership import Ownership
 from cryptoviz.topics import TOPICS
-from streaming.ownership import Ownership
 from streaming.rows import copy_line
 from streaming.sink import Fence, Sink, Touched
 

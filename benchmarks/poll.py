@@ -84,7 +84,7 @@ def measured(one: Stage, environment: dict[str, str], name: str) -> tuple[int, f
 def simulated_web(environment: dict[str, str], port: int) -> Iterator[None]:
     """The simulated web in a process of its own, once it answers."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "cryptoviz.simulators.web"], cwd=PROJECT_ROOT, env=os.environ | environment,
+        [sys.executable, "-m", "simulators.web"], cwd=PROJECT_ROOT, env=os.environ | environment,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

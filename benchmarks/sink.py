@@ -26,9 +26,9 @@ from cryptoviz.records import Side, Trade
 from cryptoviz.settings import Role
 from cryptoviz.stack.jars import bench_jars
 from cryptoviz.storage.database import connect
+from cryptoviz.streams.ownership import Ownership
 from cryptoviz.topics import TOPICS
 from streaming.jobs.ingestion import EXECUTOR_ROWS, write_partitions
-from streaming.ownership import Ownership
 from streaming.schemas import spark_schema
 from streaming.session import session
 from streaming.sink import Fence

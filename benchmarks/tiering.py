@@ -23,12 +23,12 @@ from typing import Any
 import psycopg
 
 from benchmarks.stage import median, stage
-from cryptoviz.archive.leaving import archive
+from cryptoviz.archive.export import archive
 from cryptoviz.archive.store import Folder
 from cryptoviz.archive.subjects import SUBJECTS
+from cryptoviz.retention.tiering import compress
 from cryptoviz.settings import Settings, load
 from cryptoviz.storage.migrations import migrate
-from cryptoviz.tiering import compress
 
 _BATCH = 100_000
 _BUDGET = 100_000

@@ -8,20 +8,19 @@ that simulators can stand in. Increments are exact decimals.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
-from cryptoviz import spellings
+from cryptoviz.exchanges import spellings
 from cryptoviz.gate.frames import Row, instant
 from cryptoviz.gate.gate import audit, hold_back
 from cryptoviz.gate.report import Report
 from cryptoviz.pairs import is_pair
-from cryptoviz.remote.retry_after import retry_after
+from cryptoviz.remote.errors import ExchangeRefusedError
+from cryptoviz.remote.exchange import asking, connect, exact
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -40,22 +39,6 @@ _ADDRESSES: Final[Mapping[str, Callable[[str], dict[str, str]]]] = {
 }
 _TICK_SIZE: Final = 4
 _DECIMAL_PLACES: Final = 2
-
-
-class ExchangeUnavailableError(Exception):
-    """The exchange does not answer, or not now; worth another try, after `retry_after` seconds where it said so."""
-
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-
-
-class ExchangeLimitedError(ExchangeUnavailableError):
-    """It was asked too often, or has banned who asks."""
-
-
-class ExchangeRefusedError(Exception):
-    """The exchange answered, and asking again will not help; the message says what it said."""
 
 
 @dataclass(frozen=True)
@@ -100,18 +83,15 @@ class Changes:
     delisted: tuple[str, ...]
 
 
-class Market(Protocol):
-    """The part of a ccxt exchange that is used here."""
-
-    precisionMode: int  # noqa: N815 - ccxt's name
-    last_response_headers: Any
-
-    def fetch_markets(self) -> list[dict[str, Any]]: ...
-
-
 def source_address(exchange: str, settings: Settings) -> str | None:
     """Where to ask an exchange; None: at ccxt's own address for it."""
     return settings.rest_url(exchange) if exchange in _ADDRESSES else None
+
+
+def addresses(exchange: str, settings: Settings) -> dict[str, str] | None:
+    """Where to ask an exchange, by ccxt's names of its addresses; None: at ccxt's own."""
+    made = _ADDRESSES.get(exchange)
+    return None if made is None else made(settings.rest_url(exchange))
 
 
 def fetch(exchange: str, address: str | None, timeout_s: float) -> Listing:
@@ -121,34 +101,10 @@ def fetch(exchange: str, address: str | None, timeout_s: float) -> Listing:
         ExchangeUnavailableError: no answer, a limit, maintenance: try again later.
         ExchangeRefusedError: unknown to ccxt, or an answer that trying again will not change.
     """
-    market = connect(exchange, address, timeout_s)
+    market = connect(exchange, None if address is None else _ADDRESSES[exchange](address), timeout_s)
     with asking(exchange, market):
         listed = market.fetch_markets()
     return parse(exchange, listed, market.precisionMode)
-
-
-@contextmanager
-def asking(exchange: str, market: Market) -> Iterator[None]:
-    """What ccxt raises within the block, in our words.
-
-    Raises:
-        ExchangeUnavailableError: no answer, a limit, maintenance: try again later.
-        ExchangeRefusedError: an answer that trying again will not change.
-    """
-    import ccxt  # noqa: PLC0415 - takes seconds to import: only who asks an exchange pays
-
-    market.last_response_headers = None
-    try:
-        yield
-    except (ccxt.DDoSProtection, ccxt.RateLimitExceeded) as error:
-        raise ExchangeLimitedError(_said(exchange, error), _retry_after(market.last_response_headers)) from error
-    except ccxt.OperationFailed as error:
-        raise ExchangeUnavailableError(_said(exchange, error), _retry_after(market.last_response_headers)) from error
-    except ccxt.BaseError as error:
-        raise ExchangeRefusedError(_said(exchange, error)) from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        # ccxt walks into answers it did not expect without checking them.
-        raise ExchangeRefusedError(f"{exchange} sent an answer that ccxt cannot read: {error!r}") from error
 
 
 def parse(exchange: str, markets: Iterable[Mapping[str, Any]], precision_mode: int = _TICK_SIZE) -> Listing:
@@ -321,32 +277,6 @@ def listed_as(connection: Connection[Any], exchange: str) -> dict[str, str | Non
     return dict(connection.execute(query("instruments_spellings"), {"exchange": exchange}).fetchall())
 
 
-def connect(exchange: str, address: str | None, timeout_s: float) -> Market:
-    """ccxt's exchange of this name: spot only, exact decimals, at this address (None: at ccxt's own).
-
-    Raises:
-        ExchangeRefusedError: unknown to ccxt.
-    """
-    ccxt = importlib.import_module("ccxt")  # takes seconds to import: only who asks an exchange pays
-    if exchange not in ccxt.exchanges:
-        raise ExchangeRefusedError(f"{exchange} is not an exchange of ccxt; see ccxt.exchanges for the names")
-    market = getattr(ccxt, exchange)({"timeout": round(timeout_s * 1000), "number": _exact})
-    kinds = market.options.get("fetchMarkets")
-    if isinstance(kinds, dict) and "types" in kinds:
-        kinds["types"] = ["spot"]
-    elif isinstance(kinds, list):
-        market.options["fetchMarkets"] = ["spot"]
-    if address is not None:
-        market.urls["api"] = {**market.urls["api"], **_ADDRESSES[exchange](address)}
-    checked: Market = market
-    return checked
-
-
-def _exact(value: object) -> Decimal:
-    """ccxt's numbers as they were written (its default is float)."""
-    return Decimal(str(value))
-
-
 def _instrument(exchange: str, market: Mapping[str, Any], precision_mode: int) -> Instrument:
     precision = market.get("precision") or {}
     return Instrument(
@@ -372,17 +302,8 @@ def _increment(value: object, precision_mode: int) -> Decimal | None:
     if value is None or precision_mode not in (_TICK_SIZE, _DECIMAL_PLACES):
         return None
     try:
-        number = _exact(value)
+        number = exact(value)
         step = Decimal(1).scaleb(-int(number)) if precision_mode == _DECIMAL_PLACES else number
     except (InvalidOperation, ValueError):
         return None
     return step if step.is_finite() and step > 0 else None
-
-
-def _retry_after(headers: Mapping[str, str] | None) -> float | None:
-    value = next((value for name, value in (headers or {}).items() if name.lower() == "retry-after"), None)
-    return retry_after(value, datetime.now(UTC))
-
-
-def _said(exchange: str, error: Exception) -> str:
-    return f"{exchange}: {type(error).__name__}: {str(error)[:500]}"

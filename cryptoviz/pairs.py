@@ -8,6 +8,7 @@ except for what people type (`parse_pair`).
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -75,3 +76,24 @@ def parse_pair(text: str) -> str:
 def base_of(pair: str) -> str:
     """The base coin of a pair: ``BTC`` of ``BTC/USD``. Tables call it ``crypto_symbol``."""
     return pair.partition("/")[0]
+
+
+@dataclass(frozen=True)
+class Series:
+    """The candles of one pair and timeframe at one exchange."""
+
+    exchange: str
+    pair: str
+    timeframe: Timeframe
+
+    @classmethod
+    def of(cls, exchange: str, pair: str, timeframe: str) -> Series:
+        """The series of a row.
+
+        Raises:
+            StopIteration: there is no such timeframe.
+        """
+        return cls(exchange, pair, next(one for one in Timeframe if one == timeframe))
+
+    def __str__(self) -> str:
+        return f"{self.exchange} {self.pair} {self.timeframe}"

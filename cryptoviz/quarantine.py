@@ -12,12 +12,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz import instruments
+from cryptoviz.backfill import publish
+from cryptoviz.candles import audit
 from cryptoviz.gate.frames import Row
 from cryptoviz.gate.gate import refused
 from cryptoviz.gate.staging import as_json
 from cryptoviz.gate.subjects import SUBJECTS
-from cryptoviz.history import judged, publish
-from cryptoviz.history.imports import held
+from cryptoviz.imports import held
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _Restore = Callable[["Connection[Any]", Mapping[str, Any]], None]
 
 _RESTORED: Final[Mapping[str, Sequence[_Restore]]] = {
     instruments.SUBJECT: (instruments.restore,),
-    judged.SUBJECT: (publish.restore, publish.look_again, publish.settle_again),
+    audit.SUBJECT: (publish.restore, publish.look_again, publish.settle_again),
 }
 """What is stored by us, and what follows from it: every other subject goes through a topic."""
 

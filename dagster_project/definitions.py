@@ -14,12 +14,12 @@ from assets.indicators import indicators
 from assets.instruments import instruments_asset
 from assets.polls import poll_assets
 from assets.reports import reports_asset
+from assets.resources import RESOURCES
 from assets.storage import STORAGE
 from assets.streams import stream_assets
 from assets.tables import table_assets
 from cryptoviz.settings import Settings, settings
 from dagster_project.jobs import JOBS
-from dagster_project.resources import RESOURCES
 from dagster_project.schedules import schedules
 from sensors import sensors
 

@@ -6,24 +6,19 @@ from typing import Final
 
 import dagster as dg
 
-from cryptoviz.history.scan import configured
+from assets.gates import CHECK_TABLES
+from assets.history_runs import EXCHANGE, FETCH_HISTORY, SINCE, UNTIL, Fetch, months, neighbours
+from assets.instruments import REFRESH_INSTRUMENTS
+from assets.keys import ARCHIVE, MARKET, MOOD, RETENTION, TIERING
+from assets.partitions import SERIES
+from assets.polls import POLL_ARTICLES, POLL_MARKET
+from assets.reports import BUILD_REPORTS
+from assets.resources import Database
+from assets.storage import KEEP_STORAGE
+from cryptoviz.gaps.scan import configured
 from cryptoviz.pairs import Timeframe
 from cryptoviz.settings import Settings
-from dagster_project.jobs import (
-    BUILD_REPORTS,
-    CHECK_TABLES,
-    FETCH_HISTORY,
-    KEEP_STORAGE,
-    POLL_ARTICLES,
-    POLL_MARKET,
-    PURGE_HISTORY,
-    REFRESH_INSTRUMENTS,
-)
-from dagster_project.jobs.history import EXCHANGE, SINCE, UNTIL, Fetch, months, neighbours
-from dagster_project.jobs.polls import MARKET, MOOD
-from dagster_project.jobs.storage import ARCHIVE, RETENTION, TIERING
-from dagster_project.partitions import SERIES
-from dagster_project.resources import Database
+from jobs.housekeeping import PURGE_HISTORY
 
 _MOOD_MINUTES: Final = 5
 _NIGHT: Final = 1

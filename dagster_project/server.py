@@ -19,7 +19,7 @@ from typing import Any, Final
 from dagster._cli import main
 from dagster._grpc import server
 
-LOADED: Final = ["dagster_project.loaded"]
+LOADED: Final = ["dagster_project.preload"]
 _UNKNOWN: Final = 255
 """How a process ended that nobody is there to tell of."""
 

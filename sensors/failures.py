@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import dagster as dg
 
+from assets.resources import Database
 from cryptoviz.settings import Settings
 from cryptoviz.storage.queries import query
-from dagster_project.resources import Database
 
 INTERVAL_S: Final = 30
 KIND: Final = "run_failed"

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from assets.gaps import RECENT, RECENT_TRADES, LookConfig, state_metadata
-from cryptoviz.history.differences import compare
-from cryptoviz.history.heal import now
-from cryptoviz.history.scan import GRACE, Due, collected, due, look, look_at_trades, pairs_of
-from cryptoviz.history.state import State, read
+from assets.gaps import HEAL_HISTORY, RECENT, RECENT_TRADES, LookConfig, state_metadata
+from assets.keys import CANDLE_GAPS, COMPLETENESS, TRADE_GAPS
+from assets.resources import Database
+from assets.runs import UNENDED
+from cryptoviz.clock import now
+from cryptoviz.gaps.completeness import State, read
+from cryptoviz.gaps.differences import compare
+from cryptoviz.gaps.scan import GRACE, Due, collected, due, look, look_at_trades, pairs_of
 from cryptoviz.settings import settings
-from dagster_project.jobs.actions import UNENDED
-from dagster_project.jobs.gaps import CANDLE_GAPS, COMPLETENESS, HEAL_HISTORY, TRADE_GAPS
-from dagster_project.resources import Database
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -11,12 +11,12 @@ from typing import Final
 
 import dagster as dg
 
-from cryptoviz.history.due import Plan, due
+from assets.history_runs import CONFIGURED, EXCHANGE, FETCH_HISTORY, TIMEFRAME, Fetch, months, neighbours
+from assets.partitions import HISTORY_BEGINS, SERIES
+from assets.resources import Database
+from assets.runs import UNENDED
+from cryptoviz.backfill.due import Plan, due
 from cryptoviz.settings import Settings
-from dagster_project.jobs.actions import UNENDED
-from dagster_project.jobs.history import CONFIGURED, EXCHANGE, FETCH_HISTORY, TIMEFRAME, Fetch, months, neighbours
-from dagster_project.partitions import HISTORY_BEGINS, SERIES
-from dagster_project.resources import Database
 
 INTERVAL_S: Final = 30
 
@@ -61,7 +61,7 @@ def history_due(settings: Settings) -> dg.SensorDefinition:
         """Leaves what a run is at work on to that run."""
         import psycopg  # noqa: PLC0415 - loading the code location needs no driver
 
-        from cryptoviz.history.backfill import keep_history, states  # noqa: PLC0415
+        from cryptoviz.backfill.fetch import keep_history, states  # noqa: PLC0415
 
         try:
             with database.writer() as connection:

@@ -12,11 +12,11 @@ from typing import Final
 
 import dagster as dg
 
-from assets.indicators import indicators_metadata
-from cryptoviz.indicators import progress, refresh
-from dagster_project.jobs.actions import UNENDED
-from dagster_project.jobs.indicators import INDICATORS, REFRESH_INDICATORS
-from dagster_project.resources import Database
+from assets.indicators import REFRESH_INDICATORS, indicators_metadata
+from assets.keys import INDICATORS
+from assets.resources import Database
+from assets.runs import UNENDED
+from cryptoviz.candles.indicators import progress, refresh
 
 INTERVAL_S: Final = 60
 PATIENCE_S: Final = 15

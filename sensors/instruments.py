@@ -11,9 +11,9 @@ from typing import Final
 
 import dagster as dg
 
+from assets.instruments import REFRESH_INSTRUMENTS
+from assets.resources import Database
 from cryptoviz.instruments import known_exchanges
-from dagster_project.jobs import REFRESH_INSTRUMENTS
-from dagster_project.resources import Database
 
 INTERVAL_S: Final = 60
 _FIRST_PAUSE_S: Final = 300

@@ -9,10 +9,10 @@ from typing import Final
 
 import dagster as dg
 
-from cryptoviz.history.repair import waiting
-from dagster_project.jobs.actions import UNENDED
-from dagster_project.jobs.repair import REPAIR_CANDLES
-from dagster_project.resources import Database
+from assets.resources import Database
+from assets.runs import UNENDED
+from cryptoviz.candles.repair import waiting
+from jobs.repair import REPAIR_CANDLES
 
 INTERVAL_S: Final = 300
 

@@ -15,12 +15,12 @@ from typing import Final
 
 import dagster as dg
 
+from assets.reports import BUILD_REPORTS
+from assets.resources import Database
 from cryptoviz.reports.address import reports_folder
 from cryptoviz.reports.store import built_at
 from cryptoviz.settings import settings
 from cryptoviz.storage.queries import query
-from dagster_project.jobs.reports import BUILD_REPORTS
-from dagster_project.resources import Database
 
 INTERVAL_S: Final = 60
 PAUSE_S: Final = 300

@@ -1,6 +1,6 @@
 """Watch the streams: restart what is stuck or silent, alert once, and show every figure on the stream's asset.
 
-cryptoviz.verdicts.judge -> generation, platform_alerts, stream_verdicts, runless events
+cryptoviz.streams.verdicts.judge -> generation, platform_alerts, stream_verdicts, runless events
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from assets.resources import Database
 from assets.streams import INGESTION as INGESTION_KEY
 from assets.streams import collector_key
 from cryptoviz.settings import Settings
 from cryptoviz.storage.queries import query
-from cryptoviz.supervision import ALL_CLEAR, COLLECTOR, INGESTION, WORKING, Decision, Memory
-from cryptoviz.verdicts import Judged, judge, remember
-from dagster_project.resources import Database
+from cryptoviz.streams.supervision import ALL_CLEAR, COLLECTOR, INGESTION, WORKING, Decision, Memory
+from cryptoviz.streams.verdicts import Judged, judge, remember
 
 if TYPE_CHECKING:
     from psycopg import Connection

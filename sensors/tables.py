@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from assets.resources import Broker, Database
 from assets.streams import topic_key
 from cryptoviz.storage.queries import query
 from cryptoviz.topics import TOPICS
-from dagster_project.resources import Broker, Database
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -1,4 +1,4 @@
--- Generated from sql/migrations and sql/functions by `python -m cryptoviz.storage.snapshot`.
+-- Generated from sql/migrations and sql/functions by `python -m cryptoviz.stack.snapshot`.
 
 CREATE SCHEMA cold_storage;
 

@@ -18,15 +18,15 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    from streaming import worker  # noqa: PLC0415 - settings that make no sense are told first
+    from streaming.jobs.registry import job, stream_names  # noqa: PLC0415 - settings that make no sense are told first
 
     parser = argparse.ArgumentParser(prog="streaming", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    names = worker.stream_names(settings)
+    names = stream_names(settings)
     commands.add_parser("run", help="keep one stream running until SIGTERM").add_argument("name", choices=names)
-    work = commands.add_parser("work", help="a runner's child: needs its line to the runner on standard input")
-    work.add_argument("name", choices=names)
-    work.add_argument("--epoch", type=int, required=True)
+    child = commands.add_parser("work", help="a runner's child: needs its line to the runner on standard input")
+    child.add_argument("name", choices=names)
+    child.add_argument("--epoch", type=int, required=True)
     replay = commands.add_parser("replay", help="read a topic's messages of a range into its table once more")
     replay.add_argument("topic", choices=[topic.name for topic in INGESTED])
     replay.add_argument("--since", type=datetime.fromisoformat, required=True, help="an instant with its time zone")
@@ -43,9 +43,11 @@ def main() -> int:
 
         return 0 if train(settings) else 1
     if arguments.command == "work":
-        worker.work(arguments.name, arguments.epoch, settings)
+        from cryptoviz.streams.worker import work  # noqa: PLC0415 - the runner does without
+
+        work(arguments.name, arguments.epoch, settings, job(arguments.name))
         return 0
-    from streaming.runner import run  # noqa: PLC0415 - the worker does without
+    from cryptoviz.streams.runner import run  # noqa: PLC0415 - the worker does without
 
     return run(arguments.name, settings)
 

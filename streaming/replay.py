@@ -32,7 +32,7 @@ from cryptoviz.bus import Producer
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
-from streaming.ownership import Ownership
+from cryptoviz.streams.ownership import Ownership
 from streaming.rows import MESSAGE_COLUMNS, Message, Rows, messages
 from streaming.session import session
 from streaming.sink import Fence, Sink, Stored, UnstorableError

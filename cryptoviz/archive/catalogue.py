@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.archive import rows
 from cryptoviz.archive.contents import DamagedError, checksum, read
-from cryptoviz.archive.leaving import alone, sound
+from cryptoviz.archive.export import alone, sound
 from cryptoviz.archive.store import Store
 from cryptoviz.archive.subjects import LAYOUT, SUBJECTS, Piece
 from cryptoviz.storage.queries import query

@@ -12,15 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from cryptoviz.bus import Producer
-from cryptoviz.collectors.binance import Binance
 from cryptoviz.collectors.collector import Collector
-from cryptoviz.collectors.exchange import Exchange
-from cryptoviz.collectors.kraken import Kraken
 from cryptoviz.collectors.ledger import DatabaseStore, Ledger
-from cryptoviz.collectors.rest import RestClient
+from cryptoviz.exchanges.adapter import Exchange
+from cryptoviz.exchanges.binance.feed import Binance
+from cryptoviz.exchanges.kraken.feed import Kraken
+from cryptoviz.exchanges.spellings import unconfirmed
 from cryptoviz.logs import logger
+from cryptoviz.remote.rest import RestClient
 from cryptoviz.settings import Settings
-from cryptoviz.spellings import unconfirmed
 
 _log = logger(__name__)
 

@@ -19,7 +19,12 @@ from typing import Any, Final
 
 from cryptoviz.bus import Bus
 from cryptoviz.collectors.alerts import PriceMonitor
-from cryptoviz.collectors.exchange import (
+from cryptoviz.collectors.gaps import Continuity
+from cryptoviz.collectors.healer import Healer
+from cryptoviz.collectors.ledger import GapRow, Ledger, Position
+from cryptoviz.collectors.recorder import Recorder
+from cryptoviz.collectors.session import Connection, Pace, Session
+from cryptoviz.exchanges.adapter import (
     ClosingSoon,
     Event,
     Exchange,
@@ -32,14 +37,9 @@ from cryptoviz.collectors.exchange import (
     UnknownPair,
     UnknownPairError,
 )
-from cryptoviz.collectors.gaps import Continuity
-from cryptoviz.collectors.healer import Healer
-from cryptoviz.collectors.ledger import GapRow, Ledger, Position
-from cryptoviz.collectors.recorder import Recorder
-from cryptoviz.collectors.rest import RestClient, RestError
-from cryptoviz.collectors.session import Connection, Pace, Session
 from cryptoviz.logs import logger
 from cryptoviz.records import Candle, Record, Ticker, Trade
+from cryptoviz.remote.rest import RestClient, RestError
 from cryptoviz.settings import Settings
 
 REORDER_S: Final = 1.5

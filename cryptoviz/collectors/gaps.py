@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from cryptoviz.gaps import GapLabel, GapStatus
+from cryptoviz.gaps.labels import GapLabel, GapStatus
 
 Span = tuple[int, int]
 """First and last id, both included."""

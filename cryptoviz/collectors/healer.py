@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from cryptoviz.bus import Bus
-from cryptoviz.collectors.exchange import Exchange, UnknownPairError
 from cryptoviz.collectors.gaps import Continuity, Gap
 from cryptoviz.collectors.ledger import GapRow, Ledger
-from cryptoviz.collectors.rest import RestClient, RestError
-from cryptoviz.gaps import GapStatus
+from cryptoviz.exchanges.adapter import Exchange, UnknownPairError
+from cryptoviz.gaps.labels import GapStatus
 from cryptoviz.logs import logger
+from cryptoviz.remote.rest import RestClient, RestError
 
 _ASKED_BEFORE_GIVING_UP: Final = 3
 _AGAIN_S: Final = (1.0, 60.0)

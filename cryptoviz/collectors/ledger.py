@@ -18,11 +18,11 @@ from typing import Any, Final, Protocol
 import psycopg
 
 from cryptoviz.collectors.gaps import Gap
-from cryptoviz.gaps import GapLabel, GapStatus
+from cryptoviz.exchanges.spellings import unconfirmed
+from cryptoviz.gaps.labels import GapLabel, GapStatus
 from cryptoviz.instruments import listed_as
 from cryptoviz.logs import logger
 from cryptoviz.settings import Role, Settings
-from cryptoviz.spellings import unconfirmed
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
 

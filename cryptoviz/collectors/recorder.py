@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from cryptoviz.collectors.exchange import Event, Exchange, FrameError, Ignored
+from cryptoviz.exchanges.adapter import Event, Exchange, FrameError, Ignored
 from cryptoviz.records import Record
 
 _ROTATE_BYTES: Final = 64 * 1024 * 1024

@@ -20,7 +20,7 @@ from typing import Final
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
-from cryptoviz.collectors.exchange import Exchange, Refused, Request, Subscribed
+from cryptoviz.exchanges.adapter import Exchange, Refused, Request, Subscribed
 from cryptoviz.logs import logger
 
 _ACK_S: Final = 10.0

@@ -101,7 +101,7 @@ def verify(
     import psycopg
 
     from cryptoviz.archive import catalogue
-    from cryptoviz.archive.leaving import BusyError
+    from cryptoviz.archive.export import BusyError
     from cryptoviz.archive.store import store
 
     wanted = catalogue.Wanted(subject, exchange, pair, timeframe, _utc(since), _utc(until))
@@ -149,7 +149,7 @@ def restore(
 
     from cryptoviz.archive import catalogue
     from cryptoviz.archive.contents import DamagedError
-    from cryptoviz.archive.leaving import ArchiveError, BusyError
+    from cryptoviz.archive.export import ArchiveError, BusyError
     from cryptoviz.archive.store import store
 
     wanted = catalogue.Wanted(subject, exchange, pair, timeframe, _utc(since), _utc(until))

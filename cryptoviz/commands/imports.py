@@ -16,8 +16,8 @@ from cryptoviz.settings import Role, load
 from cryptoviz.stack.errors import StackError
 
 if TYPE_CHECKING:
-    from cryptoviz.history.imports.files import File
-    from cryptoviz.history.imports.run import Asked, Outcome
+    from cryptoviz.imports.files import File
+    from cryptoviz.imports.run import Asked, Outcome
 
 app = typer.Typer(
     help="Import archives of trades or candles: files, folders, patterns such as 'BTCUSDT-*.zip', zips as they are.",
@@ -99,8 +99,8 @@ def _import(asked: Asked, paths: Sequence[str], *, json: bool) -> None:
     import psycopg
 
     from cryptoviz.gate.report import GateError
-    from cryptoviz.history.imports.files import ImportRefusedError, files
-    from cryptoviz.history.imports.run import import_file
+    from cryptoviz.imports.files import ImportRefusedError, files
+    from cryptoviz.imports.run import import_file
     from cryptoviz.storage.database import connect
 
     with explained("nothing was imported", "see `cryptoviz import --help`", ImportRefusedError):
@@ -127,10 +127,10 @@ def _import(asked: Asked, paths: Sequence[str], *, json: bool) -> None:
 
 
 def _asked(kind: str, exchange: str, pair: str, timeframe: str | None, form: str | None, *, pair_anyway: bool) -> Asked:
-    from cryptoviz.history.imports.layouts import Format, Kind
-    from cryptoviz.history.imports.run import Asked
+    from cryptoviz.exchanges.spellings import UnspelledPairError, spelling
+    from cryptoviz.imports.layouts import Format, Kind
+    from cryptoviz.imports.run import Asked
     from cryptoviz.pairs import Timeframe
-    from cryptoviz.spellings import UnspelledPairError, spelling
 
     name = exchange.strip().lower()
     if not name.isalnum():

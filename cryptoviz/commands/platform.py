@@ -154,8 +154,8 @@ def run(name: str) -> None:
 def docs() -> None:
     """Write the generated files: .env.example, docker-compose.yml, sql/schema.sql and the data dictionary."""
     from cryptoviz.commands.settings import EXAMPLE_FILE, example_text
+    from cryptoviz.stack import snapshot
     from cryptoviz.stack.compose import COMPOSE_FILE, compose_text
-    from cryptoviz.storage import snapshot
 
     for path, text in ((EXAMPLE_FILE, example_text()), (COMPOSE_FILE, compose_text())):
         path.write_text(text)

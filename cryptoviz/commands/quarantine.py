@@ -117,9 +117,9 @@ def _resolve(
 
     import psycopg
 
-    from cryptoviz.audit import recorded
     from cryptoviz.gate.report import GateError
     from cryptoviz.quarantine import open_ids, told
+    from cryptoviz.storage.audit import recorded
 
     if not ids and subject is None:
         raise StackError("no row is named", fix="give ids, or --subject for all open rows of one")

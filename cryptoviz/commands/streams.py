@@ -10,9 +10,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from cryptoviz.commands.output import Json, as_json, explained, finish, say, table
-from cryptoviz.control import Ask
 from cryptoviz.settings import Role, Settings, load
 from cryptoviz.stack.errors import StackError
+from cryptoviz.streams.control import Ask
 
 app = typer.Typer(help="The streams: list, start, stop, restart.", no_args_is_help=True)
 gaps = typer.Typer(help="What is missing or was, and why.", no_args_is_help=True)
@@ -71,9 +71,9 @@ def _do(what: Ask, name: str, wait_s: float, word: str) -> None:
 
     import psycopg
 
-    from cryptoviz.audit import recorded
-    from cryptoviz.control import alive, answered, ask, facts, unanswered
+    from cryptoviz.storage.audit import recorded
     from cryptoviz.storage.database import connect
+    from cryptoviz.streams.control import alive, answered, ask, facts, unanswered
 
     settings, stream = load(), _stream(name)
     writer = partial(connect, Role.WRITER, settings, autocommit=True, application_name="cryptoviz stream")

@@ -12,11 +12,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from datetime import datetime
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
-
-if TYPE_CHECKING:
-    from cryptoviz.news.parse import Entry
 
 MAX_ID: Final = 500
 """Characters of a guid or link, which becomes a key in the database; a longer one is replaced by its digest."""
@@ -33,6 +31,30 @@ class Names(NamedTuple):
     link: str
     words: str
     """The digest of title, summary and text: nobody else has it."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry as the feed has it now, as text: no markup, no tracking parameters, no empty or repeated tags.
+
+    `article_id` is what its feed alone says of its identity, this module what the store adds to that.
+    `published_at` is None where the feed does not say, or in words that may mean several moments.
+    """
+
+    article_id: str
+    names: Names
+    title: str
+    url: str
+    summary: str
+    content: str
+    tags: tuple[str, ...]
+    published_at: datetime | None
+
+    @property
+    def digest(self) -> str:
+        """Changes when the publisher changes title, address, summary, text or date."""
+        said = (self.title, self.url, self.summary, self.content, str(self.published_at or ""))
+        return hashlib.sha256("\0".join(said).encode()).hexdigest()
 
 
 @dataclass

@@ -10,7 +10,6 @@ feedparser always reads a small, well-formed document (docs/decisions/0009).
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 from collections.abc import Iterable, Iterator, Set
@@ -24,7 +23,7 @@ from lxml import etree
 
 from cryptoviz.news.charset import decoded
 from cryptoviz.news.dates import Dates
-from cryptoviz.news.identity import Names, article_id, names, shared_names
+from cryptoviz.news.identity import Entry, article_id, names, shared_names
 from cryptoviz.news.text import own_words, plain, plain_text, visible
 
 MAX_ELEMENTS: Final = 20_000
@@ -83,30 +82,6 @@ class FeedError(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One entry as the feed has it now, as text: no markup, no tracking parameters, no empty or repeated tags.
-
-    `article_id` is what its feed alone says of its identity, `cryptoviz.news.identity` what the store adds to that.
-    `published_at` is None where the feed does not say, or in words that may mean several moments.
-    """
-
-    article_id: str
-    names: Names
-    title: str
-    url: str
-    summary: str
-    content: str
-    tags: tuple[str, ...]
-    published_at: datetime | None
-
-    @property
-    def digest(self) -> str:
-        """Changes when the publisher changes title, address, summary, text or date."""
-        said = (self.title, self.url, self.summary, self.content, str(self.published_at or ""))
-        return hashlib.sha256("\0".join(said).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptoviz import web
 from cryptoviz.gate.staging import Staged, stage
 from cryptoviz.logs import logger
 from cryptoviz.news.feeds import Feed, load_feeds
-from cryptoviz.news.identity import Stored, article_id, looked_up
+from cryptoviz.news.identity import Entry, Stored, article_id, looked_up
 from cryptoviz.news.mentions import mentions
-from cryptoviz.news.parse import Entry
 from cryptoviz.news.reader import FeedState, Outcome, Reader, Reading, Status, Text
 from cryptoviz.news.robots import RobotsText
 from cryptoviz.news.text import plain_text
+from cryptoviz.remote import web
 from cryptoviz.sentiment import MAX_CHARACTERS, SentimentModel, sentiment
 from cryptoviz.storage.queries import query
 

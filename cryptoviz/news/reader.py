@@ -13,14 +13,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptoviz import web
 from cryptoviz.logs import logger
 from cryptoviz.news.feeds import Feed
-from cryptoviz.news.parse import MAX_CONTENT, Entry, FeedError, parse
+from cryptoviz.news.identity import Entry
+from cryptoviz.news.parse import MAX_CONTENT, FeedError, parse
 from cryptoviz.news.robots import Robots, RobotsText, Turns
 from cryptoviz.news.text import article_text, own_words
+from cryptoviz.remote import web
 from cryptoviz.remote.retry_after import retry_after
-from cryptoviz.web import FetchError, Page, Policy, Reason
+from cryptoviz.remote.web import FetchError, Page, Policy, Reason
 
 if TYPE_CHECKING:
     from cryptoviz.settings import Settings
@@ -48,7 +49,7 @@ class Status(StrEnum):
 class Outcome:
     """How one feed answered.
 
-    `reason` is a word (of `cryptoviz.web.Reason`, of `FeedProblem`, `status_503`, `retry_after`, `crashed`) and
+    `reason` is a word (of `cryptoviz.remote.web.Reason`, of `FeedProblem`, `status_503`, `retry_after`, `crashed`) and
     `detail` a sentence; both are empty where it gave something. `salvaged` says what had to be repaired. `new` are
     first revisions of articles, `revised` further ones. `entries_refused` counts the entries that could not be read, by
     the error, `dates_unknown` those whose date is absent or may mean several moments. `pages` are article pages that

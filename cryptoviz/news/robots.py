@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 
 from protego import Protego
 
-from cryptoviz import web
-from cryptoviz.web import FetchError, Policy, Reason
+from cryptoviz.remote import web
+from cryptoviz.remote.web import FetchError, Policy, Reason
 
 KEPT: Final = timedelta(hours=24)
 """The longest that RFC 9309 lets a robots.txt be used without asking again."""

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import tenacity
 
-from cryptoviz import web
 from cryptoviz.pollers import state, wire
-from cryptoviz.quotas import Quotas
+from cryptoviz.remote import web
 from cryptoviz.remote.retry_after import retry_after
+from cryptoviz.remote.web import FetchError, Page, Policy
 from cryptoviz.settings import Settings
-from cryptoviz.web import FetchError, Page, Policy
+from cryptoviz.settings.quotas import Quotas
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -15,8 +15,8 @@ from cryptoviz.pollers import base, wire
 from cryptoviz.pollers.base import Harvest, Poller
 from cryptoviz.pollers.client import Client, Means, Source, SourceError, limited, shape
 from cryptoviz.pollers.outcome import Poll
-from cryptoviz.quotas import Period, Quotas, parse
 from cryptoviz.settings import Settings
+from cryptoviz.settings.quotas import Period, Quotas, parse
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -15,8 +15,8 @@ from cryptoviz.pollers import base, wire
 from cryptoviz.pollers.base import Harvest, Poller
 from cryptoviz.pollers.client import Client, Means, Source, SourceError, limited, shape
 from cryptoviz.pollers.outcome import Outcome, Poll, Status
-from cryptoviz.quotas import Period, parse
 from cryptoviz.settings import Mode, Settings
+from cryptoviz.settings.quotas import Period, parse
 
 if TYPE_CHECKING:
     from psycopg import Connection

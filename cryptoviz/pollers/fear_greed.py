@@ -19,8 +19,8 @@ from cryptoviz.pollers import base, wire
 from cryptoviz.pollers.base import Harvest, Poller
 from cryptoviz.pollers.client import Client, Means, Source, SourceError, shape
 from cryptoviz.pollers.outcome import Poll
-from cryptoviz.quotas import Period, parse
 from cryptoviz.settings import Settings
+from cryptoviz.settings.quotas import Period, parse
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:

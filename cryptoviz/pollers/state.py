@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pybreaker
 
-from cryptoviz.quotas import Period, Quotas
+from cryptoviz.settings.quotas import Period, Quotas
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:

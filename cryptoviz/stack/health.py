@@ -22,8 +22,8 @@ from cryptoviz.stack.services import Service
 from cryptoviz.stack.supervisor import ProgramState
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
-from cryptoviz.supervision import Verdict
-from cryptoviz.verdicts import Judged, judge
+from cryptoviz.streams.supervision import Verdict
+from cryptoviz.streams.verdicts import Judged, judge
 
 DAEMON_MAX_AGE_S: Final = 120.0
 STOPPED: Final = "stopped"

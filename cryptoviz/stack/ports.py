@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
+from cryptoviz.processes import listener, port_free
 from cryptoviz.settings import PREFIX, Settings
 from cryptoviz.stack.errors import StackError
-from cryptoviz.stack.processes import listener, port_free
 from cryptoviz.stack.services import port_settings
 
 _COMMAND_LENGTH: Final = 60

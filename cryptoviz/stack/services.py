@@ -69,14 +69,14 @@ def services(settings: Settings) -> list[Service]:
         Service(
             "simulators",
             "the simulated exchanges",
-            _python("cryptoviz.simulators"),
+            _python("simulators"),
             ports=("simulator_port",),
             modes=frozenset({Mode.DEMO}),
         ),
         Service(
             "simulated-web",
             "the simulated news sites and market APIs",
-            _python("cryptoviz.simulators.web"),
+            _python("simulators.web"),
             ports=("web_simulator_port",),
             modes=frozenset({Mode.DEMO}),
         ),

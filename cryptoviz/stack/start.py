@@ -21,6 +21,7 @@ from typing import Final
 
 import psycopg
 
+from cryptoviz.processes import Process, descendants, members, stop
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Mode, Role, Settings, load
 from cryptoviz.stack import dagster, health
 from cryptoviz.stack.errors import StackError, last_lines
@@ -28,7 +29,6 @@ from cryptoviz.stack.jars import JarSet, class_archive, install_jars
 from cryptoviz.stack.kafka import LocalKafka
 from cryptoviz.stack.ports import check_ports
 from cryptoviz.stack.postgres import Installation, LocalPostgres, ensure_secrets, find_or_install, local_data_dir
-from cryptoviz.stack.processes import Process, descendants, members, stop
 from cryptoviz.stack.services import Service, log_folder, runs_kafka, runs_postgres, services
 from cryptoviz.stack.steps import Done, Step, run, wait_until
 from cryptoviz.stack.supervisor import Supervisor, programs

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any, Final, cast
 from xmlrpc.client import Error, Fault, ServerProxy
 
+from cryptoviz.processes import MARKER
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Settings
 from cryptoviz.stack.errors import StackError, last_lines
 from cryptoviz.stack.kafka import LocalKafka
 from cryptoviz.stack.postgres import LocalPostgres
-from cryptoviz.stack.processes import MARKER
 from cryptoviz.stack.services import PYTHON, Service, log_folder, services
 
 _LONGEST_SOCKET_PATH: Final = 100

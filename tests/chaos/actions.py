@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cryptoviz.stack.processes import Process
+from cryptoviz.processes import Process
 from tests.chaos.stack import LocalStack, send
 from tests.e2e.truth import EXCHANGES
 

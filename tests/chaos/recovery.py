@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 import psycopg
 
+from cryptoviz.processes import Process
 from cryptoviz.stack import health
-from cryptoviz.stack.processes import Process
 from cryptoviz.stack.services import services
 from cryptoviz.storage.queries import query
 from tests.chaos.actions import Action

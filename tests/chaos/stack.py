@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from cryptoviz.processes import Process, descendants, members
 from cryptoviz.settings import PROJECT_ROOT, Mode, Settings, load
 from cryptoviz.stack.postgres import local_data_dir
-from cryptoviz.stack.processes import Process, descendants, members
 from cryptoviz.stack.services import log_folder
 from cryptoviz.stack.start import local_kafka
 from cryptoviz.stack.stop import down

@@ -15,10 +15,10 @@ import psycopg
 from psycopg.rows import dict_row
 
 from cryptoviz.settings import Role, Settings
-from cryptoviz.simulators.binance import Binance
-from cryptoviz.simulators.kraken import Kraken
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
+from simulators.binance import Binance
+from simulators.kraken import Kraken
 
 _POLL_S = 0.2
 _NEWEST = """

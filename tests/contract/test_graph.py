@@ -21,6 +21,8 @@ from assets.audits import GATE
 from assets.candles import UNCHANGED
 from assets.gates import gates
 from assets.instruments import KEY as INSTRUMENTS
+from assets.keys import CANDLE_GAPS, CANDLES_OF, CHECKED
+from assets.partitions import days_with_trades
 from assets.polls import ANSWERED, SUBJECTS
 from assets.streams import stream_assets
 from assets.windows import WINDOWS
@@ -30,10 +32,6 @@ from cryptoviz.storage.catalogue import tables
 from cryptoviz.storage.queries import query
 from cryptoviz.topics import INGESTED, TOPICS
 from dagster_project.definitions import build
-from dagster_project.jobs.checks import CHECKED
-from dagster_project.jobs.gaps import CANDLE_GAPS
-from dagster_project.jobs.history import CANDLES_OF
-from dagster_project.partitions import days_with_trades
 
 SETTINGS = Settings(mode=Mode.DEMO, dagster_database_url="postgresql://us%40er:pa%2Fss%20@db:5555/dag?sslmode=require")
 GROUPS = {"sources", "streams", "topics", "tables", "history", "storage", "supervision", "quality"}

@@ -12,7 +12,9 @@ from cryptoviz.settings import PROJECT_ROOT
 ROOMS = (
     "dagster_project",
     "assets",
+    "jobs",
     "sensors",
+    "simulators",
     "streaming",
     "sql",
     "great_expectations",
@@ -35,7 +37,9 @@ def test_every_room_stands_at_the_top(room: str) -> None:
     assert (PROJECT_ROOT / room).is_dir()
 
 
-@pytest.mark.parametrize("room", ["dagster_project", "assets", "sensors", "streaming", "cryptoviz"])
+@pytest.mark.parametrize(
+    "room", ["dagster_project", "assets", "jobs", "sensors", "simulators", "streaming", "cryptoviz"]
+)
 def test_every_package_resolves_inside_the_repository(room: str) -> None:
     spec = importlib.util.find_spec(room)
     assert spec is not None

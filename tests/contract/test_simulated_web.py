@@ -18,11 +18,11 @@ import httpx
 import pytest
 
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Mode, Settings
-from cryptoviz.simulators.web import Kind, WebSimulator, running
-from cryptoviz.simulators.web.faults import DEMO, Faults
-from cryptoviz.simulators.web.news import SITES, WINDOW
 from cryptoviz.stack.health import probe
 from cryptoviz.stack.services import services
+from simulators.web import Kind, WebSimulator, running
+from simulators.web.faults import DEMO, Faults
+from simulators.web.news import SITES, WINDOW
 from tests.conftest import free_ports
 
 RECORDED = PROJECT_ROOT.parent / "shared" / "data"
@@ -321,7 +321,7 @@ def test_errors_of_the_apis_have_their_own_shapes(web: WebSimulator) -> None:
 def process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Settings]]:
     [port] = free_ports(1)
     variables = {f"{PREFIX}MODE": "demo", f"{PREFIX}WEB_SIMULATOR_PORT": str(port), f"{PREFIX}STATE_DIR": str(tmp_path)}
-    command = [sys.executable, "-m", "cryptoviz.simulators.web"]
+    command = [sys.executable, "-m", "simulators.web"]
     with subprocess.Popen(command, env=os.environ | variables, stderr=subprocess.DEVNULL) as child:
         yield child, Settings(mode=Mode.DEMO, web_simulator_port=port)
         child.kill()
@@ -345,7 +345,7 @@ def test_the_process_is_healthy_and_ends_when_asked(
     child, settings = process
     wait_until(lambda: healthy(settings))
     second = subprocess.run(
-        [sys.executable, "-m", "cryptoviz.simulators.web"],
+        [sys.executable, "-m", "simulators.web"],
         env=os.environ | {f"{PREFIX}WEB_SIMULATOR_PORT": str(settings.web_simulator_port)},
         capture_output=True,
         text=True,

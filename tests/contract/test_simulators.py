@@ -16,7 +16,7 @@ import ccxt
 import pytest
 
 from cryptoviz.settings import PROJECT_ROOT
-from cryptoviz.simulators import Simulator, running
+from simulators import Simulator, running
 
 RECORDED = PROJECT_ROOT.parent / "shared" / "data"
 PATIENCE_S = 20.0

@@ -16,11 +16,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from cryptoviz.processes import family
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Settings
-from cryptoviz.stack.processes import family
 
 COMMANDS = {
-    "simulators": ["-m", "cryptoviz.simulators"],
+    "simulators": ["-m", "simulators"],
     "ingestion": ["-m", "streaming", "run", "ingestion"],
     "collector_kraken": ["-m", "streaming", "run", "collector_kraken"],
     "collector_binance": ["-m", "streaming", "run", "collector_binance"],

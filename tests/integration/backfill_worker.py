@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from cryptoviz.backfill.fetch import Worker, backfill
+from cryptoviz.exchanges.history import Page
 from cryptoviz.gate import engine, suites
-from cryptoviz.history.backfill import Worker, backfill
-from cryptoviz.history.gaps import Series
-from cryptoviz.history.source import Page
-from cryptoviz.pairs import Timeframe
+from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from tests.integration.simulated_history import SimulatedHistory

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from assets.resources import Database, ExchangeRest
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
-from dagster_project.resources import Database, ExchangeRest
 from tests.integration.simulated_history import SimulatedHistory
 
 SETTINGS: list[Settings] = []

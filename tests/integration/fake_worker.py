@@ -13,8 +13,8 @@ from pathlib import Path
 
 from cryptoviz.logs import configure
 from cryptoviz.settings import Settings, load
-from streaming.progress import PROGRESS, Report
-from streaming.worker import work
+from cryptoviz.streams.progress import PROGRESS, Report
+from cryptoviz.streams.worker import work
 
 
 def main() -> None:

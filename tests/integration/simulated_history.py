@@ -9,11 +9,10 @@ from decimal import Decimal
 
 import psycopg
 
-from cryptoviz.history.gaps import Series
-from cryptoviz.history.source import Answer, Page, Span, TradesAnswer
-from cryptoviz.pairs import Timeframe
+from cryptoviz.exchanges.history import Answer, Page, Span, TradesAnswer
+from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.records import Candle, CandleSource, Side, Trade
-from cryptoviz.simulators.market import SECOND, SimulatedSeries, Spec, simulate
+from simulators.market import SECOND, SimulatedSeries, Spec, simulate
 
 _MADE: dict[tuple[object, ...], dict[Series, tuple[datetime, datetime, list[Candle]]]] = {}
 """The longest stretch of candles that was computed of each market: it is asked for again and again."""

@@ -20,15 +20,14 @@ from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from assets import storage
+from assets import resources, storage
 from cryptoviz.archive.catalogue import Wanted, adopt, listed, restore, unlisted, verify
-from cryptoviz.archive.leaving import ArchiveError, Left, archive
+from cryptoviz.archive.export import ArchiveError, Left, archive
 from cryptoviz.archive.store import Folder, store
 from cryptoviz.archive.subjects import SUBJECTS
 from cryptoviz.commands import archive as commands
 from cryptoviz.settings import PROJECT_ROOT, Role, Settings
 from cryptoviz.storage.database import connect
-from dagster_project import resources
 
 pytestmark = pytest.mark.services
 
@@ -340,7 +339,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 import psycopg, pyarrow.csv, pyarrow.parquet, pyarrow.compute
-from cryptoviz.archive.leaving import archive
+from cryptoviz.archive.export import archive
 from cryptoviz.archive.store import Folder
 from cryptoviz.archive.subjects import SUBJECTS
 with psycopg.connect(sys.argv[1], autocommit=True, options="-c timezone=UTC") as connection:
@@ -423,7 +422,7 @@ def test_readers_see_every_candle_once_while_it_moves(database: Settings) -> Non
 COUNTED = "select count(*), count(distinct (window_start, symbol)) from {}"
 TIERING = """
 import sys, psycopg
-from cryptoviz.tiering import tier
+from cryptoviz.retention.tiering import tier
 with psycopg.connect(sys.argv[1], autocommit=True) as connection:
     for moved in tier(connection, batch=20):
         pass

@@ -22,8 +22,9 @@ import msgspec
 import psycopg
 import pytest
 
-import cryptoviz.history.backfill
-from cryptoviz.history.backfill import (
+import cryptoviz.backfill.fetch
+from cryptoviz.backfill.due import due
+from cryptoviz.backfill.fetch import (
     Fetched,
     SeriesBusyError,
     Worker,
@@ -34,15 +35,14 @@ from cryptoviz.history.backfill import (
     state,
     states,
 )
-from cryptoviz.history.bars import candle, page_of
-from cryptoviz.history.due import due
-from cryptoviz.history.gaps import CONFIRMED, Series
-from cryptoviz.history.heal import heal_candles, record
-from cryptoviz.history.source import Answer, Page, Row
-from cryptoviz.instruments import ExchangeRefusedError, ExchangeUnavailableError
-from cryptoviz.pairs import Timeframe, floor
+from cryptoviz.exchanges.candles import candle, page_of
+from cryptoviz.exchanges.history import Answer, Page, Row
+from cryptoviz.gaps.healing import heal_candles, record
+from cryptoviz.gaps.rulings import CONFIRMED
+from cryptoviz.pairs import Series, Timeframe, floor
 from cryptoviz.quarantine import release
 from cryptoviz.records import Candle
+from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
 from cryptoviz.settings import PROJECT_ROOT, Mode, Role, Settings
 from cryptoviz.storage.database import connect
 from tests.conftest import Cluster
@@ -323,7 +323,7 @@ def test_what_was_left_in_progress_goes_on_at_the_exact_position(
 def test_two_never_work_on_one_series(
     shared: Settings, writer: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cryptoviz.history.backfill, "LET_GO", timedelta(seconds=1))
+    monkeypatch.setattr(cryptoviz.backfill.fetch, "LET_GO", timedelta(seconds=1))
     series, source = minutes("DOGE/USDT")
     settings = wanted(shared, "1m:1d")
     with (

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from cryptoviz.history.repair import begin_again, repair
-from cryptoviz.history.settled import settle, settle_open
+from cryptoviz.candles.repair import begin_again, repair
+from cryptoviz.candles.settle import settle, settle_open
 from cryptoviz.pairs import Timeframe, floor
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect

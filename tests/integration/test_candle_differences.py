@@ -11,10 +11,9 @@ import msgspec
 import psycopg
 import pytest
 
-from cryptoviz.history.differences import SETTLED, SUITE, Cause, compare, explain
-from cryptoviz.history.gaps import Series
-from cryptoviz.history.heal import heal_trades, store
-from cryptoviz.pairs import Timeframe
+from cryptoviz.gaps.differences import SETTLED, SUITE, Cause, compare, explain
+from cryptoviz.gaps.healing import heal_trades, store
+from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.records import Candle, Trade
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect

@@ -15,13 +15,13 @@ import psycopg
 import pytest
 from pyarrow.feather import read_table
 
-from cryptoviz.gaps import GapLabel
-from cryptoviz.history.gaps import CONFIRMED, Series
-from cryptoviz.history.heal import SILENT, Treated, heal_candles, record
-from cryptoviz.history.source import Answer
-from cryptoviz.instruments import ExchangeRefusedError, ExchangeUnavailableError
-from cryptoviz.pairs import Timeframe
+from cryptoviz.exchanges.history import Answer
+from cryptoviz.gaps.healing import SILENT, Treated, heal_candles, record
+from cryptoviz.gaps.labels import GapLabel
+from cryptoviz.gaps.rulings import CONFIRMED
+from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.records import Candle, CandleSource
+from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from tests.integration.simulated_history import SimulatedHistory, copy, stored, values

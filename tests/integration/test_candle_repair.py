@@ -14,11 +14,11 @@ import dagster as dg
 import psycopg
 import pytest
 
-from cryptoviz.history.repair import REPAIRED, begin_again, repair, waiting
+from assets.resources import Database
+from cryptoviz.candles.repair import REPAIRED, begin_again, repair, waiting
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
-from dagster_project.jobs import REPAIR_CANDLES
-from dagster_project.resources import Database
+from jobs.repair import REPAIR_CANDLES
 from sensors.repairs import repairs_due
 
 pytestmark = pytest.mark.services

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 
 from cryptoviz.pairs import Timeframe
+from cryptoviz.retention.tiering import tier
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
-from cryptoviz.tiering import tier
 
 pytestmark = pytest.mark.services
 

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cryptoviz.history.settled import settle, settle_open
+from cryptoviz.candles.rebuild import made_anew
+from cryptoviz.candles.settle import settle, settle_open
 from cryptoviz.pairs import Timeframe, floor
-from cryptoviz.rebuild import made_anew
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query

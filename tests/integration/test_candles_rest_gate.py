@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from cryptoviz.backfill.publish import judge
 from cryptoviz.gate import engine, frames, suites
 from cryptoviz.gate.frames import Known, Row
-from cryptoviz.history.publish import judge
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from tests.unit.test_suites import CASES, SOUND, minutes

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cryptoviz.collectors.ledger import DatabaseStore, GapRow, Ledger, Position, StoreAwayError
-from cryptoviz.gaps import GapLabel, GapStatus
+from cryptoviz.gaps.labels import GapLabel, GapStatus
 from cryptoviz.instruments import Instrument, Listing, store
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect

@@ -18,11 +18,11 @@ from cryptoviz.collectors import EXCHANGES, refused_pairs, rest_client
 from cryptoviz.collectors.collector import Collector, PairsChangedError
 from cryptoviz.collectors.ledger import Ledger, MemoryStore
 from cryptoviz.collectors.recorder import Replay
-from cryptoviz.gaps import GapLabel, GapStatus
+from cryptoviz.gaps.labels import GapLabel, GapStatus
 from cryptoviz.records import Trade
 from cryptoviz.settings import Settings, load
-from cryptoviz.simulators import Kind, Order, Simulator
 from cryptoviz.stack.kafka import LocalKafka
+from simulators import Kind, Order, Simulator
 
 PAIRS = {"kraken": ["BTC/USD", "ETH/USD", "DOGE/USD"], "binance": ["BTC/USDT", "ETH/USDT", "DOGE/USDT"]}
 BOTH = pytest.mark.parametrize("name", ["kraken", "binance"])

@@ -10,10 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from cryptoviz.history.imports.files import files
-from cryptoviz.history.imports.layouts import Kind
-from cryptoviz.history.imports.run import Asked, import_file
-from cryptoviz.history.settled import settle_open
+from cryptoviz.candles.settle import settle_open
+from cryptoviz.imports.files import files
+from cryptoviz.imports.layouts import Kind
+from cryptoviz.imports.run import Asked, import_file
 from cryptoviz.quarantine import discard, open_ids
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect

@@ -16,7 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from cryptoviz.instruments import ExchangeRefusedError, ExchangeUnavailableError, fetch, source_address
+from cryptoviz.instruments import fetch, source_address
+from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Mode, Role, Settings
 from cryptoviz.stack import dagster
 from cryptoviz.storage.database import connect
@@ -74,7 +75,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     [port] = free_ports(1)
     log = tmp_path_factory.mktemp("simulators") / "log"
     variables = {f"{PREFIX}MODE": "demo", f"{PREFIX}SIMULATOR_PORT": str(port)}
-    with process([*python(), "cryptoviz.simulators"], variables, log):
+    with process([*python(), "simulators"], variables, log):
         wait_for(lambda: httpx.get(f"http://127.0.0.1:{port}/kraken/0/public/Time"), "simulator")
         yield port
 

@@ -15,17 +15,16 @@ import httpx
 import pytest
 
 from cryptoviz import instruments
-from cryptoviz.history.budget import Allowance, ClosedError, SharedBudget
-from cryptoviz.history.gaps import Series
-from cryptoviz.history.rest import ExchangeHistory
-from cryptoviz.instruments import ExchangeLimitedError, ExchangeRefusedError, ExchangeUnavailableError
-from cryptoviz.pairs import Timeframe, floor
+from cryptoviz.backfill.exchange_history import ExchangeHistory
+from cryptoviz.backfill.shared_budget import Allowance, SharedBudget
+from cryptoviz.exchanges.spellings import unconfirmed
+from cryptoviz.pairs import Series, Timeframe, floor
 from cryptoviz.records import Candle
+from cryptoviz.remote.errors import ClosedError, ExchangeLimitedError, ExchangeRefusedError, ExchangeUnavailableError
 from cryptoviz.settings import Role, Settings
-from cryptoviz.simulators import Simulator, running
-from cryptoviz.simulators.market import ORIGIN, SECOND, Bar
-from cryptoviz.spellings import unconfirmed
 from cryptoviz.storage.database import connect
+from simulators import Simulator, running
+from simulators.market import ORIGIN, SECOND, Bar
 from tests.conftest import Cluster
 
 pytestmark = pytest.mark.services

@@ -17,20 +17,20 @@ from typer.testing import CliRunner
 
 import sensors.gaps
 from assets.audits import GATE
-from assets.gaps import gap_assets
+from assets.gaps import HEAL_HISTORY, gap_assets
+from assets.keys import COMPLETENESS
 from cryptoviz.cli import app
+from cryptoviz.exchanges.candles import candle, page_of
+from cryptoviz.exchanges.history import Answer, Row
+from cryptoviz.gaps.rulings import CONFIRMED
+from cryptoviz.gaps.scan import GRACE, collected, configured, look_everywhere
 from cryptoviz.gate import engine
 from cryptoviz.gate.report import GateError
-from cryptoviz.history.bars import candle, page_of
-from cryptoviz.history.gaps import CONFIRMED, Series
-from cryptoviz.history.scan import GRACE, collected, configured, look_everywhere
-from cryptoviz.history.source import Answer, Row
-from cryptoviz.instruments import ExchangeUnavailableError
-from cryptoviz.pairs import Timeframe
+from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.quarantine import discard, release
+from cryptoviz.remote.errors import ExchangeUnavailableError
 from cryptoviz.settings import PREFIX, Role, Settings, settings
 from cryptoviz.storage.database import connect
-from dagster_project.jobs.gaps import COMPLETENESS, HEAL_HISTORY
 from sensors.gaps import MANY, gaps_due
 from tests.integration.dagster_doubles import HISTORY, SETTINGS, OneDatabase, SimulatedRest
 from tests.integration.simulated_history import SimulatedHistory, copy, stored, values

@@ -12,13 +12,13 @@ import pytest
 
 from assets.candles import KEY, candles_daily_rebuild
 from assets.gates import evaluate, gates, table_checks
+from assets.keys import CHECKED
+from assets.resources import Database, Sources
 from assets.windows import MOST, WINDOWS, look
 from cryptoviz.gate.report import Report, Severity
-from cryptoviz.quality import Verdict
+from cryptoviz.gate.table_rules import Verdict
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
-from dagster_project.jobs.checks import CHECKED
-from dagster_project.resources import Database, Sources
 
 pytestmark = pytest.mark.services
 

@@ -13,13 +13,13 @@ import pytest
 import assets.history
 from assets.audits import GATE
 from assets.history import history_assets
-from cryptoviz.history.gaps import Series
-from cryptoviz.instruments import ExchangeRefusedError
-from cryptoviz.pairs import Timeframe
+from assets.history_runs import FETCH_HISTORY, SINCE, UNTIL
+from assets.keys import CANDLES_OF
+from assets.partitions import SERIES, month_bounds, month_of
+from cryptoviz.pairs import Series, Timeframe
+from cryptoviz.remote.errors import ExchangeRefusedError
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
-from dagster_project.jobs.history import CANDLES_OF, FETCH_HISTORY, SINCE, UNTIL
-from dagster_project.partitions import SERIES, month_bounds, month_of
 from dagster_project.schedules import fetch_streamed
 from sensors.history import history_due
 from tests.integration.dagster_doubles import HISTORY, SETTINGS, OneDatabase, SimulatedRest

@@ -15,14 +15,15 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-import dagster_project.jobs.housekeeping
+import jobs.housekeeping
+from assets.polls import POLL_MARKET
+from assets.resources import Database
 from cryptoviz.gate.subjects import SUBJECTS
-from cryptoviz.housekeeping import KEPT, forget
+from cryptoviz.retention.housekeeping import KEPT, forget
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from dagster_project.instance import KEPT as KEPT_OPEN
-from dagster_project.jobs import POLL_MARKET, PURGE_HISTORY
-from dagster_project.resources import Database
+from jobs.housekeeping import PURGE_HISTORY
 from tests.conftest import Cluster
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
@@ -47,7 +48,7 @@ def instance(
     own = postgres_cluster.empty_database(postgres_cluster.editions[-1])
     url = own.database(Role.OWNER)
     SETTINGS[:] = [database.model_copy(update={"dagster_database_url": SecretStr(url)})]
-    monkeypatch.setattr(dagster_project.jobs.housekeeping, "settings", lambda: SETTINGS[-1])
+    monkeypatch.setattr(jobs.housekeeping, "settings", lambda: SETTINGS[-1])
     address = urlsplit(url)
     (tmp_path / "dagster.yaml").write_text(f"""
 storage:
@@ -200,7 +201,7 @@ def test_young_history_is_left_alone(instance: dg.DagsterInstance) -> None:
 def test_purging_in_small_batches_comes_to_the_same(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dagster_project.jobs.housekeeping.purge, "__kwdefaults__", {"batch": 2})
+    monkeypatch.setattr(jobs.housekeeping.purge, "__kwdefaults__", {"batch": 2})
     for lag in range(7):
         report(instance, lag)
     age(0)

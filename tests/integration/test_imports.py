@@ -26,21 +26,20 @@ import pyarrow as pa
 import pytest
 
 from cryptoviz import cli
+from cryptoviz.backfill import publish
+from cryptoviz.candles.settle import settle_open
+from cryptoviz.exchanges.candles import build
+from cryptoviz.gaps.healing import store
 from cryptoviz.gate import engine, suites
-from cryptoviz.history import publish
-from cryptoviz.history.bars import build
-from cryptoviz.history.gaps import Series
-from cryptoviz.history.heal import store
-from cryptoviz.history.imports import chunks as pieces
-from cryptoviz.history.imports import held, windows
-from cryptoviz.history.imports.files import files
-from cryptoviz.history.imports.gate import Judge
-from cryptoviz.history.imports.layouts import Kind
-from cryptoviz.history.imports.progress import Progress
-from cryptoviz.history.imports.run import Asked, Became, Outcome, import_file
-from cryptoviz.history.imports.trades import TradesImport
-from cryptoviz.history.settled import settle_open
-from cryptoviz.pairs import Timeframe
+from cryptoviz.imports import chunks as pieces
+from cryptoviz.imports import held, windows
+from cryptoviz.imports.files import files
+from cryptoviz.imports.gate import Judge
+from cryptoviz.imports.layouts import Kind
+from cryptoviz.imports.progress import Progress
+from cryptoviz.imports.run import Asked, Became, Outcome, import_file
+from cryptoviz.imports.trades import TradesImport
+from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.quarantine import discard, open_ids, release
 from cryptoviz.records import Candle
 from cryptoviz.settings import PREFIX, Role, Settings
@@ -246,7 +245,7 @@ def environment(settings: Settings) -> dict[str, str]:
 _SLOWLY = """
 import sys
 from cryptoviz import cli
-from cryptoviz.history.imports import chunks
+from cryptoviz.imports import chunks
 chunks.BLOCK_BYTES = 100_000
 sys.exit(cli.run(sys.argv[1:]))
 """

@@ -12,11 +12,11 @@ import psycopg
 import pytest
 
 import sensors.indicators
-from assets.indicators import IndicatorsConfig, indicators
+from assets.indicators import REFRESH_INDICATORS, IndicatorsConfig, indicators
+from assets.keys import INDICATORS
+from assets.resources import Database
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
-from dagster_project.jobs.indicators import INDICATORS, REFRESH_INDICATORS
-from dagster_project.resources import Database
 from sensors.indicators import indicators_due
 
 pytestmark = pytest.mark.services

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from cryptoviz.processes import family, read_process
 from cryptoviz.settings import Role
 from cryptoviz.stack.kafka import LocalKafka
-from cryptoviz.stack.processes import family, read_process
 from cryptoviz.storage.database import connect
-from cryptoviz.supervision import Verdict
-from cryptoviz.verdicts import Judged, judge, remember
+from cryptoviz.streams.supervision import Verdict
+from cryptoviz.streams.verdicts import Judged, judge, remember
 from tests.conftest import Cluster
 from tests.integration.test_ingestion import Job, check_candles, job, send, trade
 from tests.throttle import throttled

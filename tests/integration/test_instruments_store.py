@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cryptoviz.exchanges.spellings import unconfirmed
 from cryptoviz.gate import engine
 from cryptoviz.gate.report import GateError, Report
 from cryptoviz.instruments import (
@@ -23,7 +24,6 @@ from cryptoviz.instruments import (
     store,
 )
 from cryptoviz.settings import Role, Settings
-from cryptoviz.spellings import unconfirmed
 from cryptoviz.storage.database import connect
 
 pytestmark = pytest.mark.services

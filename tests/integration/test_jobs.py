@@ -12,12 +12,14 @@ import dagster as dg
 import psycopg
 import pytest
 
-import dagster_project.jobs.repair
-import dagster_project.jobs.streams
+import jobs.repair
+import jobs.streams
+from assets.resources import Database
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
-from dagster_project.jobs import JOBS, REBUILD_CANDLES, STREAM_JOBS
-from dagster_project.resources import Database
+from dagster_project.jobs import JOBS
+from jobs.repair import REBUILD_CANDLES
+from jobs.streams import STREAM_JOBS
 
 pytestmark = pytest.mark.services
 
@@ -38,7 +40,7 @@ class OneDatabase(Database):
 @pytest.fixture
 def writer(database: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection[Any]]:
     SETTINGS[:] = [database]
-    for module in (dagster_project.jobs.repair, dagster_project.jobs.streams):
+    for module in (jobs.repair, jobs.streams):
         monkeypatch.setattr(module, "settings", lambda: SETTINGS[-1])
     with connect(Role.WRITER, database, autocommit=True) as connection:
         yield connection

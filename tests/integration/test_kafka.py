@@ -17,10 +17,10 @@ from confluent_kafka import KafkaError, KafkaException
 
 from cryptoviz.bus import Producer, create_topics, list_topics, offsets, tail
 from cryptoviz.codec import decode
+from cryptoviz.processes import _listening_inodes, _sockets
 from cryptoviz.records import Side, Trade
 from cryptoviz.settings import Settings, load
 from cryptoviz.stack.kafka import LocalKafka
-from cryptoviz.stack.processes import _listening_inodes, _sockets
 from tests.conftest import free_ports
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]

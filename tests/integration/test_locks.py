@@ -17,24 +17,23 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from cryptoviz.history import publish as publishing
-from cryptoviz.history import settled
-from cryptoviz.history.gaps import Series
-from cryptoviz.history.heal import heal_candles, record
-from cryptoviz.history.imports.files import files
-from cryptoviz.history.imports.layouts import Kind
-from cryptoviz.history.imports.run import Asked, Became, Outcome, import_file
-from cryptoviz.history.publish import Batch, publish, resume_left, stage
-from cryptoviz.history.settled import cover, settle_day
-from cryptoviz.indicators import refresh
-from cryptoviz.pairs import Timeframe, floor
+from cryptoviz.backfill import publish as publishing
+from cryptoviz.backfill.publish import Batch, publish, resume_left, stage
+from cryptoviz.candles import settle
+from cryptoviz.candles.indicators import refresh
+from cryptoviz.candles.rebuild import rebuild
+from cryptoviz.candles.settle import cover, settle_day
+from cryptoviz.gaps.healing import heal_candles, record
+from cryptoviz.imports.files import files
+from cryptoviz.imports.layouts import Kind
+from cryptoviz.imports.run import Asked, Became, Outcome, import_file
+from cryptoviz.pairs import Series, Timeframe, floor
 from cryptoviz.quarantine import release
-from cryptoviz.rebuild import rebuild
 from cryptoviz.records import Candle
+from cryptoviz.retention.tiering import tier
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage import pieces
 from cryptoviz.storage.database import connect
-from cryptoviz.tiering import tier
 from tests.conftest import Cluster
 from tests.integration.simulated_history import SimulatedHistory
 
@@ -249,11 +248,11 @@ def test_killed_between_two_pieces_a_batch_is_finished_and_judged_once(
     with monkeypatch.context() as patch:
         killed_after(patch, 3)
         with pytest.raises(KeyboardInterrupt):
-            publish(writer, batch, "killed", "asset LTC", settle=settled.append)
+            publish(writer, batch, "killed", "asset LTC", settle=settle.append)
     assert 0 < len(stored(writer, series)) < len(rows)
     assert settled == []
     more = staged(writer, batch, MIDNIGHT + DAY, MIDNIGHT + DAY + HOUR)
-    published = publish(writer, batch, "next", "asset LTC", settle=settled.append)
+    published = publish(writer, batch, "next", "asset LTC", settle=settle.append)
     assert published.report is not None
     assert published.report.counts.staged == len(more)
     assert stored(writer, series) == [row.window_start for row in [*rows, *more]]
@@ -405,7 +404,7 @@ def test_the_ids_of_a_busy_hour_are_looked_at_in_pieces(writer: Connection, monk
         from generate_series(0, 9999) number""",
         [MIDNIGHT],
     )
-    monkeypatch.setattr(settled, "_TRADES", 2_000)
+    monkeypatch.setattr(settle, "_TRADES", 2_000)
     done, took = list[float](), pieces.Pace.took
     monkeypatch.setattr(pieces.Pace, "took", lambda pace, seconds: (done.append(seconds), took(pace, seconds)))
     cover(writer, "binance", "IOTA/USDT", MIDNIGHT, MIDNIGHT + HOUR)

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from cryptoviz.settings import Role, Settings
+from cryptoviz.stack import snapshot
 from cryptoviz.stack.postgres import Edition
-from cryptoviz.storage import snapshot
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.migrations import MigrationError, migrate, notes, read
 from cryptoviz.storage.queries import SQL_DIR
@@ -203,7 +203,7 @@ def test_the_snapshot_is_the_migrated_schema(postgres_cluster, empty: Settings) 
     migrate(empty)
     pg_dump = postgres_cluster.server.installation.bin_dir / "pg_dump"
     assert snapshot.schema(empty, pg_dump) == snapshot.SCHEMA_FILE.read_text(), (
-        "run `python -m cryptoviz.storage.snapshot`"
+        "run `python -m cryptoviz.stack.snapshot`"
     )
 
 
@@ -211,7 +211,7 @@ def test_the_data_dictionary_is_that_of_the_schema(empty: Settings) -> None:
     migrate(empty)
     with connect(Role.READER, empty) as connection:
         text = snapshot.data_dictionary(connection)
-    assert text == snapshot.DICTIONARY_FILE.read_text(), "run `python -m cryptoviz.storage.snapshot`"
+    assert text == snapshot.DICTIONARY_FILE.read_text(), "run `python -m cryptoviz.stack.snapshot`"
     assert re.findall(r"^\|.*\|  \|$", text, flags=re.MULTILINE) == [], "a column without a comment"
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from cryptoviz.settings import Settings
-from streaming.ownership import Control, Event, Ownership
+from cryptoviz.streams.ownership import Control, Event, Ownership
 
 pytestmark = pytest.mark.services
 

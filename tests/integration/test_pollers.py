@@ -24,11 +24,11 @@ from cryptoviz.gate.staging import stage
 from cryptoviz.pollers import Poll, Status, coingecko, coinmarketcap, fear_greed, state
 from cryptoviz.pollers.client import ATTEMPTS, Means
 from cryptoviz.pollers.state import ExhaustedError
-from cryptoviz.quotas import Period
+from cryptoviz.remote.web import FetchError, Page, Reason
 from cryptoviz.settings import Mode, Role, Settings
-from cryptoviz.simulators.web import Kind, WebSimulator, running
+from cryptoviz.settings.quotas import Period
 from cryptoviz.storage.database import connect
-from cryptoviz.web import FetchError, Page, Reason
+from simulators.web import Kind, WebSimulator, running
 
 pytestmark = pytest.mark.services
 

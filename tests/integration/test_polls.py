@@ -16,19 +16,19 @@ import pytest
 
 import assets.polls
 from assets.audits import GATE
+from assets.keys import ARTICLES, MARKET, MOOD
 from assets.polls import ANSWERED, lasting, poll_assets
+from assets.resources import Broker, Database
 from cryptoviz.bus import Bus, Producer, create_topics, tail
 from cryptoviz.codec import decode
 from cryptoviz.gate.gate import deliver, judge
 from cryptoviz.news.poll import poll as news_poll
 from cryptoviz.records import Article, FearGreed, MarketSnapshot, SentimentLabel
 from cryptoviz.settings import Mode, Role, Settings
-from cryptoviz.simulators.web import Kind, WebSimulator, running
-from cryptoviz.simulators.web.news import SITES
 from cryptoviz.stack.kafka import LocalKafka
 from cryptoviz.storage.database import connect
-from dagster_project.jobs.polls import ARTICLES, MARKET, MOOD
-from dagster_project.resources import Broker, Database
+from simulators.web import Kind, WebSimulator, running
+from simulators.web.news import SITES
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 

@@ -13,8 +13,8 @@ import pytest
 
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
+from cryptoviz.streams.progress import Sign, database_at_work
 from streaming.jobs.ingestion import Ingestion
-from streaming.progress import Sign, database_at_work
 
 pytestmark = pytest.mark.services
 NAME = "spark_ingestion_7"

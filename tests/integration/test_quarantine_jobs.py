@@ -11,6 +11,7 @@ import dagster as dg
 import psycopg
 import pytest
 
+from assets.resources import Broker, Database
 from cryptoviz.bus import MemoryProducer
 from cryptoviz.gate import engine
 from cryptoviz.gate.gate import judge
@@ -19,8 +20,8 @@ from cryptoviz.gate.staging import Staged, stage
 from cryptoviz.quarantine import open_ids
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
-from dagster_project.jobs import DISCARD_QUARANTINED, JOBS, RELEASE_QUARANTINED
-from dagster_project.resources import Broker, Database
+from dagster_project.jobs import JOBS
+from jobs.quarantine import DISCARD_QUARANTINED, RELEASE_QUARANTINED
 
 pytestmark = pytest.mark.services
 

@@ -12,15 +12,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assets.resources import Database
 from cryptoviz import bus
 from cryptoviz.records import Side, Trade
 from cryptoviz.settings import PREFIX, Role, Settings, load, settings
 from cryptoviz.stack.jars import JarSet, install_jars
 from cryptoviz.stack.kafka import LocalKafka
 from cryptoviz.storage.database import connect
-from dagster_project.jobs import REPLAY_TOPIC
-from dagster_project.resources import Database
-from streaming.ownership import Ownership
+from cryptoviz.streams.ownership import Ownership
+from jobs.repair import REPLAY_TOPIC
 from streaming.replay import SLICE_MESSAGES, Slices
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]

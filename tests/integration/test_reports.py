@@ -17,6 +17,7 @@ import pytest
 
 import sensors.reports
 from assets.reports import reports_asset
+from assets.resources import Database
 from cryptoviz import cli
 from cryptoviz.gate.gate import judge
 from cryptoviz.gate.staging import stage
@@ -27,7 +28,6 @@ from cryptoviz.reports.site import build
 from cryptoviz.reports.store import built_at
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Role, Settings
 from cryptoviz.storage.database import connect
-from dagster_project.resources import Database
 from sensors.tables import table_figures
 from tests.integration.test_gate import ASSET, INCIDENT, SOUND, coin
 from tests.unit.test_reports import problems, shown

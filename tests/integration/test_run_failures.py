@@ -8,9 +8,9 @@ import dagster as dg
 import psycopg
 import pytest
 
+from assets.resources import Database
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
-from dagster_project.resources import Database
 from sensors.failures import Ended, alerts, over, run_failures
 
 pytestmark = pytest.mark.services

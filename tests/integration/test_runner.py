@@ -19,8 +19,8 @@ from cryptoviz import cli
 from cryptoviz.settings import PROJECT_ROOT, Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
-from streaming.ownership import Ownership
-from streaming.runner import BUSY
+from cryptoviz.streams.ownership import Ownership
+from cryptoviz.streams.runner import BUSY
 from tests.conftest import Cluster
 from tests.e2e.platform import environment
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.services
 _RUN = """
 import sys
 from cryptoviz.settings import load
-from streaming.runner import run
+from cryptoviz.streams.runner import run
 plan, name = sys.argv[1:]
 sys.exit(run(name, load(), [sys.executable, "-m", "tests.integration.fake_worker", plan, name]))
 """

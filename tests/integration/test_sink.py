@@ -18,10 +18,10 @@ from cryptoviz.pairs import Timeframe
 from cryptoviz.records import Article, Candle, CandleSource, Record, Sentiment, SentimentLabel, Side, Trade
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
+from cryptoviz.streams.ownership import Control, Ownership
 from cryptoviz.topics import INGESTED, TOPICS
 from streaming.jobs import ingestion
 from streaming.jobs.ingestion import write_partitions
-from streaming.ownership import Control, Ownership
 from streaming.rows import copy_line
 from streaming.sink import TABLES, Arriving, Fence, Sink, StaleEpochError, Touched, TruncatedError, UnstorableError
 

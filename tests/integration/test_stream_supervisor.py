@@ -13,14 +13,14 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from assets.resources import Database
 from assets.streams import INGESTION, collector_key
 from cryptoviz.settings import Role, Settings
 from cryptoviz.stack.health import probe
 from cryptoviz.stack.services import services
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
-from cryptoviz.verdicts import judge
-from dagster_project.resources import Database
+from cryptoviz.streams.verdicts import judge
 from sensors.streams import stream_supervisor
 
 pytestmark = pytest.mark.services

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from cryptoviz.gaps import GapLabel
-from cryptoviz.history import heal as heal_module
-from cryptoviz.history.gaps import TRADES_CONFIRMED
-from cryptoviz.history.heal import heal_trades, record_trades
-from cryptoviz.history.source import TradesAnswer
-from cryptoviz.instruments import ExchangeUnavailableError
+from cryptoviz.exchanges.history import TradesAnswer
+from cryptoviz.gaps import healing as heal_module
+from cryptoviz.gaps.healing import heal_trades, record_trades
+from cryptoviz.gaps.labels import GapLabel
+from cryptoviz.gaps.rulings import TRADES_CONFIRMED
 from cryptoviz.records import Trade
+from cryptoviz.remote.errors import ExchangeUnavailableError
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from tests.integration.simulated_history import SimulatedHistory

@@ -14,10 +14,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from cryptoviz.history.imports.layouts import Kind
-from cryptoviz.history.imports.run import Asked, Became
+from cryptoviz.candles.rebuild import rebuild
+from cryptoviz.imports.layouts import Kind
+from cryptoviz.imports.run import Asked, Became
 from cryptoviz.pairs import Timeframe
-from cryptoviz.rebuild import rebuild
 from cryptoviz.settings import PROJECT_ROOT, Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import SQL_DIR

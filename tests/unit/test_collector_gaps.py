@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryptoviz.collectors.gaps import Continuity, Spans
-from cryptoviz.gaps import GapLabel, GapStatus
+from cryptoviz.gaps.labels import GapLabel, GapStatus
 
 T = datetime(2026, 9, 1, tzinfo=UTC)
 

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryptoviz.collectors import binance as binance_module
-from cryptoviz.collectors.binance import Binance, instant
-from cryptoviz.collectors.exchange import (
+from cryptoviz.collectors.recorder import Recorder, Replay, captured
+from cryptoviz.exchanges.adapter import (
     ClosingSoon,
     FrameError,
     Heartbeat,
@@ -26,10 +25,11 @@ from cryptoviz.collectors.exchange import (
     SystemStatus,
     UnknownPair,
 )
-from cryptoviz.collectors.kraken import Kraken
-from cryptoviz.collectors.recorder import Recorder, Replay, captured
+from cryptoviz.exchanges.binance import feed as binance_module
+from cryptoviz.exchanges.binance.feed import Binance, instant
+from cryptoviz.exchanges.kraken.feed import Kraken
+from cryptoviz.exchanges.spellings import pair_of
 from cryptoviz.records import Candle, Side, Ticker, Trade
-from cryptoviz.spellings import pair_of
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 MS = int(NOW.timestamp() * 1000)

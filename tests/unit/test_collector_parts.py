@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from cryptoviz.collectors.alerts import PriceMonitor
-from cryptoviz.collectors.exchange import Refused, Request, Subscribed
-from cryptoviz.collectors.rest import Budget, RestClient, RestError, TemporaryError
 from cryptoviz.collectors.session import Pace, Subscription, Subscriptions, jittered, next_delay
+from cryptoviz.exchanges.adapter import Refused, Request, Subscribed
 from cryptoviz.records import Alert, AlertType, Side, Trade
+from cryptoviz.remote.rest import Budget, RestClient, RestError, TemporaryError
 
 T = datetime(2026, 9, 1, tzinfo=UTC)
 

@@ -14,16 +14,15 @@ from typing import Any
 import ccxt
 import pytest
 
-from cryptoviz.history.bars import build, candle
-from cryptoviz.history.binance import Binance
-from cryptoviz.history.gaps import Series
-from cryptoviz.history.kraken import Kraken
-from cryptoviz.history.other import Other
-from cryptoviz.history.rest import Rest
-from cryptoviz.history.source import Impossible, Page
-from cryptoviz.instruments import ExchangeLimitedError, ExchangeRefusedError, ExchangeUnavailableError
-from cryptoviz.pairs import Timeframe
+from cryptoviz.exchanges.binance.history import Binance
+from cryptoviz.exchanges.candles import build, candle
+from cryptoviz.exchanges.generic import Other
+from cryptoviz.exchanges.history import Impossible, Page
+from cryptoviz.exchanges.kraken.history import Kraken
+from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.records import Candle, Side, Trade
+from cryptoviz.remote.errors import ExchangeLimitedError, ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.remote.exchange import Rest
 
 MINUTE = timedelta(minutes=1)
 BTC_USDT = Series("kraken", "BTC/USDT", Timeframe.M1)

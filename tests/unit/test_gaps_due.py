@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from cryptoviz.history.page import page, plot
-from cryptoviz.history.scan import Due
-from cryptoviz.history.state import Backfill, State, percent
+from cryptoviz.gaps.completeness import Backfill, State, percent
+from cryptoviz.gaps.completeness_page import page, plot
+from cryptoviz.gaps.scan import Due
 from sensors.gaps import EXPLAINED_AFTER, GATHERED, MANY, PAUSE, PAUSE_AFTER_FAILURE, WHOLE_EVERY, Memory, decide
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

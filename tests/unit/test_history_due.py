@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cryptoviz.ages import parse
-from cryptoviz.history.due import Plan, State, Status, due
-from cryptoviz.history.gaps import Series
-from cryptoviz.pairs import Timeframe, ceiling, floor
+from cryptoviz.backfill.due import Plan, State, Status, due
+from cryptoviz.pairs import Series, Timeframe, ceiling, floor
 from cryptoviz.settings import Mode, Settings, SettingsError, load
+from cryptoviz.settings.ages import parse
 
 NOW = datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)
 MINUTES = Series("binance", "BTC/USDT", Timeframe.M1)

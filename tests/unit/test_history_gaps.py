@@ -7,15 +7,15 @@ from decimal import Decimal
 
 import pytest
 
-from cryptoviz.gaps import GapLabel, GapStatus
-from cryptoviz.history.gaps import (
+from cryptoviz.exchanges.history import Answer, Impossible
+from cryptoviz.gaps.labels import GapLabel, GapStatus
+from cryptoviz.gaps.rulings import (
     CONFIRMED,
     PAGE,
     TRADES_CONFIRMED,
     Finding,
     Gap,
     Run,
-    Series,
     TradeGap,
     again,
     confirmed,
@@ -26,8 +26,7 @@ from cryptoviz.history.gaps import (
     rulings,
     unanswered,
 )
-from cryptoviz.history.source import Answer, Impossible
-from cryptoviz.pairs import Timeframe
+from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.records import Candle, CandleSource
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from assets.history import stretches
-from cryptoviz.history.due import Plan
-from cryptoviz.history.gaps import Series
-from cryptoviz.pairs import Timeframe
-from dagster_project.partitions import history_partitions, month_bounds, month_of
+from assets.partitions import history_partitions, month_bounds, month_of
+from cryptoviz.backfill.due import Plan
+from cryptoviz.pairs import Series, Timeframe
 from sensors.history import fetches
 
 NOW = datetime(2026, 11, 21, 12, 34, tzinfo=UTC)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from cryptoviz.history.imports.files import files
-from cryptoviz.history.imports.names import Says, verdict
-from cryptoviz.history.imports.words import EXCHANGES
-from cryptoviz.spellings import UnspelledPairError, pair_of, spelling
+from cryptoviz.exchanges.spellings import UnspelledPairError, pair_of, spelling
+from cryptoviz.imports.files import files
+from cryptoviz.imports.names import Says, verdict
+from cryptoviz.imports.words import EXCHANGES
 
 
 def said(path: str, exchange: str, pair: str) -> Says:

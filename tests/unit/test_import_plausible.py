@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryptoviz.history.imports.files import File, ImportRefusedError, NotWantedError
-from cryptoviz.history.imports.layouts import Format
-from cryptoviz.history.imports.plausible import refuse_no_candles
-from cryptoviz.history.imports.progress import Target
+from cryptoviz.imports.files import File, ImportRefusedError, NotWantedError
+from cryptoviz.imports.layouts import Format
+from cryptoviz.imports.plausible import refuse_no_candles
+from cryptoviz.imports.progress import Target
 from cryptoviz.pairs import Timeframe
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

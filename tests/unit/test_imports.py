@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import feather
 
-from cryptoviz.history.imports import chunks as pieces
-from cryptoviz.history.imports.aggregates import without_ids
-from cryptoviz.history.imports.chunks import Chunk, Position, chunks
-from cryptoviz.history.imports.files import File, ImportRefusedError, files
-from cryptoviz.history.imports.layouts import Format, Kind, recognise, timeframe_named
-from cryptoviz.history.imports.values import columns
+from cryptoviz.imports import chunks as pieces
+from cryptoviz.imports.aggregates import without_ids
+from cryptoviz.imports.chunks import Chunk, Position, chunks
+from cryptoviz.imports.files import File, ImportRefusedError, files
+from cryptoviz.imports.layouts import Format, Kind, recognise, timeframe_named
+from cryptoviz.imports.values import columns
 
 CANDLE = ("open", "high", "low", "close", "volume")
 BEGIN = Position()

@@ -7,15 +7,8 @@ from typing import Any
 
 import pytest
 
-from cryptoviz.instruments import (
-    DELISTED,
-    ExchangeRefusedError,
-    Instrument,
-    StatusChange,
-    compare,
-    parse,
-    source_address,
-)
+from cryptoviz.instruments import DELISTED, Instrument, StatusChange, compare, parse, source_address
+from cryptoviz.remote.errors import ExchangeRefusedError
 from cryptoviz.settings import Mode, Settings
 
 DECIMAL_PLACES, SIGNIFICANT_DIGITS = 2, 3

@@ -17,18 +17,11 @@ import pytest
 import assets.audits
 import assets.instruments
 import sensors.instruments
-from assets.instruments import instruments_asset
+from assets.instruments import REFRESH_INSTRUMENTS, instruments_asset
+from assets.resources import Database, ExchangeRest
 from cryptoviz.gate.report import Counts, GateError, Report, Result, Scope, Severity, SuiteError
-from cryptoviz.instruments import (
-    Changes,
-    ExchangeRefusedError,
-    ExchangeUnavailableError,
-    Instrument,
-    Listing,
-    StatusChange,
-)
-from dagster_project.jobs import REFRESH_INSTRUMENTS
-from dagster_project.resources import Database, ExchangeRest
+from cryptoviz.instruments import Changes, Instrument, Listing, StatusChange
+from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
 from dagster_project.schedules import refresh_instruments_daily
 from sensors.instruments import Attempt, due, instruments_missing
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cryptoviz.news.identity import Stored, article_id
-from cryptoviz.news.parse import Entry, ParsedFeed, parse
+from cryptoviz.news.identity import Entry, Stored, article_id
+from cryptoviz.news.parse import ParsedFeed, parse
 
 HOME = "https://example.com/"
 FEED = "https://example.com/feed.xml"

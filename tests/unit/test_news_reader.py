@@ -20,11 +20,11 @@ from cryptoviz.news import parse as parse_module
 from cryptoviz.news import reader as reader_module
 from cryptoviz.news import robots as robots_module
 from cryptoviz.news.feeds import FEEDS_FILE, Feed, load_feeds
-from cryptoviz.news.parse import Entry
+from cryptoviz.news.identity import Entry
 from cryptoviz.news.reader import FeedState, Outcome, Reader, Reading, Status
 from cryptoviz.news.robots import KEPT, Robots, RobotsText, Turns
+from cryptoviz.remote.web import FetchError, Policy, Reason
 from cryptoviz.settings import Mode, Settings, SettingsError
-from cryptoviz.web import FetchError, Policy, Reason
 from tests.unit.raw_web import Answer, Site, drip, hang, page, redirect, serving
 
 NOW = datetime(2026, 10, 3, 12, tzinfo=UTC)

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 
 import sensors.tables
+from assets.resources import Broker, Database
 from assets.streams import topic_key
 from cryptoviz.bus import BusError
-from dagster_project.resources import Broker, Database
 from sensors.tables import QUIET_S, Figures, Report, Seen, observe_tables, reports, topic_figures
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

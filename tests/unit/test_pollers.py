@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from cryptoviz.pollers import base, coingecko, coinmarketcap, fear_greed, wire
 from cryptoviz.pollers.client import SourceError, retry_after
 from cryptoviz.pollers.fear_greed import FIRST_DAY, History, days_to_ask, still_absent
-from cryptoviz.quotas import Period, parse
 from cryptoviz.settings import Mode, Settings, SettingsError, load
+from cryptoviz.settings.quotas import Period, parse
 
 NOW = datetime(2026, 11, 21, 15, 30, tzinfo=UTC)
 TODAY = NOW.date()

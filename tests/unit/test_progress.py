@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -13,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from cryptoviz.processes import family, thread_seconds
 from cryptoviz.settings import Settings
-from cryptoviz.stack.processes import family, thread_seconds
-from streaming.progress import PROGRESS, READY, Sign, Watch, broker_away, processor_at_work
+from cryptoviz.streams.progress import PROGRESS, READY, Sign, Watch, broker_away, processor_at_work
 
 FINISHED = {"trigger": "2026-01-01T00:00:00Z", "waits": 0, "steps": 3}
 
@@ -27,7 +28,7 @@ class Reports:
         self.now = 0.0
         self.heard: list[dict[str, Any]] = []
         self._looks: list[threading.Thread] = []
-        monkeypatch.setattr("streaming.progress.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("cryptoviz.streams.progress.time.monotonic", lambda: self.now)
         self._watch = Watch(self.heard.append, [sign])
 
     def at(self, now: float, **figures: Any) -> dict[str, Any]:
@@ -94,7 +95,8 @@ def busy() -> Iterator[subprocess.Popen[str]]:
         [sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     yield process
-    os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # the test has ended it
+        os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
 

@@ -9,7 +9,19 @@ from typing import Any
 
 import pytest
 
-from cryptoviz.quality import Row, Verdict, bounds, closed, complete, equal, fresh, healed, jumps, parts, unique
+from cryptoviz.gate.table_rules import (
+    Row,
+    Verdict,
+    bounds,
+    closed,
+    complete,
+    equal,
+    fresh,
+    healed,
+    jumps,
+    parts,
+    unique,
+)
 
 PAIR = {"exchange": "kraken", "pair": "DOGE/USD"}
 OTHER = {"exchange": "kraken", "pair": "BTC/USD"}

@@ -13,11 +13,11 @@ import pytest
 
 from cryptoviz.settings import Settings
 from cryptoviz.stack.health import stream_health
-from cryptoviz.supervision import Bounds, Memory, StreamFacts, decide
-from cryptoviz.verdicts import Judged
-from streaming.progress import PROGRESS, READY
-from streaming.runner import Life, delay, hung
-from streaming.worker import Channel
+from cryptoviz.streams.progress import PROGRESS, READY
+from cryptoviz.streams.runner import Life, delay, hung
+from cryptoviz.streams.supervision import Bounds, Memory, StreamFacts, decide
+from cryptoviz.streams.verdicts import Judged
+from cryptoviz.streams.worker import Channel
 
 RUNNER = 7
 

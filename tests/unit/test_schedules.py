@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from dagster_project.jobs.polls import MARKET, MOOD, POLL_ARTICLES, POLL_MARKET
+from assets.keys import MARKET, MOOD
+from assets.polls import POLL_ARTICLES, POLL_MARKET
 from dagster_project.schedules import polled, turn
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryptoviz.simulators import counters
-from cryptoviz.simulators.counters import IdRanges, RequestLog
-from cryptoviz.simulators.market import DAY, HOUR, MINUTE, ORIGIN, SECOND, Bar, SimulatedSeries, Spec, Trades, simulate
-from cryptoviz.simulators.replay import RecordedSeries, Replay
+from simulators import counters
+from simulators.counters import IdRanges, RequestLog
+from simulators.market import DAY, HOUR, MINUTE, ORIGIN, SECOND, Bar, SimulatedSeries, Spec, Trades, simulate
+from simulators.replay import RecordedSeries, Replay
 
 NOON = 1_790_000_040
 """A minute of 2026 that is no full hour."""

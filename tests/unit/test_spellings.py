@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cryptoviz.spellings import Spelling, UnspelledPairError, pair_of, spelling, unconfirmed
+from cryptoviz.exchanges.spellings import Spelling, UnspelledPairError, pair_of, spelling, unconfirmed
 
 
 @pytest.mark.parametrize(

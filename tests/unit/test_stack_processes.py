@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from cryptoviz.processes import MARKER, Process, descendants, members, read_process, stop
 from cryptoviz.settings import Mode, Settings
 from cryptoviz.stack.errors import StackError
 from cryptoviz.stack.ports import check_ports
-from cryptoviz.stack.processes import MARKER, Process, descendants, members, read_process, stop
 from cryptoviz.stack.start import exclusive
 from tests.conftest import free_ports
 

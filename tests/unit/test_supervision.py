@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from cryptoviz.settings import Settings
-from cryptoviz.supervision import (
+from cryptoviz.streams.supervision import (
     Bounds,
     Memory,
     PairFacts,

@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from cryptoviz import web
+from cryptoviz.remote import web
+from cryptoviz.remote.web import FetchError, Policy, Reason, fetch, is_public, origin
 from cryptoviz.settings import Mode, Settings, SettingsError, load
-from cryptoviz.web import FetchError, Policy, Reason, fetch, is_public, origin
 from tests.unit.raw_web import Answer, Site, drip, hang, page, redirect, serving
 
 LIMIT = 64 * 1024

@@ -1,0 +1,166 @@
+"""The exchanges' past over REST: closed candles page by page, and trades by their ids.
+
+    pages -> kraken | binance | other -> Rest.ask -> shared budget -> ccxt -> checked, exact rows
+                                             |--- capped jittered retries; refusals and bans close it to all
+
+Requests are ccxt's, raw where its unified ones lose digits or counts. An `ExchangeHistory` belongs to one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
+
+from cryptoviz import instruments
+from cryptoviz.backfill.shared_budget import PATIENCE_S, Allowance, SharedBudget
+from cryptoviz.clock import Clock, now
+from cryptoviz.exchanges.history import Answer, Impossible, Page, Span, TradesAnswer
+from cryptoviz.exchanges.spellings import unconfirmed
+from cryptoviz.pairs import Series, Timeframe
+from cryptoviz.records import Candle, Trade
+from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.remote.exchange import Rest, connect
+from cryptoviz.settings import Mode
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from cryptoviz.settings import Settings
+
+Given = TypeVar("Given")
+
+_ATTEMPTS: Final = 6
+_LONGEST_WAIT_S: Final = 30.0
+_USED_WEIGHT: Final = "x-mbx-used-weight-1m"
+_MOST_BYTES: Final = 32 * 1024 * 1024
+
+
+class Source(Protocol):
+    """What one exchange gives of its past."""
+
+    def pages(self, series: Series, since: datetime, until: datetime) -> Iterator[Page]: ...
+
+    def first_candle(self, series: Series) -> datetime | None: ...
+
+    def trade_pages(
+        self, pair: str, first_id: int, last_id: int, since: datetime, until: datetime
+    ) -> Iterator[Sequence[Trade]]: ...
+
+
+class ExchangeHistory:
+    """A `PagedHistory`: every exchange of ccxt. A context manager that holds a connection and open sockets.
+
+    `connect` gives connections in autocommit mode for the budget that all processes share. The demo never leaves
+    loopback: there an exchange without a simulator is refused.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        connect: Callable[[], AbstractContextManager[Connection[Any]]],
+        *,
+        patience_s: float = PATIENCE_S,
+        clock: Clock = now,
+    ) -> None:
+        self._settings = settings
+        self._connect = connect
+        self._patience_s = patience_s
+        self._clock = clock
+        self._open = ExitStack()
+        self._connection: Connection[Any] | None = None
+        self._sources: dict[str, Source] = {}
+        self._confirmed: set[tuple[str, str]] = set()
+
+    def __enter__(self) -> Self:
+        self._connection = self._open.enter_context(self._connect())
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._sources.clear()
+        self._open.close()
+
+    def pages(self, exchange: str, pair: str, timeframe: Timeframe, since: datetime, until: datetime) -> Iterator[Page]:
+        """See `PagedHistory`."""
+        if since >= until:
+            return
+        yield from self._source(exchange, pair).pages(Series(exchange, pair, timeframe), since, until)
+
+    def closed_candles(
+        self, exchange: str, pair: str, timeframe: Timeframe, since: datetime, until: datetime
+    ) -> Answer:
+        """See `CandleHistory`. Of an answer that breaks off the part is given that came."""
+        rows: list[Candle] = []
+        silent: list[Span] = []
+        impossible: list[Impossible] = []
+        reached = since
+        try:
+            for page in self.pages(exchange, pair, timeframe, since, until):
+                rows += page.rows
+                silent += page.silent
+                impossible += page.impossible
+                reached = page.until
+        except ExchangeUnavailableError:
+            if reached == since:
+                raise
+        return Answer(rows, reached >= until, silent, impossible)
+
+    def first_candle(self, exchange: str, pair: str, timeframe: Timeframe) -> datetime | None:
+        """See `PagedHistory`."""
+        return self._source(exchange, pair).first_candle(Series(exchange, pair, timeframe))
+
+    def trades(
+        self, exchange: str, pair: str, first_id: int, last_id: int, *, since: datetime, until: datetime
+    ) -> TradesAnswer:
+        """See `TradeHistory`. Of an answer that breaks off the part is given that came."""
+        rows: list[Trade] = []
+        try:
+            for page in self._source(exchange, pair).trade_pages(pair, first_id, last_id, since, until):
+                rows += page
+        except ExchangeUnavailableError:
+            if not rows:
+                raise
+            return TradesAnswer(rows, complete=False)
+        return TradesAnswer(rows, complete=True)
+
+    def _source(self, exchange: str, pair: str) -> Source:
+        self._confirm(exchange, pair)
+        source = self._sources.get(exchange)
+        if source is None:
+            source = self._sources[exchange] = self._made(exchange)
+        return source
+
+    def _confirm(self, exchange: str, pair: str) -> None:
+        """Raise ExchangeRefusedError where the exchange does not list the pair under the name it is asked for by."""
+        if self._connection is None:
+            raise RuntimeError("an ExchangeHistory is used within its context")
+        if (exchange, pair) in self._confirmed:
+            return
+        listed = instruments.listed_as(self._connection, exchange)
+        if refused := unconfirmed(exchange, [pair], listed):
+            raise ExchangeRefusedError(refused[pair])
+        if any(listed.values()):
+            self._confirmed.add((exchange, pair))
+
+    def _made(self, exchange: str) -> Source:
+        from cryptoviz.exchanges.binance.history import Binance  # noqa: PLC0415 - they build on this module
+        from cryptoviz.exchanges.generic import Other  # noqa: PLC0415
+        from cryptoviz.exchanges.kraken.history import Kraken  # noqa: PLC0415
+
+        if self._connection is None:
+            raise RuntimeError("an ExchangeHistory is used within its context")
+        addresses = instruments.addresses(exchange, self._settings)
+        if addresses is None and self._settings.mode is Mode.DEMO:
+            raise ExchangeRefusedError(f"{exchange} has no simulator, and the demo never leaves loopback")
+        market: Any = connect(exchange, addresses, self._settings.rest_timeout_s)
+        self._open.callback(market.session.close)
+        allowance = Allowance.of(exchange, self._settings)
+        rest = Rest(exchange, market, SharedBudget(self._connection, exchange, allowance, patience_s=self._patience_s))
+        match exchange:
+            case "kraken":
+                return Kraken(rest, self._clock)
+            case "binance":
+                return Binance(rest, self._clock)
+            case _:
+                return Other(rest, self._clock)

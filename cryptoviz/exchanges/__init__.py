@@ -1,0 +1,1 @@
+"""Exchanges: what their frames and answers mean, one folder for each."""

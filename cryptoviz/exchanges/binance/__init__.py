@@ -1,0 +1,1 @@
+"""Binance: spot, combined streams and the public REST interface."""

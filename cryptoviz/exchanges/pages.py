@@ -1,0 +1,59 @@
+"""Candles that an exchange lists from a time on: pages, and which of them are closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from cryptoviz.exchanges.candles import page_of
+from cryptoviz.exchanges.history import Page, Row
+from cryptoviz.pairs import Timeframe, floor
+from cryptoviz.records import Candle
+
+SETTLED: Final = timedelta(minutes=5)
+"""So long after its end a candle is closed even if the exchange lists none after it, whatever our clock says."""
+
+
+def closed(rows: Sequence[Row], now: datetime) -> Sequence[Row]:
+    """The closed ones of rows in their order: a candle is closed once a later one is listed."""
+    return rows if not rows or rows[-1].window_end + SETTLED <= now else rows[:-1]
+
+
+def telling(rows: Sequence[Row]) -> Sequence[Row]:
+    """The rows that say how far an answer reaches: the candles; where there is none, whatever came."""
+    return [row for row in rows if isinstance(row, Candle)] or rows
+
+
+def pages(
+    ask: Callable[[datetime], tuple[Sequence[Row], bool]],
+    timeframe: Timeframe,
+    since: datetime,
+    until: datetime,
+    now: Callable[[], datetime],
+    *,
+    step: timedelta | None = None,
+) -> Iterator[Page]:
+    """The pages of a range. `ask` gives the rows from a time on and whether there may be more after them.
+
+    `step`: so far an answer without rows speaks; the rest is asked for with the next page. None: there is no more then.
+
+    What it gives must reach beyond `until` by a row where it can: that row proves that the one before is closed, and
+    that there is nothing else before it.
+    """
+    at = since
+    while at < until:
+        found, more = ask(at)
+        reached = at
+        if told := telling(found):
+            whole = len(closed(told, now())) == len(told)
+            reached = floor(told[-1].window_end if whole else told[-1].window_start, timeframe)
+        elif step is not None:
+            reached, more = at + step, at + step < until
+        if not more:
+            reached = max(reached, min(floor(now() - SETTLED, timeframe), until))
+        reached = min(reached, until)
+        yield page_of([row for row in found if at <= row.window_start < reached], reached)
+        if not more or reached <= at:
+            return
+        at = reached

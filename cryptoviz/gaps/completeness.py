@@ -1,0 +1,131 @@
+"""The state of the history: how complete it is, what is missing and why, what is being fetched, where it lies.
+
+completeness, candle_gaps, trade_gaps, backfill_progress, tiers -> State -> numbers, and a page (history.page)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptoviz.gaps.labels import GapLabel, GapStatus
+from cryptoviz.storage.queries import query
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+PLOTTED: Final = timedelta(days=90)
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """A backfill that is not completed. Counts are candles."""
+
+    series: str
+    status: str
+    start: datetime
+    end: datetime
+    position: datetime | None
+    total: int
+    processed: int
+    error: str
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, from 0 to 1."""
+        return min(1.0, self.processed / self.total) if self.total else 0.0
+
+    @property
+    def expected_end(self) -> datetime | None:
+        """When it is done if it goes on as fast as so far; None where nothing can be said."""
+        elapsed = self.updated_at - self.created_at
+        if self.status != "in_progress" or not self.processed or not self.total or elapsed <= timedelta():
+            return None
+        return self.updated_at + elapsed * (max(0, self.total - self.processed) / self.processed)
+
+
+@dataclass(frozen=True)
+class State:
+    """What the database says of the history. The rows are those of the statements named like the fields."""
+
+    at: datetime
+    timeframes: Sequence[Row]
+    minutes: Sequence[Row]
+    gaps: Sequence[Row]
+    backfills: Sequence[Backfill]
+    tiers: Sequence[Row]
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """What is worth a plot over time."""
+        expected, known = _sum(self.timeframes, "expected"), _known(self.timeframes)
+        return {
+            **({"complete %": percent(known, expected)} if expected else {}),
+            "candles stored": _sum(self.timeframes, "stored"),
+            "candles unexplained": _sum(self.timeframes, "unexplained"),
+            **{f"candles {label.value}": _sum(self.timeframes, label.value) for label in GapLabel},
+            "candles healed": _sum(self.timeframes, "healed"),
+            "days complete": _sum(self.timeframes, "complete_days"),
+            "days lacking": _sum(self.timeframes, "lacking_days"),
+            "open gaps in candles": self._open("candles"),
+            "open gaps in trades": self._open("trades"),
+            "backfills running": sum(one.status == "in_progress" for one in self.backfills),
+            "backfills failed": sum(one.status == "failed" for one in self.backfills),
+            **{f"{row['subject']} {row['tier']} MB": round(row["bytes"] / 1_000_000, 1) for row in self.tiers},
+        }
+
+    def _open(self, kind: str) -> int:
+        return sum(row["gaps"] for row in self.gaps if row["kind"] == kind and row["status"] != GapStatus.EXPLAINED)
+
+
+def read(connection: Connection[Any], at: datetime) -> State:
+    """The state now."""
+    days = {"since": (at - PLOTTED).date(), "until": at.date()}
+    return State(
+        at,
+        _rows(connection, "completeness_timeframes"),
+        _rows(connection, "completeness_minutes", days),
+        _rows(connection, "gaps_summary"),
+        [_backfill(row) for row in _rows(connection, "backfills")],
+        _rows(connection, "tier_sizes"),
+    )
+
+
+def percent(known: int, expected: int) -> float:
+    """What is known of what can be, in percent; never 100 while anything is missing."""
+    return 100.0 if known >= expected else min(99.99, round(100 * known / expected, 2))
+
+
+def _rows(connection: Connection[Any], statement: str, asked: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
+
+    return connection.cursor(row_factory=dict_row).execute(query(statement), asked).fetchall()
+
+
+def _backfill(row: Row) -> Backfill:
+    return Backfill(
+        f"{row['exchange']} {row['symbol']} {row['timeframe']}",
+        row["status"],
+        row["start_ts"],
+        row["end_ts"],
+        row["current_position_ts"],
+        row["total_candles"],
+        row["processed_candles"],
+        row["error_message"] or "",
+        row["created_at"],
+        row["updated_at"],
+    )
+
+
+def _sum(rows: Sequence[Row], name: str) -> int:
+    return sum(row[name] for row in rows)
+
+
+def _known(rows: Sequence[Row]) -> int:
+    return _sum(rows, "stored") + _sum(rows, "no_trades")

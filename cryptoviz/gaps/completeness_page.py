@@ -1,0 +1,192 @@
+"""The state of the history as one page of Markdown with plots, for who knows nothing of tables.
+
+State -> sections -> Markdown; days -> bars -> SVG as a data URI
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+from cryptoviz.gaps.completeness import PLOTTED, Backfill, Row, State, percent
+
+_SHOWN: Final = 20
+_COLOURS: Final = {
+    "stored": "#3fa773",
+    "no_trades": "#a8c6b8",
+    "source_missing": "#d9a441",
+    "lost_by_us": "#cc5a4f",
+    "unexplained": "#7d2f8a",
+}
+_STEP: Final = 8
+_HEIGHT: Final = 60
+_DAYS: Final = PLOTTED // timedelta(days=1)
+
+
+def page(state: State) -> str:
+    """The whole state, the most important first."""
+    sections = {
+        "Completeness": _completeness(state),
+        "Gaps": _gaps(state.gaps, state.at),
+        "Backfills": _backfills(state.backfills, state.at),
+        "Tiers": _tiers(state.tiers),
+    }
+    return "\n\n".join(f"### {title}\n\n{body}" for title, body in sections.items())
+
+
+def _completeness(state: State) -> str:
+    if not state.timeframes:
+        return "No history has been looked at yet."
+    rows = [
+        [
+            row["exchange"],
+            row["timeframe"],
+            row["series"],
+            _share(row["stored"] + row["no_trades"], row["expected"]),
+            row["complete_days"],
+            row["lacking_days"],
+            row["stored"],
+            row["no_trades"],
+            row["source_missing"],
+            row["lost_by_us"],
+            row["unexplained"],
+            row["healed"],
+            f"{row['since']:%Y-%m-%d}",
+        ]
+        for row in state.timeframes
+    ]
+    names = ("exchange", "timeframe", "pairs", "complete", "days complete", "days lacking", "stored", "no trades",
+             "source missing", "lost by us", "unexplained", "healed", "since")  # fmt: skip
+    plots = [
+        f"{exchange}, minutes of the last {_DAYS} days: {_legend()}\n\n![{exchange}]({plot(days, state.at.date())})"
+        for exchange, days in _by_exchange(state.minutes).items()
+    ]
+    return "\n\n".join([_table(names, rows), *plots])
+
+
+def _legend() -> str:
+    words = {
+        "stored": "stored green",
+        "no_trades": "no trades pale",
+        "source_missing": "missing at the source amber",
+        "lost_by_us": "lost by us red",
+        "unexplained": "unexplained violet",
+    }
+    return ", ".join(words[name] for name in _COLOURS)
+
+
+def plot(days: Mapping[date, Row], today: date) -> str:
+    """The last days up to `today` as bars, each from what is stored up to what nobody can explain, as a data URI.
+
+    A bar is as high as the most that any of the days can have; what is missing is seen, however little it is.
+    """
+    most = max((row["expected"] for row in days.values()), default=0) or 1
+    shapes: dict[str, list[str]] = {name: [] for name in _COLOURS}
+    for number in range(_DAYS):
+        row = days.get(today - timedelta(days=_DAYS - 1 - number))
+        if row is not None:
+            for name, low, height in _stacked(row, most):
+                shapes[name].append(f"M{number * _STEP} {_HEIGHT - low}h{_STEP - 1}v-{height}h-{_STEP - 1}z")
+    paths = "".join(
+        f'<path fill="{colour}" d="{"".join(shapes[name])}"/>' for name, colour in _COLOURS.items() if shapes[name]
+    )
+    size = f'width="{_DAYS * _STEP}" height="{_HEIGHT}" viewBox="0 0 {_DAYS * _STEP} {_HEIGHT}"'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{paths}</svg>'
+    return f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
+
+
+def _stacked(row: Row, most: int) -> Iterable[tuple[str, int, int]]:
+    """Kind, lower edge and height, from the ground up. What is stored gives way to what is missing."""
+    lacking = {name: max(2, round(row[name] * _HEIGHT / most)) for name in _COLOURS if name != "stored" and row[name]}
+    whole = round(row["expected"] * _HEIGHT / most)
+    low = max(0, whole - sum(lacking.values())) if row["stored"] else 0
+    if low:
+        yield "stored", 0, low
+    for name, height in lacking.items():
+        yield name, low, height
+        low += height
+
+
+def _by_exchange(rows: Sequence[Row]) -> dict[str, dict[date, Row]]:
+    found: dict[str, dict[date, Row]] = {}
+    for row in rows:
+        found.setdefault(row["exchange"], {})[row["day"]] = row
+    return found
+
+
+def _gaps(rows: Sequence[Row], now: datetime) -> str:
+    if not rows:
+        return "None."
+    shown = [
+        [
+            row["kind"],
+            row["exchange"],
+            (row["label"] or "not yet asked about").replace("_", " "),
+            row["status"],
+            row["gaps"],
+            row["missing"],
+            f"{row['oldest']:%Y-%m-%d %H:%M}",
+            _when(row["due_at"], now),
+        ]
+        for row in rows
+    ]
+    names = ("of", "exchange", "label", "status", "gaps", "missing", "oldest found", "asked again")
+    return _table(names, shown)
+
+
+def _backfills(backfills: Sequence[Backfill], now: datetime) -> str:
+    if not backfills:
+        return "None is running, and none failed."
+    shown = [
+        [
+            one.series,
+            one.status.replace("_", " "),
+            _bar(one.share),
+            f"{one.processed:,} of {one.total:,}",
+            f"{one.start:%Y-%m-%d} to {one.end:%Y-%m-%d}",
+            f"{one.position:%Y-%m-%d %H:%M}" if one.position else "",
+            _when(one.expected_end, now),
+            one.error,
+        ]
+        for one in backfills[:_SHOWN]
+    ]
+    names = ("series", "status", "done", "candles", "range", "position", "expected end", "error")
+    left = len(backfills) - _SHOWN
+    return _table(names, shown) + (f"\n\nand {left} more." if left > 0 else "")
+
+
+def _tiers(rows: Sequence[Row]) -> str:
+    shown = [[row["subject"], row["tier"], row["rows"], f"{row['bytes'] / 1_000_000:,.1f}"] for row in rows]
+    return _table(("what", "where", "rows, estimated", "MB"), shown)
+
+
+def _when(at: datetime | None, now: datetime) -> str:
+    if at is None:
+        return ""
+    shape = "%H:%M" if abs(at - now) < timedelta(hours=12) else "%Y-%m-%d %H:%M"
+    return f"{at:{shape}}" if at > now else "now"
+
+
+def _bar(share: float) -> str:
+    full = int(share * 10)
+    return f"{'█' * full}{'░' * (10 - full)} {share:.0%}"
+
+
+def _share(known: int, expected: int) -> str:
+    return f"{percent(known, expected)} %" if expected else ""
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    numeric = [all(isinstance(row[place], int) for row in rows) for place in range(len(names))]
+    lines = [
+        names,
+        ["---:" if right else "---" for right in numeric],
+        *([_cell(value) for value in row] for row in rows),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|").replace("\n", " ")

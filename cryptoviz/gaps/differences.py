@@ -1,0 +1,250 @@
+"""Why a fetched candle is not what its trades came to: every difference ends with its cause written down.
+
+    candle_differences, trade_data, trade_gaps, exchange_candles -> facts -> cause -> written down, and a quality result
+
+Whatever trades turn out to be missing becomes a gap in the trades, and is healed like any other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptoviz.candles.settle import settle
+from cryptoviz.clock import Clock, now
+from cryptoviz.gaps.healing import record_trades
+from cryptoviz.pairs import Series
+from cryptoviz.storage.queries import query
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+SETTLED: Final = timedelta(minutes=2)
+"""Trades that are still under way arrive within this time."""
+
+SUITE: Final = "fetched_equals_streamed"
+_AT_ONCE: Final = 500
+_FIELDS: Final = ("open", "high", "low", "close", "volume", "trade_count")
+
+
+class Cause(StrEnum):
+    """Why two candles of one window differ."""
+
+    MISSING_TRADES = "missing_trades"
+    """We lack trades of the window."""
+    LATE_TRADES = "late_trades"
+    """The trades arrived after the candle had been fetched: by now they come to what was fetched."""
+    ROUNDING = "rounding"
+    """By no more than the smallest step of price or amount."""
+    SOURCE_REVISED = "source_revised"
+    """The exchange's own live candle agrees with the trades, what it says now does not."""
+    UNEXPLAINED = "unexplained"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a candle says."""
+
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    trade_count: int
+
+    def equals(self, other: Numbers, price_step: Decimal = Decimal(0), volume_step: Decimal = Decimal(0)) -> bool:
+        """Whether it is the same, give or take so much. A count of 0 beside a volume was never counted."""
+        counted = all(numbers.trade_count or not numbers.volume for numbers in (self, other))
+        prices = zip(self.prices, other.prices, strict=True)
+        return (
+            all(abs(mine - theirs) <= price_step for mine, theirs in prices)
+            and abs(self.volume - other.volume) <= volume_step
+            and (self.trade_count == other.trade_count or not counted)
+        )
+
+    @property
+    def prices(self) -> tuple[Decimal, ...]:
+        """Open, high, low and close."""
+        return (self.open, self.high, self.low, self.close)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a difference.
+
+    `trades`: what the stored trades of the window come to now. `missing`: ids between and beside them that are not
+    stored and not known to be missing at the exchange, too. `begins`: no earlier trade of the pair is stored.
+    `witness`: the exchange's own live candle. `minutes`: what the minutes of a longer candle come to now, where all of
+    them are known, and `minutes_fetched` whether the exchange gave each of them.
+    """
+
+    streamed: Numbers
+    fetched: Numbers
+    trades: Numbers | None
+    missing: int
+    begins: bool
+    witness: Numbers | None
+    price_step: Decimal
+    volume_step: Decimal
+    minutes: Numbers | None = None
+    minutes_fetched: bool = False
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A difference with its cause, and why it is believed to be that."""
+
+    series: Series
+    window_start: datetime
+    cause: Cause
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def cause(facts: Facts) -> tuple[Cause, str]:
+    """Why the candles differ, and the evidence in words."""
+    if facts.trades is not None and facts.trades.equals(facts.fetched):
+        return Cause.LATE_TRADES, "the trades now come to what was fetched"
+    if facts.minutes is not None and facts.minutes.equals(facts.fetched):
+        return Cause.LATE_TRADES, "the minutes now come to what was fetched"
+    if facts.missing:
+        return Cause.MISSING_TRADES, f"{facts.missing} trade ids are missing in and beside the window"
+    made = facts.minutes or facts.trades or facts.streamed
+    if made.equals(facts.fetched, facts.price_step, facts.volume_step * max(made.trade_count, 1)):
+        return Cause.ROUNDING, "they differ by no more than the smallest steps"
+    if facts.minutes is not None and facts.minutes_fetched:
+        return Cause.SOURCE_REVISED, "the exchange's own minutes come to something else"
+    return _with_all_ids(facts)
+
+
+def _with_all_ids(facts: Facts) -> tuple[Cause, str]:
+    if facts.trades is None:
+        return Cause.UNEXPLAINED, "no trade of the window is stored any more"
+    if facts.begins:
+        return Cause.MISSING_TRADES, "collecting the pair began within the window"
+    if facts.witness is not None and facts.witness.equals(facts.trades):
+        return Cause.SOURCE_REVISED, "the exchange's live candle agrees with the trades, which have no gap"
+    return Cause.UNEXPLAINED, "the trades have no gap"
+
+
+def compare(connection: Connection[Any], exchange: str, pairs: Sequence[str], since: datetime, until: datetime) -> int:
+    """Compare fetched minutes with their trades, and fetched longer candles with their parts; how many differ newly.
+
+    Longer candles are those of the days that the range touches. The connection must be in autocommit mode.
+    """
+    asked = {"exchange": exchange, "pairs": list(pairs), "since": since, "until": until}
+    minutes = len(connection.execute(query("candle_differences_find"), asked).fetchall())
+    return minutes + sum(settle(connection, exchange, pair, since, until)["differing"] for pair in pairs)
+
+
+def explain(connection: Connection[Any], run: str, *, clock: Clock = now) -> list[Explained]:
+    """Write down the cause of every difference that has none, each as a result of `run`; gaps in trades are recorded.
+
+    A difference of the last moments waits for trades that are still under way. The connection must be in autocommit
+    mode.
+    """
+    explained: list[Explained] = []
+    while rows := _unexplained(connection, clock()):
+        with connection.transaction():
+            explained += [_explain(connection, row) for row in rows]
+            _write(connection, explained[-len(rows) :], run, clock())
+    _conclude(connection, explained, run, clock())
+    return explained
+
+
+def _unexplained(connection: Connection[Any], at: datetime) -> list[dict[str, Any]]:
+    from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
+
+    cursor = connection.cursor(row_factory=dict_row)
+    asked = {"found_before": at - SETTLED, "limit": _AT_ONCE}
+    return cursor.execute(query("candle_differences_facts"), asked).fetchall()
+
+
+def _explain(connection: Connection[Any], row: Mapping[str, Any]) -> Explained:
+    series = Series.of(row["exchange"], row["symbol"], row["timeframe"])
+    facts = Facts(
+        _numbers(row, "stream"),
+        _numbers(row, "rest"),
+        _numbers(row, "trades") if row["trades_trade_count"] else None,
+        row["missing"],
+        row["begins"],
+        _numbers(row, "live") if row["live_open"] is not None else None,
+        row["price_increment"] or Decimal(0),
+        row["volume_increment"] or Decimal(0),
+        _numbers(row, "minutes") if row["minutes_open"] is not None else None,
+        bool(row["minutes_fetched"]),
+    )
+    found, words = cause(facts)
+    if facts.missing:
+        record_trades(connection, series.exchange, series.pair, row["window_start"], row["window_end"])
+    differing = {
+        name: {"streamed": str(getattr(facts.streamed, name)), "fetched": str(getattr(facts.fetched, name))}
+        for name in _FIELDS
+        if getattr(facts.streamed, name) != getattr(facts.fetched, name)
+    }
+    return Explained(series, row["window_start"], found, {"evidence": words, **differing})
+
+
+def _numbers(row: Mapping[str, Any], prefix: str) -> Numbers:
+    return Numbers(*(row[f"{prefix}_{name}"] for name in _FIELDS))
+
+
+def _write(connection: Connection[Any], explained: Sequence[Explained], run: str, at: datetime) -> None:
+    from psycopg.types.json import Jsonb  # noqa: PLC0415 - only who connects loads the driver
+
+    details = [Jsonb(dict(one.detail)) for one in explained]
+    connection.execute(
+        query("candle_differences_explain"),
+        {
+            "window_start": [one.window_start for one in explained],
+            "exchange": [one.series.exchange for one in explained],
+            "symbol": [one.series.pair for one in explained],
+            "timeframe": [one.series.timeframe.value for one in explained],
+            "cause": [one.cause.value for one in explained],
+            "detail": details,
+            "now": at,
+        },
+    )
+    results = [
+        _Result(f"{one.series} {one.window_start:%Y-%m-%d %H:%M}", False, {"cause": one.cause.value, **one.detail}, 1)
+        for one in explained
+    ]
+    _keep(connection, run, at, results)
+
+
+def _conclude(connection: Connection[Any], explained: Sequence[Explained], run: str, at: datetime) -> None:
+    causes = Counter(one.cause.value for one in explained)
+    observed = {"differences": len(explained), **causes}
+    whole = _Result("every fetched candle is what was streamed", not explained, observed, len(explained))
+    _keep(connection, run, at, [whole])
+
+
+@dataclass(frozen=True)
+class _Result:
+    expectation: str
+    success: bool
+    observed: Mapping[str, Any]
+    count: int
+
+
+def _keep(connection: Connection[Any], run: str, at: datetime, results: Sequence[_Result]) -> None:
+    from psycopg.types.json import Jsonb  # noqa: PLC0415 - only who connects loads the driver
+
+    connection.execute(
+        query("quality_results_insert"),
+        {
+            "run": run,
+            "asset": "candles",
+            "suite": SUITE,
+            "evaluated_at": at,
+            "expectation": [result.expectation for result in results],
+            "severity": ["warning"] * len(results),
+            "success": [result.success for result in results],
+            "observed": [Jsonb(dict(result.observed)) for result in results],
+            "unexpected_count": [result.count for result in results],
+        },
+    )

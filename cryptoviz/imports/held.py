@@ -1,0 +1,281 @@
+"""Imported trades of which some are in quarantine: what their minutes come to once somebody has decided.
+
+    rows of a minute --some fail--> held_trades, quarantine --discard, release--> the candle that the rest comes to
+    rows with ids    --some fail--> quarantine --discard--> there is no such trade; --release--> trade_data
+
+Until then such a minute has no candle, or none that is closed. A candle that is fetched or imported meanwhile counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptoviz.backfill.publish import look
+from cryptoviz.gaps import healing
+from cryptoviz.gate import gate
+from cryptoviz.gate.frames import Row
+from cryptoviz.gate.gate import Fault
+from cryptoviz.imports import values
+from cryptoviz.imports.chunks import Chunk, Position
+from cryptoviz.imports.layouts import Format, Kind, Layout, Packing
+from cryptoviz.imports.windows import windows
+from cryptoviz.pairs import Series, Timeframe
+from cryptoviz.records import Candle, CandleSource
+from cryptoviz.storage.pieces import Pace, piece
+from cryptoviz.storage.queries import query
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+SUBJECT: Final = "trades_import"
+_MINUTE: Final = timedelta(minutes=1)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DISCARDED: Final = "what a file gives for it was discarded"
+
+_PLACELESS: Final = Fault("readable", "An older version held it back without its pair: import its file again.")
+
+
+@dataclass(frozen=True)
+class Held:
+    """A row of quarantine, read once more. `values`: as they would be staged; `place`: exchange and pair."""
+
+    key: str
+    place: Mapping[str, str]
+    values: Mapping[str, Any]
+
+    @property
+    def made(self) -> datetime | None:
+        """When the trade was made."""
+        microseconds = self.values.get("microseconds")
+        return None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)
+
+    @property
+    def pair(self) -> dict[str, str]:
+        """As statements on trades name it."""
+        return {"exchange": self.place["exchange"], "pair": self.place["symbol"]}
+
+    @property
+    def single(self) -> bool:
+        """Whether it is a trade with its id and side."""
+        return self.values.get("trade_id") is not None and "side" in self.values
+
+
+def read(rows: Sequence[Row]) -> list[Held]:
+    """Read rows of quarantine as if they had just come from their file."""
+    return [Held(row.key, row.origin, _values(row.payload)) for row in rows]
+
+
+def refused(connection: Connection[Any], rows: Sequence[Row]) -> Mapping[int, Fault]:
+    """The rows that today's suite holds back, or that do not say what they are trades of, by their position.
+
+    Raises:
+        SuiteError: the suite cannot be read or makes no sense.
+        GateError: the gate itself failed.
+    """
+    again = [replace(row, payload=held.values) for row, held in zip(rows, read(rows), strict=True)]
+    placeless = {position: _PLACELESS for position, row in enumerate(rows) if "symbol" not in row.origin}
+    return {**placeless, **gate.refused(connection, SUBJECT, again)}
+
+
+def _values(payload: Mapping[str, Any]) -> dict[str, Any]:
+    import pyarrow as pa  # noqa: PLC0415 - takes a moment
+
+    fields = {name: name for name in payload if name != "text"}
+    layout = Layout(Format.CSV, Kind.TRADES, Packing.LINES, tuple(fields), fields)
+    if not {"time", "price", "volume"} <= fields.keys():
+        return {"unreadable": "the row has not as many cells as the others"}
+    table = pa.table({name: [None if payload[name] is None else str(payload[name])] for name in fields})
+    chunk = Chunk(Position(), table, pa.array([1]), (), Position(), 1.0, last=True)
+    found: dict[str, Any]
+    [found] = values.columns(chunk, layout).to_pylist() or [{"unreadable": "the row is empty"}]
+    if found.get("microseconds") is not None:
+        now = int(datetime.now(UTC).timestamp() * 1_000_000)
+        found["age_s"] = (now - found["microseconds"]) / 1e6
+    return found
+
+
+def discard(connection: Connection[Any], rows: Sequence[Row]) -> None:
+    """These rows are no trades, within the caller's transaction; `explain` belongs to it, `settle` follows."""
+    connection.execute(query("held_trades_discard"), {"keys": [row.key for row in rows]})
+
+
+def explain(connection: Connection[Any], rows: Sequence[Row]) -> list[Held]:
+    """Of rows with an id that were discarded: there is no such trade. Within the caller's transaction.
+
+    Returns the trades whose minutes `follow` makes anew. A caller that is killed before that leaves them to
+    `settled.settle_open`.
+    """
+    trades = [held for held in read(rows) if held.single and held.made is not None and "symbol" in held.place]
+    for held in sorted(trades, key=lambda held: (held.place["exchange"], held.place["symbol"])):
+        found = {"trade_id": held.values["trade_id"], "made": held.made, "reason": _DISCARDED}
+        connection.execute(query("trade_explain"), {**held.pair, **found})
+    return trades
+
+
+def follow(connection: Connection[Any], trades: Sequence[Held]) -> None:
+    """Close what lacked these trades alone. The connection must be in autocommit mode."""
+    pace = Pace()
+    for held in trades:
+        _recall(connection, Series(held.place["exchange"], held.place["symbol"], Timeframe.M1), [held.made])
+        with piece(connection, pace):
+            connection.execute(query("candles_refresh"), {**held.pair, "instants": [held.made]})
+
+
+def release(connection: Connection[Any], row: Row) -> None:
+    """This row, which has passed, is a trade as it stands in its file; within the caller's transaction.
+
+    The caller has the lock of the candles; `settle` follows.
+    """
+    [held] = read([row])
+    if held.single:
+        trade = {f"{name}s": [held.values[name]] for name in ("price", "volume", "side", "trade_id")}
+        connection.execute(query("trades_store_fetched"), {**held.pair, **trade, "timestamps": [held.made]})
+        connection.execute(query("candles_refresh"), {**held.pair, "instants": [held.made]})
+        return
+    told = {name: held.values[name] for name in ("price", "volume")}
+    minute = (held.made or _EPOCH).replace(second=0, microsecond=0)
+    asked = {"key": row.key, "minute": minute, "trade_count": _count(held)}
+    connection.execute(query("held_trades_release"), {**asked, **told})
+
+
+def _count(held: Held) -> int:
+    if held.place.get("aggregated"):
+        return 0
+    return int(held.values.get("trade_count") or 1)
+
+
+@dataclass(frozen=True)
+class _Minute:
+    """A minute of a file of which nothing is undecided, as `held_trades_decided` has it."""
+
+    start: datetime
+    quiet_until: datetime | None
+    settled_until: datetime | None
+    known_close: Decimal | None
+    open: Decimal | None
+    high: Decimal | None
+    low: Decimal | None
+    close: Decimal | None
+    volume: Decimal | None
+    trade_count: int | None
+
+    @property
+    def end(self) -> datetime:
+        return self.quiet_until or self.start + _MINUTE
+
+
+def settle(connection: Connection[Any]) -> None:
+    """Store the candles of minutes of which nothing is undecided any more, and of the silence after them.
+
+    In pieces, each committed with how far it came: who is killed leaves the rest to the next. The connection must be in
+    autocommit mode.
+    """
+    decided = connection.execute(query("held_trades_decided")).fetchall()
+    for (exchange, symbol, fingerprint), group in groupby(decided, key=lambda row: row[:3]):
+        minutes = [_Minute(*row[3:]) for row in group]
+        _settle_file(connection, Series(exchange, symbol, Timeframe.M1), fingerprint, minutes)
+
+
+def _settle_file(connection: Connection[Any], series: Series, fingerprint: str, minutes: Sequence[_Minute]) -> None:
+    names = {"exchange": series.exchange, "symbol": series.pair, "fingerprint": fingerprint}
+    waiting: set[datetime] = set()
+    candles, pace = _candles(connection, series, names, minutes, waiting), Pace()
+    for _day, of_day in groupby(candles, key=lambda found: found[1].window_start.date()):
+        while some := [*islice(of_day, pace.rows)]:
+            _recall(connection, series, [candle.window_start for _minute, candle in some])
+            with piece(connection, pace):
+                _store(connection, series, [candle for _minute, candle in some])
+                reached = {minute: candle.window_end for minute, candle in some}
+                settled = {"minutes": [*reached], "untils": [*reached.values()]}
+                connection.execute(query("held_trades_settled"), {**names, **settled})
+    if done := [minute for minute in minutes if minute.start not in waiting]:
+        with connection.transaction():
+            connection.execute(query("held_trades_done"), {**names, "minutes": [minute.start for minute in done]})
+            look(connection, series, done[0].start, max(minute.end for minute in done))
+
+
+def _recall(connection: Connection[Any], series: Series, starts: Sequence[datetime | None]) -> None:
+    names = {"exchange": series.exchange, "symbol": series.pair, "timeframe": series.timeframe.value}
+    connection.execute(query("candles_recall"), {**names, "starts": [*starts]})
+
+
+def _store(connection: Connection[Any], series: Series, candles: Sequence[Candle]) -> None:
+    """Store the candles of a piece, but for those that came meanwhile."""
+    names = {"exchange": series.exchange, "symbol": series.pair}
+    bounds = {"since": candles[0].window_start, "until": candles[-1].window_start}
+    known = {start for (start,) in connection.execute(query("held_trades_known"), {**names, **bounds})}
+    if fresh := [candle for candle in candles if candle.window_start not in known]:
+        healing.store(connection, series, fresh)
+
+
+def _candles(
+    connection: Connection[Any],
+    series: Series,
+    names: Mapping[str, str],
+    minutes: Sequence[_Minute],
+    waiting: set[datetime],
+) -> Iterator[tuple[datetime, Candle]]:
+    """The candles of some minutes and of those after them in which nobody traded, each with the minute it follows from.
+
+    A minute whose price before is undecided, too, is added to `waiting`.
+    """
+    last: tuple[datetime, Decimal | None] | None = None
+    for minute in minutes:
+        price = minute.close if minute.known_close is None else minute.known_close
+        if price is None and minute.quiet_until is not None:
+            price = last[1] if last and last[0] == minute.start else _close_before(connection, series, minute.start)
+            if price is None and (last is None or last[0] != minute.start) and _waits(connection, names, minute):
+                waiting.add(minute.start)
+                continue
+        last = (minute.end, price)
+        if price is None:
+            continue
+        if minute.settled_until is None:
+            yield minute.start, _of_trades(series, minute, price)
+        since = max(minute.start + _MINUTE, minute.settled_until or minute.start)
+        quiet = (price, price, price, price, Decimal(0))
+        for at in windows(since, minute.end, _MINUTE):
+            yield minute.start, _candle(series, at, quiet, 0)
+
+
+def _of_trades(series: Series, minute: _Minute, price: Decimal) -> Candle:
+    if minute.open is None or minute.high is None or minute.low is None or minute.close is None:
+        return _candle(series, minute.start, (price, price, price, price, Decimal(0)), 0)
+    figures = (minute.open, minute.high, minute.low, minute.close, minute.volume or Decimal(0))
+    return _candle(series, minute.start, figures, minute.trade_count or 0)
+
+
+def _close_before(connection: Connection[Any], series: Series, start: datetime) -> Decimal | None:
+    names = {"exchange": series.exchange, "symbol": series.pair, "timeframe": series.timeframe.value}
+    found = connection.execute(query("import_candle_close"), {**names, "at": start - _MINUTE}).fetchone()
+    return Decimal(found[0]) if found else None
+
+
+def _waits(connection: Connection[Any], names: Mapping[str, str], minute: _Minute) -> bool:
+    found = connection.execute(query("held_trades_before"), {**names, "minute": minute.start}).fetchone()
+    return bool(found and found[0])
+
+
+def _candle(series: Series, start: datetime, figures: tuple[Decimal, ...], count: int) -> Candle:
+    opening, high, low, close, volume = figures
+    return Candle(
+        received_at=datetime.now(UTC),
+        window_start=start,
+        window_end=start + _MINUTE,
+        exchange=series.exchange,
+        symbol=series.pair,
+        timeframe=series.timeframe,
+        open=opening,
+        high=high,
+        low=low,
+        close=close,
+        volume=volume,
+        trade_count=count,
+        closed=True,
+        source=CandleSource.REST,
+    )

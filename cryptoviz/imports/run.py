@@ -1,0 +1,185 @@
+"""Imports files one after the other and says what became of each; what one of them is refused for concerns it alone."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from itertools import pairwise
+from typing import Final
+
+from cryptoviz.imports.aggregates import explained, without_blanks, without_ids
+from cryptoviz.imports.candles import CandlesImport
+from cryptoviz.imports.chunks import Position, chunks
+from cryptoviz.imports.files import File, ImportRefusedError, NotWantedError
+from cryptoviz.imports.layouts import Format, Kind, Layout, recognise, timeframe_named
+from cryptoviz.imports.names import Says, Verdict, verdict
+from cryptoviz.imports.progress import Progress, Target
+from cryptoviz.imports.trades import Connect, Imported, Told, TradesImport
+from cryptoviz.imports.values import columns
+from cryptoviz.pairs import Timeframe
+
+
+class Became(StrEnum):
+    """What became of a file."""
+
+    IMPORTED = "imported"
+    COMPLETE = "complete already"
+    SKIPPED = "skipped"
+    REFUSED = "refused"
+    QUARANTINED = "quarantined"
+    """Every row of it is in quarantine: nothing was stored."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing of what somebody asked for was stored."""
+        return self in (Became.REFUSED, Became.QUARANTINED)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What somebody asked for: files of one kind, into one pair. Nothing: recognised from each file."""
+
+    kind: Kind
+    exchange: str
+    pair: str
+    timeframe: Timeframe | None = None
+    format: Format | None = None
+    single_trades: bool = False
+    """Whether somebody vouches for that rows with ids are single trades, where that could be doubted."""
+    pair_anyway: bool = False
+    """Whether somebody vouches for that files named by hand are of that pair and exchange, whatever they are called."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One file: what became of it, why, and its rows this time.
+
+    `elsewhere`: its name is simply not the pair's. `note`: its name does not say the pair, and why it is taken.
+    """
+
+    file: File
+    became: Became
+    reason: str = ""
+    format: str = ""
+    target: Target | None = None
+    rows: Imported = field(default_factory=Imported)
+    seconds: float = 0.0
+    elsewhere: bool = False
+    note: str = ""
+
+
+def import_file(file: File, asked: Asked, connect: Connect, told: Told) -> Outcome:
+    """Import what is not imported yet of one file; gaps and completeness follow.
+
+    `connect` gives connections of the writer that commit by themselves.
+
+    Raises:
+        SuiteError, GateError: the gate itself failed.
+        psycopg.Error: the database is away or refuses; what was committed stays.
+    """
+    began = time.monotonic()
+    form = note = ""
+    try:
+        found = verdict(file.above, file.inside, asked.exchange, asked.pair, vouched=asked.pair_anyway)
+        if reason := _not_wanted(file, found, asked):
+            return replace(_other(file, reason), elsewhere=found.says is Says.OTHER and not found.above)
+        note = _note(found, asked)
+        layout = recognise(file, asked.kind, asked.format)
+        layout = without_blanks(file, without_ids(layout, asked.exchange, single=asked.single_trades))
+        form = layout.format.value
+        timeframe = None
+        if layout.kind is Kind.CANDLES:
+            timeframe, reason = _timeframe(file, layout, asked)
+            if timeframe is None:
+                return _other(file, reason)
+        target = Target(asked.exchange, asked.pair, timeframe)
+        progress = Progress(file, layout, target)
+        with connect() as connection:
+            try:
+                done = _importer(file, layout, target, progress, told).run(connect, connection)
+            except ImportRefusedError as error:
+                progress.finish(connection, str(error))
+                raise
+            all_quarantined = progress.all_quarantined(connection)
+    except NotWantedError as error:
+        became = Became.REFUSED if file.named else Became.SKIPPED
+        return Outcome(file, became, str(error), form, seconds=time.monotonic() - began, note=note)
+    except ImportRefusedError as error:
+        return Outcome(file, Became.REFUSED, str(error), form, seconds=time.monotonic() - began, note=note)
+    became = Became.IMPORTED if done.rows or done.candles else Became.COMPLETE
+    reason = _candles_only(file, layout, asked)
+    if all_quarantined:
+        became, reason = Became.QUARANTINED, _ALL_QUARANTINED.format(file.name, progress.quarantined)
+    return Outcome(file, became, reason, form, target, done, time.monotonic() - began, note=note)
+
+
+_ALL_QUARANTINED: Final = (
+    "{}: nothing of it was stored: all of its rows, {:,}, went to quarantine; `cryptoviz quarantine list` says why"
+)
+_CANDLES_ONLY: Final = (
+    "{}: its rows are not single trades with id and side; candles were made of them, no trades stored"
+)
+
+
+def _candles_only(file: File, layout: Layout, asked: Asked) -> str:
+    """Why no trades were stored; empty: they were, or there are none."""
+    if layout.kind is Kind.CANDLES or layout.of_single_trades:
+        return ""
+    return explained(layout, file.name, asked.exchange) if layout.aggregated else _CANDLES_ONLY.format(file.name)
+
+
+def _not_wanted(file: File, found: Verdict, asked: Asked) -> str:
+    """Why a file is not of the market that was asked for, by its name; empty: it is, or somebody vouches for it."""
+    if found.says is Says.PAIR or (file.named and (asked.pair_anyway or found.says is Says.NOTHING)):
+        return ""
+    kept = "; only spot trades and candles are kept" if found.says is Says.MARKET else ""
+    if file.named or found.above:
+        anyway = f"if it is {asked.pair} of {asked.exchange} all the same, say --pair-anyway"
+        return f"{found.reason}{kept}; {anyway}"
+    by_hand = f"; if it is {asked.pair}, name it by hand" if found.says in (Says.MORE, Says.NOTHING) else ""
+    return f"{found.reason}{kept}{by_hand}"
+
+
+def _note(found: Verdict, asked: Asked) -> str:
+    """Of a file that is taken: why, where its name does not say the pair."""
+    if found.says is Says.PAIR:
+        return ""
+    because = "you named it" if found.says is Says.NOTHING else "you said --pair-anyway"
+    return f"{found.reason}: taken as {asked.pair} because {because}"
+
+
+def _other(file: File, reason: str) -> Outcome:
+    return Outcome(file, Became.REFUSED if file.named else Became.SKIPPED, f"{file.name}: {reason}")
+
+
+def _timeframe(file: File, layout: Layout, asked: Asked) -> tuple[Timeframe | None, str]:
+    """Of the candles of a file: what its name says, what was asked for, or how far apart its rows are; or why none."""
+    named = timeframe_named(file.stem, layout.format)
+    if named and asked.timeframe and named != asked.timeframe:
+        return None, f"its name says {named}, not {asked.timeframe}"
+    length = named or asked.timeframe or _spacing(file, layout)
+    found = next((one for one in Timeframe if one == length), None)
+    kept = ", ".join(Timeframe)
+    if length is None:
+        return None, f"how long its candles are cannot be told: say --timeframe ({kept})"
+    return found, "" if found else f"candles of {length} are not kept, only {kept}"
+
+
+def _spacing(file: File, layout: Layout) -> str | None:
+    """The usual time between two rows of the beginning, if candles may be as long."""
+    chunk = next(iter(chunks(file, layout, Position())), None)
+    times = columns(chunk, layout)["microseconds"].drop_null().to_pylist() if chunk is not None else []
+    usual = Counter(after - before for before, after in pairwise(times)).most_common(1)
+    return next((str(one) for one in Timeframe if usual and one.seconds * 1_000_000 == usual[0][0]), None)
+
+
+def _importer(
+    file: File, layout: Layout, target: Target, progress: Progress, told: Told
+) -> TradesImport | CandlesImport:
+    run = f"import {datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
+    if layout.kind is Kind.TRADES and layout.of_single_trades:
+        return TradesImport(file, layout, target, progress, run, told=told)
+    return CandlesImport(file, layout, target, progress, run, told=told)
