@@ -1,6 +1,6 @@
 """The checks of the tables that streams fill, and of the history: a statement over the recent window, and a judgement.
 
-    sql/queries/check_*.sql -> cryptoviz.gate.table_rules -> AssetCheckResult with numbers
+    sql/queries/checks.sql -> cryptoviz.gate.table_rules -> AssetCheckResult with numbers
     the newest rows         -> suites of expectations (assets.windows) -> the check `expectations`
 
 All run in one run every five minutes, and each alone on demand. Those that block also hold back what Dagster computes
@@ -24,7 +24,7 @@ from assets.windows import standing as lasting
 from cryptoviz.gate import table_rules
 from cryptoviz.gate.table_rules import Row, Verdict
 from cryptoviz.settings import Settings
-from cryptoviz.storage.queries import query
+from cryptoviz.storage.queries import query, statements
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -174,7 +174,7 @@ def table_checks(settings: Settings) -> dg.AssetChecksDefinition:
                 asset=gate.table,
                 description=gate.description,
                 blocking=gate.blocking,
-                metadata={"statement": f"sql/queries/{gate.statement}.sql"},
+                metadata={"statement": f"{statements()[gate.statement].file}: {gate.statement}"},
             )
             for gate in declared().values()
         ]

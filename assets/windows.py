@@ -1,6 +1,6 @@
 """The recent rows of the tables that streams fill, judged by their suites: nothing is held back, a check fails.
 
-sql/queries/check_window_*.sql -> audit -> AssetCheckResult, quality_results
+sql/queries/checks.sql -> audit -> AssetCheckResult, quality_results
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from cryptoviz.gate.frames import Row
 from cryptoviz.gate.gate import audit
 from cryptoviz.gate.report import Report
 from cryptoviz.settings import Settings
-from cryptoviz.storage.queries import query
+from cryptoviz.storage.queries import query, statements
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -49,7 +49,7 @@ class Window:
             asset=self.table,
             description=f"The newest rows of each pair meet great_expectations/expectations/{self.subject}.json.",
             blocking=True,
-            metadata={"statement": f"sql/queries/{self.statement}.sql"},
+            metadata={"statement": f"{statements()[self.statement].file}: {self.statement}"},
         )
 
 

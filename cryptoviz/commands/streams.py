@@ -184,9 +184,9 @@ def list_gaps(
         explained("the gaps cannot be read", _START, psycopg.Error),
         connect(Role.READER, load(), application_name="cryptoviz gaps") as connection,
     ):
-        for kind in ("trade_gaps", "candle_gaps"):
+        for kind, statement in (("trade_gaps", "trade_gaps_list"), ("candle_gaps", "candle_gaps_list")):
             cursor = connection.cursor(row_factory=dict_row)
-            found[kind] = cursor.execute(query(f"{kind}_list"), {"all": every, "limit": limit}).fetchall()
+            found[kind] = cursor.execute(query(statement), {"all": every, "limit": limit}).fetchall()
     if json:
         as_json(found)
         return

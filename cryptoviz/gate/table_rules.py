@@ -1,6 +1,6 @@
 """What figures of recent rows mean: each judgement takes the rows of one statement and returns a verdict.
 
-sql/queries/check_*.sql -> rows -> verdict (passed, how bad, numbers, the rows at fault)
+sql/queries/checks.sql -> rows -> verdict (passed, how bad, numbers, the rows at fault)
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ def parts(rows: Iterable[Row]) -> Verdict:
 
 
 def equal(rows: Iterable[Row]) -> Verdict:
-    """Whether the 1m candles are what their trades come to; rows of ``candles_differing.sql``."""
+    """Whether the 1m candles are what their trades come to; rows of `the statement `candles_differing``."""
     found = list(rows)
     differing = [row for row in found if row["minute"] is not None]
     return Verdict(

@@ -1,20 +1,50 @@
-"""The statements of ``sql/queries``, by name. Their parameters are always bound, never pasted in."""
+"""The statements of ``sql/queries``, by name. Their parameters are always bound, never pasted in.
+
+One file for each subject; a statement begins with a line ``-- name: NAME`` (the form of aiosql) and ends where the next
+one begins. A name stands once in all files.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from functools import cache
-from typing import Final, LiteralString
+from typing import Final, LiteralString, NamedTuple
 
 from cryptoviz.settings import PROJECT_ROOT
 
 SQL_DIR: Final = PROJECT_ROOT / "sql"
+_NAME: Final = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+
+
+class Statement(NamedTuple):
+    """A statement of ``sql/queries``: the file it stands in, relative to the project, and its text."""
+
+    file: str
+    text: LiteralString
 
 
 @cache
-def query(name: str) -> LiteralString:
-    """The text of ``sql/queries/<name>.sql``.
+def statements() -> Mapping[str, Statement]:
+    """Every statement by its name.
 
     Raises:
-        FileNotFoundError: there is no statement of that name.
+        ValueError: two statements have one name.
     """
-    return (SQL_DIR / "queries" / f"{name}.sql").read_text(encoding="utf-8")
+    found: dict[str, Statement] = {}
+    for path in sorted((SQL_DIR / "queries").glob("*.sql")):
+        _head, *parts = _NAME.split(path.read_text(encoding="utf-8"))
+        for name, text in zip(parts[::2], parts[1::2], strict=True):
+            if name in found:
+                raise ValueError(f"two statements are named {name}: in {found[name].file} and {path.name}")
+            found[name] = Statement(f"sql/queries/{path.name}", text.strip())
+    return found
+
+
+def query(name: str) -> LiteralString:
+    """The text of a statement.
+
+    Raises:
+        KeyError: there is no statement of that name.
+    """
+    return statements()[name].text

@@ -1,1 +1,0 @@
-select pair, trade_id, timestamp from collector_position where exchange = %(exchange)s;

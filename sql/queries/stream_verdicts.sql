@@ -1,2 +1,0 @@
--- What the supervisor remembers of each stream.
-SELECT name, memory FROM stream_verdicts
