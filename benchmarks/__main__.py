@@ -15,6 +15,7 @@ BENCHMARKS = (
     "collectors",
     "news",
     "poll",
+    "senders",
     "sink",
     "imports",
     "gaps",

@@ -51,8 +51,8 @@ NOBODY_WRITES = {
 """Tables that hold settings, or that are there for parts of the platform that do not run in it yet."""
 
 HEAVY = (
-    *("pyspark", "great_expectations", "pandas", "numpy", "ccxt", "confluent_kafka", "psycopg", "sqlalchemy"),
-    "jinja2",
+    *("pyspark", "great_expectations", "pandas", "numpy", "ccxt", "confluent_kafka", "kafka", "psycopg"),
+    *("sqlalchemy", "jinja2"),
 )
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer as KafkaProducer
-from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource, NewTopic
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from cryptoviz.bus import Producer, create_topics, list_topics, tail
 from cryptoviz.records import Alert, AlertType, Article, Record, Sentiment, SentimentLabel, Side, Ticker, Trade
@@ -69,15 +70,14 @@ class StockKafka(LocalKafka):
 
 def settings_of_topics(settings: Settings) -> dict[str, dict[str, str]]:
     """What each topic has been given, as opposed to the broker's defaults."""
-    admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers})
-    found = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, name) for name in TOPICS])
+    with KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers) as admin:
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in TOPICS]
+        found = admin.describe_configs(resources, config_filter="all")["topic"]
     return {
-        resource.name: {
-            name: entry.value
-            for name, entry in answer.result().items()
-            if entry.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value
+        topic: {
+            name: entry["value"] for name, entry in entries.items() if entry["config_source"] == "DYNAMIC_TOPIC_CONFIG"
         }
-        for resource, answer in found.items()
+        for topic, entries in found.items()
     }
 
 
@@ -95,9 +95,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     early = KafkaProducer({"bootstrap.servers": broker.bootstrap_servers})
     early.produce("candle", b"{}")
     assert early.flush(60) == 0
-    by_hand = NewTopic("rawmood", num_partitions=1, replication_factor=1, config={"retention.ms": "123456"})
-    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
-    admin.create_topics([by_hand])["rawmood"].result()
+    by_hand = {"num_partitions": 1, "replication_factor": 1, "configs": {"retention.ms": "123456"}}
+    with KafkaAdminClient(bootstrap_servers=broker.bootstrap_servers) as admin:
+        admin.create_topics({"rawmood": by_hand})
     assert set(create_topics(settings)) == set(TOPICS)
     producer = Producer(settings)
     producer.start()

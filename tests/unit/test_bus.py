@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from kafka.errors import InvalidConfigurationError
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from cryptoviz.bus import BusError, MemoryProducer, Producer, create_topics, list_topics, tail
+from cryptoviz import bus
+from cryptoviz.bus import BusError, MemoryProducer, Producer, administration, create_topics, list_topics, tail
 from cryptoviz.records import Side, Trade
 from cryptoviz.settings import Settings, load
 from tests.conftest import free_ports
@@ -106,8 +112,10 @@ def test_what_librdkafka_says_is_an_event_of_ours_said_once(
     assert "".join(capfd.readouterr()) == ""
 
 
-def test_questions_to_nobody_are_answered_in_time(nobody: Settings) -> None:
-    began = time.monotonic()
+def test_questions_to_nobody_are_answered_in_time_and_leave_nothing_open(
+    nobody: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    began, threads = time.monotonic(), threading.active_count()
     for ask in (
         lambda: list_topics(nobody, timeout_s=0.2),
         lambda: create_topics(nobody, timeout_s=0.2),
@@ -116,3 +124,77 @@ def test_questions_to_nobody_are_answered_in_time(nobody: Settings) -> None:
         with pytest.raises(BusError, match=f"Kafka at {nobody.bootstrap_servers}"):
             ask()
     assert time.monotonic() - began < 10
+    assert threading.active_count() == threads
+    assert "".join(capfd.readouterr()) == ""
+
+
+def test_a_password_is_in_no_log_of_a_client(nobody: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    secret = nobody.model_copy(
+        update={
+            "kafka_security_protocol": "SASL_PLAINTEXT",
+            "kafka_username": "somebody",
+            "kafka_password": SecretStr("hunter2"),
+        }
+    )
+    with caplog.at_level("DEBUG"), pytest.raises(BusError) as refused:
+        list_topics(secret, timeout_s=0.2)
+    assert "hunter2" not in caplog.text + str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "loaded"),
+    [
+        ("BusError, MemoryProducer, Message", set()),
+        ("Producer", {"confluent_kafka"}),
+        ("create_topics, list_topics, lag, offsets, tail", {"kafka"}),
+    ],
+)
+def test_each_name_loads_only_the_client_that_it_needs(names: str, loaded: set[str]) -> None:
+    script = (
+        f"import sys; from cryptoviz.bus import {names}; print(*({{'confluent_kafka', 'kafka'}} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == loaded
+
+
+def test_the_bus_has_only_the_names_it_lists() -> None:
+    assert all(getattr(bus, name) is not None for name in bus.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'consumer_group'"):
+        _ = bus.consumer_group
+
+
+@dataclass
+class Administrator:
+    """Answers about the settings of the topic `rawtrade` as kafka-python does."""
+
+    described: dict[str, Any]
+    altered: str = "OK"
+    changes: list[Any] = field(default_factory=list)
+
+    def describe_configs(self, _resources: list[Any], *, config_filter: str) -> dict[str, Any]:
+        return {"topic": {"rawtrade": self.described}}
+
+    def alter_configs(self, resources: list[Any], **_how: bool) -> dict[str, Any]:
+        self.changes += resources
+        return {"topic": {"rawtrade": self.altered}}
+
+
+NOT_OURS = {"retention.ms": {"value": "1", "config_source": "DEFAULT_CONFIG"}}
+
+
+def test_settings_of_a_topic_that_may_not_be_read_or_changed_stay(nobody: Settings) -> None:
+    silent = Administrator({})  # how it puts that it may not ask
+    forbidden = Administrator(NOT_OURS, "[Error 29] TopicAuthorizationFailedError: not yours")
+    for admin in (silent, forbidden):
+        with capture_logs() as events:
+            assert administration._set_what_nobody_set(admin, nobody, ["rawtrade"], 1) == []
+        assert [event["event"] for event in events] == ["topics_keep_their_settings"]
+    assert silent.changes == []
+    assert events[0]["reason"] == "TOPIC_AUTHORIZATION_FAILED: not yours"
+
+
+def test_settings_that_a_broker_finds_wrong_are_an_error(nobody: Settings) -> None:
+    admin = Administrator(NOT_OURS, "[Error 40] InvalidConfigurationError: no number")
+    with pytest.raises(InvalidConfigurationError, match="no number"):
+        administration._set_what_nobody_set(admin, nobody, ["rawtrade"], 1)
+    assert admin.changes[0].configs.keys() >= {"retention.ms", "cleanup.policy"}
