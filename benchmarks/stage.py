@@ -20,7 +20,9 @@ from cryptoviz import bus
 from cryptoviz.settings import PREFIX, Role, Settings, load
 from cryptoviz.stack.jars import JarSet, install_jars
 from cryptoviz.stack.kafka import LocalKafka
-from cryptoviz.stack.postgres import LocalPostgres, ensure_secrets, find_or_install
+from cryptoviz.stack.postgres.cluster import LocalPostgres
+from cryptoviz.stack.postgres.install import find_or_install
+from cryptoviz.stack.postgres.passwords import ensure_secrets
 from cryptoviz.storage.migrations import migrate
 
 

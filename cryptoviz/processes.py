@@ -60,7 +60,7 @@ def members(state: Path, data_dir: Path | None = None) -> list[Process]:
         process
         for pid in _pids()
         if pid != os.getpid()
-        and (_has_marker(pid, marker) or (data_dir is not None and _works_in(pid, data_dir)))
+        and (_has_marker(pid, marker) or (data_dir is not None and works_in(pid, data_dir)))
         and (process := read_process(pid)) is not None
     ]
     return sorted(found, key=lambda process: process.started)
@@ -143,10 +143,11 @@ def _has_marker(pid: int, marker: bytes) -> bool:
         return False
 
 
-def _works_in(pid: int, folder: Path) -> bool:
+def works_in(pid: int, folder: Path) -> bool:
+    """Whether a process works in `folder`, as a PostgreSQL server and its children do in their data."""
     try:
         return (_PROC / str(pid) / "cwd").readlink() == folder
-    except OSError:
+    except OSError:  # gone, a zombie, or somebody else's
         return False
 
 

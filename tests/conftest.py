@@ -22,7 +22,10 @@ from psycopg import sql
 
 from cryptoviz.settings import PROJECT_ROOT, Settings, load
 from cryptoviz.stack.kafka import LocalKafka
-from cryptoviz.stack.postgres import Edition, LocalPostgres, ensure_secrets, find_or_install
+from cryptoviz.stack.postgres.cluster import LocalPostgres
+from cryptoviz.stack.postgres.install import find_or_install
+from cryptoviz.stack.postgres.installation import Edition
+from cryptoviz.stack.postgres.passwords import ensure_secrets
 from cryptoviz.storage.migrations import migrate
 
 # How long an example takes says how busy the machine is.

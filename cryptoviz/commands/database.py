@@ -67,7 +67,7 @@ def shell(
 @app.command()
 def secrets() -> None:
     """Make the local passwords that lack, and the superuser's password file for a database container."""
-    from cryptoviz.stack.postgres import ensure_secrets
+    from cryptoviz.stack.postgres.passwords import ensure_secrets
 
     state = load().state
     password = ensure_secrets(state)["postgres_superuser_password"]
@@ -83,7 +83,8 @@ def setup() -> None:
     import psycopg
 
     from cryptoviz.bus import BusError, create_topics
-    from cryptoviz.stack.postgres import Edition, Installation, LocalPostgres
+    from cryptoviz.stack.postgres.cluster import LocalPostgres
+    from cryptoviz.stack.postgres.installation import Edition, Installation
     from cryptoviz.storage.migrations import MigrationError, notes, shortcomings
     from cryptoviz.storage.migrations import migrate as apply
 

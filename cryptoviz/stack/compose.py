@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Mode, Settings
-from cryptoviz.stack.postgres import LOCKS
+from cryptoviz.stack.postgres.cluster import LOCKS
 from cryptoviz.stack.services import PYTHON, Service, services
 
 COMPOSE_FILE: Final = PROJECT_ROOT / "docker-compose.yml"

@@ -22,7 +22,9 @@ from typing import Any, Final
 import psycopg
 
 from cryptoviz.settings import PROJECT_ROOT, Role, Settings, load
-from cryptoviz.stack.postgres import LocalPostgres, ensure_secrets, find_or_install
+from cryptoviz.stack.postgres.cluster import LocalPostgres
+from cryptoviz.stack.postgres.install import find_or_install
+from cryptoviz.stack.postgres.passwords import ensure_secrets
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.migrations import migrate
 from cryptoviz.storage.queries import SQL_DIR, query

@@ -28,7 +28,11 @@ from cryptoviz.stack.errors import StackError, last_lines
 from cryptoviz.stack.jars import JarSet, class_archive, install_jars
 from cryptoviz.stack.kafka import LocalKafka
 from cryptoviz.stack.ports import check_ports
-from cryptoviz.stack.postgres import Installation, LocalPostgres, ensure_secrets, find_or_install, local_data_dir
+from cryptoviz.stack.postgres.cluster import LocalPostgres
+from cryptoviz.stack.postgres.install import find_or_install
+from cryptoviz.stack.postgres.installation import Installation
+from cryptoviz.stack.postgres.passwords import ensure_secrets
+from cryptoviz.stack.postgres.service_user import local_data_dir
 from cryptoviz.stack.services import Service, log_folder, runs_kafka, runs_postgres, services
 from cryptoviz.stack.steps import Done, Step, run, wait_until
 from cryptoviz.stack.supervisor import Supervisor, programs

@@ -9,7 +9,7 @@ from typing import Final
 from cryptoviz.processes import members, stop
 from cryptoviz.settings import PROJECT_ROOT, Settings
 from cryptoviz.stack.errors import StackError
-from cryptoviz.stack.postgres import local_data_dir
+from cryptoviz.stack.postgres.service_user import local_data_dir
 from cryptoviz.stack.start import exclusive
 from cryptoviz.stack.supervisor import Supervisor
 

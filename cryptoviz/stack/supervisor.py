@@ -26,7 +26,7 @@ from cryptoviz.processes import MARKER
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Settings
 from cryptoviz.stack.errors import StackError, last_lines
 from cryptoviz.stack.kafka import LocalKafka
-from cryptoviz.stack.postgres import LocalPostgres
+from cryptoviz.stack.postgres.cluster import LocalPostgres
 from cryptoviz.stack.services import PYTHON, Service, log_folder, services
 
 _LONGEST_SOCKET_PATH: Final = 100

@@ -17,7 +17,7 @@ from typing import Any
 
 from cryptoviz.processes import Process, descendants, members
 from cryptoviz.settings import PROJECT_ROOT, Mode, Settings, load
-from cryptoviz.stack.postgres import local_data_dir
+from cryptoviz.stack.postgres.service_user import local_data_dir
 from cryptoviz.stack.services import log_folder
 from cryptoviz.stack.start import local_kafka
 from cryptoviz.stack.stop import down

@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 from cryptoviz.settings import Role, Settings
-from cryptoviz.stack.postgres import Edition
+from cryptoviz.stack.postgres.installation import Edition
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.migrations import migrate, read
 from tests.conftest import Cluster

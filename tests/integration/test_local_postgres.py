@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from cryptoviz.settings import Role, load
-from cryptoviz.stack.postgres import LocalPostgres, ensure_secrets
+from cryptoviz.stack.postgres.cluster import LocalPostgres
+from cryptoviz.stack.postgres.passwords import ensure_secrets
 from cryptoviz.storage.database import connect
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]

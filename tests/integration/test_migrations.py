@@ -13,7 +13,7 @@ import pytest
 
 from cryptoviz.settings import Role, Settings
 from cryptoviz.stack import snapshot
-from cryptoviz.stack.postgres import Edition
+from cryptoviz.stack.postgres.installation import Edition
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.migrations import MigrationError, migrate, notes, read
 from cryptoviz.storage.queries import SQL_DIR
