@@ -21,6 +21,7 @@ from typing import Any, Final
 import dagster as dg
 
 from assets.keys import ARTICLES, MARKET, MOOD
+from cryptoviz.exchanges import EXCHANGES
 from cryptoviz.news.feeds import load_feeds
 from cryptoviz.settings import PROJECT_ROOT, Settings
 from cryptoviz.storage.catalogue import tables
@@ -31,12 +32,6 @@ INGESTION: Final = dg.AssetKey(["spark", "ingestion"])
 MARKET_OWNERS: Final = ("team:market-data",)
 NEWS_OWNERS: Final = ("team:news",)
 PLATFORM_OWNERS: Final = ("team:platform",)
-_COLLECTED: Final[Mapping[str, tuple[str, ...]]] = {
-    "kraken": ("rawticker", "rawtrade", "rawalert"),
-    "binance": ("rawticker", "rawtrade", "rawcandle", "rawalert"),
-}
-"""The topics that each collector writes. Kraken's `ohlc` never says that a candle is closed: it is not collected."""
-
 POLLED: Final[Mapping[str, dg.AssetKey]] = {"rawarticle": ARTICLES, "rawmarket": MARKET, "rawmood": MOOD}
 """Topic -> the poll that fills it."""
 
@@ -86,11 +81,12 @@ def collector_key(exchange: str) -> dg.AssetKey:
 
 
 def _exchange(name: str, settings: Settings) -> dg.AssetSpec:
+    spec = EXCHANGES[name]
     pairs = ", ".join(settings.pairs(name))
     return dg.AssetSpec(
         name,
         group_name="sources",
-        description=f"The exchange {name}: its public WebSocket and REST interfaces, without a key.\n\nPairs: {pairs}.",
+        description=f"{spec.title}: its public WebSocket and REST interfaces, without a key.\n\nPairs: {pairs}.",
         kinds={"api", "websocket"},
         owners=MARKET_OWNERS,
         tags={"layer": "speed", "mode": str(settings.mode)},
@@ -98,7 +94,9 @@ def _exchange(name: str, settings: Settings) -> dg.AssetSpec:
             "WebSocket": dg.MetadataValue.url(settings.ws_url(name)),
             "REST": dg.MetadataValue.url(settings.rest_url(name)),
             "pairs": len(settings.pairs(name)),
-            **code(f"cryptoviz/exchanges/{name}/feed.py"),
+            "trade ids": "consecutive" if spec.consecutive_ids else "with holes",
+            "empty minutes": spec.empty_minutes.value,
+            **code(*spec.sources.values()),
         },
     )
 
@@ -154,7 +152,7 @@ def _collector(exchange: str, settings: Settings) -> dg.AssetSpec:
         metadata={
             "pairs": len(settings.pairs(exchange)),
             "restart": dg.MetadataValue.md(f"`cryptoviz stream restart collector_{exchange}`"),
-            **code(f"cryptoviz/exchanges/{exchange}/feed.py", "cryptoviz/collectors/collector.py"),
+            **code(EXCHANGES[exchange].sources["live"], "cryptoviz/collectors/collector.py"),
         },
     )
 
@@ -186,7 +184,7 @@ def _writers(topic: Topic, exchanges: Iterable[str]) -> list[dg.AssetKey]:
         return [INGESTION]
     if topic.name in POLLED:
         return [POLLED[topic.name]]
-    return [collector_key(name) for name in exchanges if topic.name in _COLLECTED.get(name, ())]
+    return [collector_key(name) for name in exchanges if topic.name in EXCHANGES[name].topics]
 
 
 def _ingestion() -> dg.AssetSpec:

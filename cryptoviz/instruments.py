@@ -8,13 +8,14 @@ that simulators can stand in. Increments are exact decimals.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptoviz.exchanges import spellings
+from cryptoviz.exchanges import EXCHANGES, spelling
+from cryptoviz.exchanges.spellings import UnspelledPairError
 from cryptoviz.gate.frames import Row, instant
 from cryptoviz.gate.gate import audit, hold_back
 from cryptoviz.gate.report import Report
@@ -33,10 +34,6 @@ ONLINE: Final = "online"
 OFFLINE: Final = "offline"
 DELISTED: Final = "delisted"
 
-_ADDRESSES: Final[Mapping[str, Callable[[str], dict[str, str]]]] = {
-    "kraken": lambda base: {"public": base},
-    "binance": lambda base: {"public": f"{base}/api/v3"},
-}
 _TICK_SIZE: Final = 4
 _DECIMAL_PLACES: Final = 2
 
@@ -84,14 +81,17 @@ class Changes:
 
 
 def source_address(exchange: str, settings: Settings) -> str | None:
-    """Where to ask an exchange; None: at ccxt's own address for it."""
-    return settings.rest_url(exchange) if exchange in _ADDRESSES else None
+    """Where to ask an exchange; None: at ccxt's own address for it, or in the demo nowhere."""
+    return settings.rest_url(exchange) or None if exchange in EXCHANGES else None
 
 
 def addresses(exchange: str, settings: Settings) -> dict[str, str] | None:
     """Where to ask an exchange, by ccxt's names of its addresses; None: at ccxt's own."""
-    made = _ADDRESSES.get(exchange)
-    return None if made is None else made(settings.rest_url(exchange))
+    return _addresses(exchange, source_address(exchange, settings))
+
+
+def _addresses(exchange: str, address: str | None) -> dict[str, str] | None:
+    return None if address is None else EXCHANGES[exchange].ccxt_addresses(address)
 
 
 def fetch(exchange: str, address: str | None, timeout_s: float) -> Listing:
@@ -101,7 +101,8 @@ def fetch(exchange: str, address: str | None, timeout_s: float) -> Listing:
         ExchangeUnavailableError: no answer, a limit, maintenance: try again later.
         ExchangeRefusedError: unknown to ccxt, or an answer that trying again will not change.
     """
-    market = connect(exchange, None if address is None else _ADDRESSES[exchange](address), timeout_s)
+    spec = EXCHANGES.get(exchange)
+    market = connect(spec.ccxt_id if spec else exchange, _addresses(exchange, address), timeout_s)
     with asking(exchange, market):
         listed = market.fetch_markets()
     return parse(exchange, listed, market.precisionMode)
@@ -141,8 +142,8 @@ def _chosen(exchange: str, pair: str, markets: Sequence[Mapping[str, Any]]) -> M
     if len(markets) == 1:
         return markets[0]
     try:
-        ours = spellings.spelling(exchange, pair).rest
-    except spellings.UnspelledPairError:
+        ours = spelling(exchange, pair).rest
+    except UnspelledPairError:
         return None
     return next((market for market in markets if _name(market) == ours), None)
 
@@ -270,7 +271,7 @@ def known_exchanges(connection: Connection[Any], pairs: Mapping[str, Collection[
 
 
 def listed_as(connection: Connection[Any], exchange: str) -> dict[str, str | None]:
-    """The exchange's own name of each pair that it lists or has listed, as `spellings.unconfirmed` wants it.
+    """The exchange's own name of each pair that it lists or has listed, as `unconfirmed` wants it.
 
     A pair whose row the gate holds back is listed: collecting does not wait until somebody can read its price step.
     """

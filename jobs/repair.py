@@ -21,6 +21,7 @@ from assets.resources import Database
 from assets.runs import HEAVY_SQL, actor, refused, window
 from cryptoviz.candles.rebuild import TradesRemovedError, rebuild
 from cryptoviz.candles.repair import REPAIRED, begin_again, repair, waiting
+from cryptoviz.exchanges import ExchangeName
 from cryptoviz.settings import PROJECT_ROOT, settings
 from cryptoviz.storage.audit import recorded
 
@@ -41,13 +42,6 @@ class ReplayTopic(StrEnum):
     rawarticle = auto()
     rawmarket = auto()
     rawmood = auto()
-
-
-class ExchangeName(StrEnum):
-    """The exchanges that have a collector."""
-
-    kraken = auto()
-    binance = auto()
 
 
 class ReplayConfig(dg.Config):

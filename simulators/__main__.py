@@ -1,4 +1,4 @@
-"""``python -m simulators``: both simulated exchanges, as the settings say, until SIGTERM or SIGINT."""
+"""``python -m simulators``: the simulated exchanges, as the settings say, until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def _wire(message: Any) -> bytes:
     return msgspec.json.encode(message)
 
 
-class Binance(Exchange):
+class SimulatedBinance(Exchange):
     """The simulated Binance. `ping_s`: time between ping frames; `session_s`: lifetime of a socket."""
 
     name = "binance"

@@ -1,4 +1,4 @@
-"""What both simulated exchanges share: a clock, sockets, the live flow with its faults, counters, REST answers.
+"""What simulated exchanges share: a clock, sockets, the live flow with its faults, counters, REST answers.
 
 series -> Feed (what happened since the last tick) -> faults -> frames -> sockets
 """

@@ -71,7 +71,7 @@ def _number(text: str) -> msgspec.Raw:
     return msgspec.Raw(text.encode())
 
 
-class Kraken(Exchange):
+class SimulatedKraken(Exchange):
     """The simulated Kraken."""
 
     name = "kraken"

@@ -1,6 +1,6 @@
-"""One server with both simulated exchanges, and the control address that tests and the demo use.
+"""One server with every simulated exchange, and the control address that tests and the demo use.
 
-/kraken/...  /binance/...  <- clients
+/kraken/...  /binance/...  <- clients, an address for each exchange whose declaration names a simulator
 /control/{counters,expected,requests,fault,lack,listing,pause,resume,replay,limits,reset} <- tests, the demo
 """
 
@@ -9,28 +9,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
 import msgspec
 from aiohttp import web
 
+from cryptoviz.exchanges import EXCHANGES
 from cryptoviz.logs import logger
 from cryptoviz.settings import Settings
-from simulators.binance import Binance
 from simulators.exchange import Exchange, json
 from simulators.faults import Lack, Listing, Order
-from simulators.kraken import Kraken
 
 _log = logger(__name__)
 
 _MOST_EXPECTED: Final = 100_000
 _START_S: Final = 30.0
-_KRAKEN_PAIRS: Final = ("BTC/USD", "ETH/USD", "DOT/USD")
-_BINANCE_PAIRS: Final = ("BTC/USDT", "ETH/USDT", "DOT/USDT")
+_FEW_COINS: Final = ("BTC", "ETH", "DOT")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -47,9 +45,12 @@ async def _explained(request: web.Request, handler: Handler) -> web.StreamRespon
 
 
 class Simulator:
-    """Both exchanges on one port of the loopback interface. Port 0 takes a free one; `url` says which.
+    """The exchanges on one port of the loopback interface. Port 0 takes a free one; `url` says which.
 
-    ``async with Simulator(port=0, seed=1, rate=100) as simulator: ...``
+    `pairs` and `options` are by exchange: its pairs where they are not a few of its usual ones, and what else its
+    simulator takes.
+
+    ``async with Simulator(port=0, seed=1, rate=100, pairs={"kraken": ["BTC/USD"]}) as simulator: ...``
     """
 
     def __init__(
@@ -58,18 +59,18 @@ class Simulator:
         port: int = 0,
         seed: int = 1,
         rate: float = 40,
-        kraken_pairs: tuple[str, ...] | list[str] = _KRAKEN_PAIRS,
-        binance_pairs: tuple[str, ...] | list[str] = _BINANCE_PAIRS,
-        binance_ping_s: float = 20.0,
-        binance_session_s: float = 86_400.0,
+        pairs: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        options: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
         listed_from: date | None = None,
     ) -> None:
         self.port = port
-        self.kraken = Kraken(list(kraken_pairs), seed=seed, rate=rate)
-        self.binance = Binance(
-            list(binance_pairs), seed=seed, rate=rate, ping_s=binance_ping_s, session_s=binance_session_s
-        )
-        self.exchanges: dict[str, Exchange] = {"kraken": self.kraken, "binance": self.binance}
+        self.exchanges: dict[str, Exchange] = {
+            name: spec.simulated()(
+                list(pairs.get(name, _few(spec.pairs))), seed=seed, rate=rate, **options.get(name, {})
+            )
+            for name, spec in EXCHANGES.items()
+            if spec.simulator is not None
+        }
         if listed_from is not None:
             since = int(datetime.combine(listed_from, time(), UTC).timestamp())
             for name, exchange in self.exchanges.items():
@@ -87,8 +88,7 @@ class Simulator:
             port=settings.simulator_port,
             seed=settings.simulator_seed,
             rate=settings.simulator_rate,
-            kraken_pairs=settings.kraken_pairs,
-            binance_pairs=settings.binance_pairs,
+            pairs={name: settings.pairs(name) for name in EXCHANGES},
             listed_from=settings.simulator_listed_from,
         )
 
@@ -284,6 +284,10 @@ class Simulator:
         for exchange in self._named(request):
             exchange.reset()
         return json({"reset": True})
+
+
+def _few(pairs: Sequence[str]) -> list[str]:
+    return [pair for pair in pairs if pair.partition("/")[0] in _FEW_COINS]
 
 
 @contextlib.contextmanager

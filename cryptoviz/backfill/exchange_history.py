@@ -1,6 +1,6 @@
 """The exchanges' past over REST: closed candles page by page, and trades by their ids.
 
-    pages -> kraken | binance | other -> Rest.ask -> shared budget -> ccxt -> checked, exact rows
+    pages -> the exchange's adapter -> Rest.ask -> shared budget -> ccxt -> checked, exact rows
                                              |--- capped jittered retries; refusals and bans close it to all
 
 Requests are ccxt's, raw where its unified ones lose digits or counts. An `ExchangeHistory` belongs to one thread.
@@ -8,16 +8,17 @@ Requests are ccxt's, raw where its unified ones lose digits or counts. An `Excha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from cryptoviz import instruments
 from cryptoviz.backfill.shared_budget import PATIENCE_S, Allowance, SharedBudget
 from cryptoviz.clock import Clock, now
-from cryptoviz.exchanges.history import Answer, Impossible, Page, Span, TradesAnswer
-from cryptoviz.exchanges.spellings import unconfirmed
+from cryptoviz.exchanges import EXCHANGES, unconfirmed
+from cryptoviz.exchanges.generic import GenericHistory
+from cryptoviz.exchanges.history import Answer, HistoryAdapter, Impossible, Page, Span, TradesAnswer
 from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.records import Candle, Trade
 from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
@@ -35,18 +36,6 @@ _ATTEMPTS: Final = 6
 _LONGEST_WAIT_S: Final = 30.0
 _USED_WEIGHT: Final = "x-mbx-used-weight-1m"
 _MOST_BYTES: Final = 32 * 1024 * 1024
-
-
-class Source(Protocol):
-    """What one exchange gives of its past."""
-
-    def pages(self, series: Series, since: datetime, until: datetime) -> Iterator[Page]: ...
-
-    def first_candle(self, series: Series) -> datetime | None: ...
-
-    def trade_pages(
-        self, pair: str, first_id: int, last_id: int, since: datetime, until: datetime
-    ) -> Iterator[Sequence[Trade]]: ...
 
 
 class ExchangeHistory:
@@ -70,7 +59,7 @@ class ExchangeHistory:
         self._clock = clock
         self._open = ExitStack()
         self._connection: Connection[Any] | None = None
-        self._sources: dict[str, Source] = {}
+        self._adapters: dict[str, HistoryAdapter] = {}
         self._confirmed: set[tuple[str, str]] = set()
 
     def __enter__(self) -> Self:
@@ -78,14 +67,14 @@ class ExchangeHistory:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._sources.clear()
+        self._adapters.clear()
         self._open.close()
 
     def pages(self, exchange: str, pair: str, timeframe: Timeframe, since: datetime, until: datetime) -> Iterator[Page]:
         """See `PagedHistory`."""
         if since >= until:
             return
-        yield from self._source(exchange, pair).pages(Series(exchange, pair, timeframe), since, until)
+        yield from self._adapter(exchange, pair).pages(Series(exchange, pair, timeframe), since, until)
 
     def closed_candles(
         self, exchange: str, pair: str, timeframe: Timeframe, since: datetime, until: datetime
@@ -108,7 +97,7 @@ class ExchangeHistory:
 
     def first_candle(self, exchange: str, pair: str, timeframe: Timeframe) -> datetime | None:
         """See `PagedHistory`."""
-        return self._source(exchange, pair).first_candle(Series(exchange, pair, timeframe))
+        return self._adapter(exchange, pair).first_candle(Series(exchange, pair, timeframe))
 
     def trades(
         self, exchange: str, pair: str, first_id: int, last_id: int, *, since: datetime, until: datetime
@@ -116,7 +105,7 @@ class ExchangeHistory:
         """See `TradeHistory`. Of an answer that breaks off the part is given that came."""
         rows: list[Trade] = []
         try:
-            for page in self._source(exchange, pair).trade_pages(pair, first_id, last_id, since, until):
+            for page in self._adapter(exchange, pair).trade_pages(pair, first_id, last_id, since, until):
                 rows += page
         except ExchangeUnavailableError:
             if not rows:
@@ -124,12 +113,12 @@ class ExchangeHistory:
             return TradesAnswer(rows, complete=False)
         return TradesAnswer(rows, complete=True)
 
-    def _source(self, exchange: str, pair: str) -> Source:
+    def _adapter(self, exchange: str, pair: str) -> HistoryAdapter:
         self._confirm(exchange, pair)
-        source = self._sources.get(exchange)
-        if source is None:
-            source = self._sources[exchange] = self._made(exchange)
-        return source
+        adapter = self._adapters.get(exchange)
+        if adapter is None:
+            adapter = self._adapters[exchange] = self._made(exchange)
+        return adapter
 
     def _confirm(self, exchange: str, pair: str) -> None:
         """Raise ExchangeRefusedError where the exchange does not list the pair under the name it is asked for by."""
@@ -143,24 +132,16 @@ class ExchangeHistory:
         if any(listed.values()):
             self._confirmed.add((exchange, pair))
 
-    def _made(self, exchange: str) -> Source:
-        from cryptoviz.exchanges.binance.history import Binance  # noqa: PLC0415 - they build on this module
-        from cryptoviz.exchanges.generic import Other  # noqa: PLC0415
-        from cryptoviz.exchanges.kraken.history import Kraken  # noqa: PLC0415
-
+    def _made(self, exchange: str) -> HistoryAdapter:
         if self._connection is None:
             raise RuntimeError("an ExchangeHistory is used within its context")
         addresses = instruments.addresses(exchange, self._settings)
         if addresses is None and self._settings.mode is Mode.DEMO:
             raise ExchangeRefusedError(f"{exchange} has no simulator, and the demo never leaves loopback")
-        market: Any = connect(exchange, addresses, self._settings.rest_timeout_s)
+        spec = EXCHANGES.get(exchange)
+        market: Any = connect(spec.ccxt_id if spec else exchange, addresses, self._settings.rest_timeout_s)
         self._open.callback(market.session.close)
         allowance = Allowance.of(exchange, self._settings)
         rest = Rest(exchange, market, SharedBudget(self._connection, exchange, allowance, patience_s=self._patience_s))
-        match exchange:
-            case "kraken":
-                return Kraken(rest, self._clock)
-            case "binance":
-                return Binance(rest, self._clock)
-            case _:
-                return Other(rest, self._clock)
+        adapter = spec.history_adapter() if spec else GenericHistory
+        return adapter(rest, self._clock)

@@ -49,11 +49,7 @@ class Allowance:
     @classmethod
     def of(cls, exchange: str, settings: Settings) -> Self:
         """What the settings allow."""
-        if exchange == "kraken":
-            return cls(settings.kraken_history_per_minute)
-        if exchange == "binance":
-            return cls(settings.binance_history_per_minute, settings.binance_weight_per_minute)
-        return cls(settings.other_history_per_minute)
+        return cls(settings.history_per_minute(exchange), settings.used_weight_at_most(exchange))
 
 
 class SharedBudget:

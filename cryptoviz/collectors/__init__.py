@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from cryptoviz.bus import Producer
 from cryptoviz.collectors.collector import Collector
 from cryptoviz.collectors.ledger import DatabaseStore, Ledger
+from cryptoviz.exchanges import EXCHANGES, unconfirmed
 from cryptoviz.exchanges.adapter import Exchange
-from cryptoviz.exchanges.binance.feed import Binance
-from cryptoviz.exchanges.kraken.feed import Kraken
-from cryptoviz.exchanges.spellings import unconfirmed
 from cryptoviz.logs import logger
 from cryptoviz.remote.rest import RestClient
 from cryptoviz.settings import Settings
 
 _log = logger(__name__)
-
-EXCHANGES: Final[Mapping[str, Callable[[Sequence[str]], Exchange]]] = {"binance": Binance, "kraken": Kraken}
-
 
 _LISTED_WITHIN_S: Final = 5.0
 """How long a start waits for what the exchange is known to list; collecting never waits for the database."""
@@ -50,7 +45,7 @@ async def run(exchange: str, settings: Settings, stop: asyncio.Event, report: Ca
     pairs = [pair for pair in settings.pairs(exchange) if pair not in refused]
     if not pairs:
         raise NoPairsError("; ".join(f"{pair}: {reason}" for pair, reason in refused.items()))
-    source = EXCHANGES[exchange](pairs)
+    source = EXCHANGES[exchange].live_adapter()(pairs)
     bus = Producer(settings)
     collector = Collector(source, settings, bus, ledger, rest_client(source, settings), refused=refused)
     bus.on_lost = collector.on_lost
@@ -70,10 +65,10 @@ async def refused_pairs(exchange: str, pairs: Sequence[str], ledger: Ledger) -> 
 
 def rest_client(exchange: Exchange, settings: Settings) -> RestClient:
     """The REST interface of an exchange, with its rate budget."""
-    per_s = exchange.traits.rest_per_s
+    budget = EXCHANGES[exchange.name].live_budget
     return RestClient(
         settings.rest_url(exchange.name),
-        per_s=per_s,
-        burst=exchange.traits.rest_burst,
+        per_s=budget.per_second,
+        burst=budget.burst,
         timeout_s=settings.rest_timeout_s,
     )

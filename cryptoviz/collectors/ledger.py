@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 import psycopg
 
 from cryptoviz.collectors.gaps import Gap
-from cryptoviz.exchanges.spellings import unconfirmed
+from cryptoviz.exchanges import unconfirmed
 from cryptoviz.gaps.labels import GapLabel, GapStatus
 from cryptoviz.instruments import listed_as
 from cryptoviz.logs import logger

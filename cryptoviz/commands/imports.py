@@ -127,7 +127,8 @@ def _import(asked: Asked, paths: Sequence[str], *, json: bool) -> None:
 
 
 def _asked(kind: str, exchange: str, pair: str, timeframe: str | None, form: str | None, *, pair_anyway: bool) -> Asked:
-    from cryptoviz.exchanges.spellings import UnspelledPairError, spelling
+    from cryptoviz.exchanges import spelling
+    from cryptoviz.exchanges.spellings import UnspelledPairError
     from cryptoviz.imports.layouts import Format, Kind
     from cryptoviz.imports.run import Asked
     from cryptoviz.pairs import Timeframe

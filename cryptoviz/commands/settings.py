@@ -18,7 +18,7 @@ from cryptoviz.settings import PREFIX, PROJECT_ROOT, Settings, load
 _POLLED: Final = ("coingecko", "coinmarketcap", "fear_greed")
 _INTRODUCTION: Final = """\
 # Every setting with its default. Copy what you change into .env, or set it in the environment, which wins.
-# Written by `cryptoviz settings --example`; the descriptions live in cryptoviz/settings/__init__.py.
+# Written by `cryptoviz settings --example`; the descriptions live in cryptoviz/settings and cryptoviz/exchanges.
 """
 
 

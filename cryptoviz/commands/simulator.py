@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from cryptoviz.commands.output import as_json, explained
-from cryptoviz.settings import EXCHANGES, load
+from cryptoviz.exchanges import EXCHANGES
+from cryptoviz.settings import load
 
 _EXCHANGES: Final = "simulator_port"
 _WEB: Final = "web_simulator_port"

@@ -141,13 +141,15 @@ def replay(
     """Play recorded frames through an exchange's parser and say what it made of them; nothing is sent."""
     from collections import Counter
 
-    from cryptoviz.collectors import EXCHANGES
     from cryptoviz.collectors.recorder import Replay
+    from cryptoviz.exchanges import EXCHANGES
 
     if exchange not in EXCHANGES:
         raise StackError(f"there is no exchange {exchange}", fix=f"known are: {', '.join(EXCHANGES)}")
     with explained(f"{path.name} cannot be played", "give a file that the recorder wrote", ValueError, OSError):
-        played = Replay(EXCHANGES[exchange](pairs.split(",") if pairs else load().pairs(exchange))).play(path)
+        played = Replay(EXCHANGES[exchange].live_adapter()(pairs.split(",") if pairs else load().pairs(exchange))).play(
+            path
+        )
     made = Counter(type(record).__name__ for record in played.records)
     summary = {
         "frames": played.frames,

@@ -131,8 +131,6 @@ class Traits:
     maintenance_delay_s: float = 0
     snapshot_trades: bool = False
     ping: str = ""
-    rest_per_s: float = 1
-    rest_burst: float = 1
     channels: tuple[str, ...] = field(default=())
 
 

@@ -21,7 +21,7 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 _BEFORE_ALL: Final = datetime(2009, 1, 3, tzinfo=UTC)
 
 
-class Other:
+class GenericHistory:
     """An exchange without an adapter of its own, as a source of history."""
 
     def __init__(self, rest: Rest, now: Callable[[], datetime]) -> None:

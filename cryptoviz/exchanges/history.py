@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from cryptoviz.pairs import Timeframe
+from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.records import Candle, Trade
 
 Span = tuple[datetime, datetime]
@@ -68,6 +68,25 @@ class Page:
     until: datetime
     silent: Sequence[Span] = ()
     impossible: Sequence[Impossible] = ()
+
+
+class HistoryAdapter(Protocol):
+    """What one exchange gives of its past: the adapter in its folder, used by one thread.
+
+    Each method raises ExchangeUnavailableError where there is no answer now, and ExchangeRefusedError where asking
+    again will not help.
+    """
+
+    def pages(self, series: Series, since: datetime, until: datetime) -> Iterator[Page]:
+        """The closed candles whose windows start in the range from `since` up to but without `until`, oldest first."""
+
+    def first_candle(self, series: Series) -> datetime | None:
+        """Where the oldest candle starts that the exchange can give; None where it has none."""
+
+    def trade_pages(
+        self, pair: str, first_id: int, last_id: int, since: datetime, until: datetime
+    ) -> Iterator[Sequence[Trade]]:
+        """The trades with the ids `first_id` to `last_id`, which were made between `since` and `until`, in pages."""
 
 
 class CandleHistory(Protocol):

@@ -1,18 +1,16 @@
-"""How each exchange spells a pair: the one table for live data, history and the names of archive files.
+"""How an exchange spells a pair: one table for live data, history and the names of archive files.
 
-    LUNC/USD -> spelling("kraken", ...) -> LUNAUSD (REST, files), LUNA/USD (WebSocket v2) -> pair_of -> LUNC/USD
+    LUNC/USD -> Spellings.spelling -> LUNAUSD (REST, files), LUNA/USD (WebSocket v2) -> Spellings.pair_of -> LUNC/USD
 
 Coins have changed their names, and exchanges followed, or did not: Kraken's LUNA is the coin that everybody else calls
 LUNC since 2022, its LUNA2 is LUNA. The names on the platform's side are ccxt's, as in the table `instruments`. What an
-exchange lists is compared with this table before a pair is collected or fetched (`unconfirmed`).
+exchange lists is compared with this table before a pair is collected or fetched (`cryptoviz.exchanges.unconfirmed`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Final
 
 
 class UnspelledPairError(ValueError):
@@ -28,83 +26,52 @@ class Spelling:
 
 
 @dataclass(frozen=True)
-class _Words:
-    """An exchange's own names of coins where they are not the platform's, and of those names in its WebSocket."""
+class Spellings:
+    """An exchange's own names of coins where they are not the platform's, and what it writes between two coins.
+
+    `codes`: the platform's name -> the exchange's. `stream_codes`: that name -> the one in its WebSocket, where it has
+    two. `long_codes`: that name -> a longer one that it also has, in pairs of two such.
+    """
 
     codes: Mapping[str, str] = field(default_factory=dict)
     stream_codes: Mapping[str, str] = field(default_factory=dict)
+    long_codes: Mapping[str, str] = field(default_factory=dict)
+    rest_separator: str = ""
     stream_separator: str = "/"
 
+    def spelling(self, exchange: str, pair: str) -> Spelling:
+        """How the exchange spells a pair.
 
-_WORDS: Final[Mapping[str, _Words]] = {
-    # REST and files write XBT and XDG, WebSocket v2 BTC and DOGE. The Terra coins and Augur's two versions keep the
-    # names that they had at Kraken when the newer coin came: LUNA2USD and REPV2USD are the newer ones.
-    "kraken": _Words(
-        codes={
-            "BTC": "XBT",
-            "DOGE": "XDG",
-            "LUNC": "LUNA",
-            "LUNA": "LUNA2",
-            "USTC": "UST",
-            "REPV1": "REP",
-            "REP": "REPV2",
-            "KFEE": "FEE",
-        },
-        stream_codes={"XBT": "BTC", "XDG": "DOGE"},
-    ),
-    # Binance renamed its Terra coins as everybody did; YOYO was YOYOW's.
-    "binance": _Words(codes={"YOYOW": "YOYO"}, stream_separator=""),
-}
-_NONE: Final = _Words()
+        Raises:
+            UnspelledPairError: what the pair is called means another coin there.
+        """
+        codes = [self._code(exchange, coin) for coin in pair.split("/")]
+        stream = self.stream_separator.join(self.stream_codes.get(code, code) for code in codes)
+        return Spelling(self.rest_separator.join(codes), stream)
 
+    def pair_of(self, stream: str) -> str:
+        """The pair that the exchange writes so in its WebSocket: LUNC/USD for Kraken's LUNA/USD.
 
-@lru_cache(maxsize=4096)
-def spelling(exchange: str, pair: str) -> Spelling:
-    """How an exchange spells a pair; one without an adapter of its own: as the platform does, without the stroke.
+        Raises:
+            ValueError: it writes nothing between two coins, so that only known pairs can be told apart.
+        """
+        if not self.stream_separator:
+            raise ValueError(f"{stream} may be several pairs")
+        return "/".join(self.coin_of(code) for code in stream.split(self.stream_separator))
 
-    Raises:
-        UnspelledPairError: what the pair is called means another coin there.
-    """
-    words = _WORDS.get(exchange, _NONE)
-    codes = [_code(exchange, words, coin) for coin in pair.split("/")]
-    stream = words.stream_separator.join(words.stream_codes.get(code, code) for code in codes)
-    return Spelling("".join(codes), stream)
+    def coin_of(self, code: str) -> str:
+        """The platform's name of a coin that has this code in the exchange's WebSocket."""
+        coins = {self.stream_codes.get(code, code): coin for coin, code in self.codes.items()}
+        return coins.get(code, code)
 
+    def stream_coins(self, stream: str) -> tuple[str, ...]:
+        """The codes of the two coins in what the exchange writes in its WebSocket; both in one where none is told."""
+        return tuple(stream.split(self.stream_separator)) if self.stream_separator else (stream,)
 
-@lru_cache(maxsize=4096)
-def pair_of(exchange: str, stream: str) -> str:
-    """The pair that an exchange writes with a stroke in its WebSocket: LUNC/USD for Kraken's LUNA/USD."""
-    words = _WORDS.get(exchange, _NONE)
-    coins = {words.stream_codes.get(code, code): coin for coin, code in words.codes.items()}
-    return "/".join(coins.get(name, name) for name in stream.split("/"))
-
-
-def unconfirmed(exchange: str, pairs: Iterable[str], listed: Mapping[str, str | None]) -> dict[str, str]:
-    """The pairs that must not be collected or fetched, and why: another coin could be stored under their name.
-
-    `listed` has the name of every pair that the exchange has ever listed; without one name nothing is known of what it
-    lists, and this table alone decides. A pair without a name was listed before names were kept.
-    """
-    known = exchange in _WORDS and any(name is not None for name in listed.values())
-    refused = {}
-    for pair in pairs:
-        try:
-            ours = spelling(exchange, pair).rest
-        except UnspelledPairError as error:
-            refused[pair] = str(error)
-            continue
-        theirs = listed.get(pair) or ours
-        if known and pair not in listed:
-            refused[pair] = f"{exchange} lists no {pair}"
-        elif known and theirs != ours:
-            refused[pair] = f"{exchange} lists {pair} as {theirs}, not as {ours}: it may be another coin"
-    return refused
-
-
-def _code(exchange: str, words: _Words, coin: str) -> str:
-    if coin in words.codes:
-        return words.codes[coin]
-    for other, code in words.codes.items():
-        if code == coin:
-            raise UnspelledPairError(f"{coin} is {exchange}'s name of {other}: ask for {other}")
-    return coin
+    def _code(self, exchange: str, coin: str) -> str:
+        if coin in self.codes:
+            return self.codes[coin]
+        for other, code in self.codes.items():
+            if code == coin:
+                raise UnspelledPairError(f"{coin} is {exchange}'s name of {other}: ask for {other}")
+        return coin

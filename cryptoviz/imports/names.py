@@ -24,7 +24,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-from cryptoviz.exchanges.spellings import UnspelledPairError, pair_of, spelling
+from cryptoviz.exchanges import spelling, spellings
+from cryptoviz.exchanges.spellings import UnspelledPairError
 from cryptoviz.imports.words import ANYBODYS, CAPITAL_QUOTES, EXCHANGES, MARKETS, NEUTRAL, QUOTES, RENAMED
 
 
@@ -63,12 +64,6 @@ _MARK: Final = "[-_/ :.]?"
 """What may stand between the two coins of a pair."""
 _MINUTES: Final = "(?:1|5|15|30|60|240|1440|10080|43200)?"
 """MetaTrader writes the length of candles right behind the pair: BTCUSDT60."""
-_KRAKEN_LONG: Final = {
-    **{code: f"X{code}" for code in ("ETC", "ETH", "LTC", "MLN", "REP", "XBT", "XDG", "XLM", "XMR", "XRP", "ZEC")},
-    **{code: f"Z{code}" for code in ("AUD", "CAD", "EUR", "GBP", "JPY", "USD")},
-    "USDT": "USDT",
-}
-"""The longer names that Kraken's first coins and currencies have there, in pairs of two such: XXBTZUSD, USDTZUSD."""
 
 
 def verdict(above: Sequence[str], inside: Sequence[str], exchange: str, pair: str, *, vouched: bool = False) -> Verdict:
@@ -253,7 +248,8 @@ def _spellings(exchange: str, pair: str) -> Iterator[str]:
     theirs = spelling(exchange, pair)
     yield re.escape(theirs.rest)
     base, quote = pair.split("/")
-    codes = {(base, quote), tuple(theirs.stream.split("/"))}
+    words = spellings(exchange)
+    codes = {(base, quote), words.stream_coins(theirs.stream)}
     if theirs.rest.startswith(base):
         codes.add((base, theirs.rest.removeprefix(base)))
     if theirs.rest.endswith(quote):
@@ -261,11 +257,10 @@ def _spellings(exchange: str, pair: str) -> Iterator[str]:
     for coins in codes:
         if len(coins) == 2 and all(coins) and _is_only(exchange, "/".join(coins), pair):
             yield _MARK.join(re.escape(coin) for coin in coins)
-    if exchange == "kraken":
-        for place in range(1, len(theirs.rest)):
-            first, second = theirs.rest[:place], theirs.rest[place:]
-            if first in _KRAKEN_LONG and second in _KRAKEN_LONG:
-                yield _KRAKEN_LONG[first] + _KRAKEN_LONG[second]
+    for place in range(1, len(theirs.rest)):
+        first, second = theirs.rest[:place], theirs.rest[place:]
+        if first in words.long_codes and second in words.long_codes:
+            yield words.long_codes[first] + words.long_codes[second]
 
 
 def _is_only(exchange: str, written: str, pair: str) -> bool:
@@ -274,7 +269,7 @@ def _is_only(exchange: str, written: str, pair: str) -> bool:
         same = spelling(exchange, written) == spelling(exchange, pair)
     except UnspelledPairError:  # the exchange's own name, which the platform never uses: XBT
         return True
-    return same and pair_of(exchange, written) == pair
+    return same and "/".join(map(spellings(exchange).coin_of, written.split("/"))) == pair
 
 
 def _words(name: str) -> list[str]:

@@ -17,10 +17,12 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 
+from cryptoviz.exchanges import EXCHANGES
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import SQL_DIR, query
 
+_CONSECUTIVE_IDS: Final = ":consecutive_ids"
 _LOCK: Final = 0x43525950  # "CRYP": one migration at a time in a database
 
 
@@ -55,8 +57,19 @@ def read(folder: Path = SQL_DIR) -> list[Migration]:
     numbered = [Migration(file.stem, file.read_text(encoding="utf-8")) for file in files]
     functions = sorted((folder / "functions").glob("*.sql"))
     return numbered + [
-        Migration(f"functions/{file.stem}", file.read_text(encoding="utf-8"), repeatable=True) for file in functions
+        Migration(f"functions/{file.stem}", _filled(file.read_text(encoding="utf-8")), repeatable=True)
+        for file in functions
     ]
+
+
+def _filled(text: LiteralString) -> LiteralString:
+    """A file of functions with the exchanges that number their trades without a hole."""
+    return text.replace(_CONSECUTIVE_IDS, _consecutive_ids())
+
+
+def _consecutive_ids() -> LiteralString:
+    # Names are lower-case letters and digits: nothing to escape.
+    return ", ".join(f"'{name}'" for name, spec in EXCHANGES.items() if spec.consecutive_ids)
 
 
 def pending(migrations: Sequence[Migration], applied: Mapping[str, str]) -> list[Migration]:

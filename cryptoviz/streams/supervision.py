@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum, auto
 from typing import Any, Final
 
+from cryptoviz.exchanges import EXCHANGES
 from cryptoviz.settings import Settings
 
 COLLECTOR: Final = "collector_"
@@ -22,10 +23,11 @@ _HOUR_S: Final = 3600.0
 
 
 class Stream(StrEnum):
-    """The streams there can be; which of them run is a matter of settings."""
+    """The streams there can be: a collector for each exchange, and the rest. Which run is a matter of settings."""
 
-    collector_kraken = auto()
-    collector_binance = auto()
+    _ignore_ = "_exchange"
+    for _exchange in EXCHANGES:
+        vars()[f"{COLLECTOR}{_exchange}"] = f"{COLLECTOR}{_exchange}"
     ingestion = auto()
 
 

@@ -11,12 +11,6 @@
 -- Where an exchange numbers its trades otherwise, ids say nothing about what is missing: there each imported file of trades
 -- stands for the time between its first and its last one.
 
-create or replace function has_consecutive_ids(exchange text) returns boolean
-language sql immutable strict parallel safe
-return exchange in ('kraken', 'binance');
-comment on function has_consecutive_ids(text) is
-    'Whether an exchange numbers the trades of each pair without leaving a number out, so that ids say what is missing';
-
 create or replace function write_coverage(exchange text, pair text, stretch tstzrange, whole tstzmultirange) returns void
 language plpgsql
 set jit = off

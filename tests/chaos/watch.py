@@ -17,8 +17,8 @@ from psycopg.rows import dict_row
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
-from simulators.binance import Binance
-from simulators.kraken import Kraken
+from simulators.binance import SimulatedBinance
+from simulators.kraken import SimulatedKraken
 
 _POLL_S = 0.2
 _NEWEST = """
@@ -59,8 +59,8 @@ class Watch:
         self.rate = settings.simulator_rate
         seed = settings.simulator_seed
         markets = [
-            Kraken(settings.kraken_pairs, seed=seed, rate=self.rate),
-            Binance(settings.binance_pairs, seed=seed, rate=self.rate, ping_s=60, session_s=86_400),
+            SimulatedKraken(settings.pairs("kraken"), seed=seed, rate=self.rate),
+            SimulatedBinance(settings.pairs("binance"), seed=seed, rate=self.rate, ping_s=60, session_s=86_400),
         ]
         self._market = {
             (market.name, pair): feed.simulated for market in markets for pair, feed in market.feeds.items()

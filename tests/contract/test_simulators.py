@@ -467,7 +467,7 @@ def test_binance_events_have_the_recorded_shape(shared_world: Simulator) -> None
 
 def test_binance_candles_close_and_equal_the_rest_candle() -> None:
     async def scene(world: World) -> None:
-        binance = world.simulator.binance
+        binance = world.simulator.exchanges["binance"]
         async with world.socket("/binance/ws/btcusdt@kline_1m") as client:
             first = await client.until(lambda message: message.get("e") == "kline")
             assert first["k"]["x"] is False
@@ -517,7 +517,7 @@ def test_binance_pings_and_ends_sockets_after_their_lifetime() -> None:
             assert aiohttp.WSMsgType.PING in kinds
             assert kinds[-1] in {aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.ERROR}
 
-    play(scene, binance_ping_s=0.2, binance_session_s=2.5)
+    play(scene, options={"binance": {"ping_s": 0.2, "session_s": 2.5}})
 
 
 # REST shapes
@@ -858,4 +858,4 @@ def test_recorded_trades_are_served_with_their_ids_and_give_the_exchanges_own_ca
                 assert [Decimal(text) for text in row[1:5]] == [Decimal(text) for text in theirs[1:5]]
                 assert (Decimal(row[6]), row[7]) == (Decimal(theirs[6]), theirs[7])
 
-    play(scene, kraken_pairs=["BTC/USDT", "ETH/USD"])
+    play(scene, pairs={"kraken": ["BTC/USDT", "ETH/USD"]})

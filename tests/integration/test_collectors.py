@@ -14,10 +14,11 @@ import pytest
 
 from cryptoviz.bus import MemoryProducer, Producer, create_topics, offsets, tail
 from cryptoviz.codec import decode
-from cryptoviz.collectors import EXCHANGES, refused_pairs, rest_client
+from cryptoviz.collectors import refused_pairs, rest_client
 from cryptoviz.collectors.collector import Collector, PairsChangedError
 from cryptoviz.collectors.ledger import Ledger, MemoryStore
 from cryptoviz.collectors.recorder import Replay
+from cryptoviz.exchanges import EXCHANGES
 from cryptoviz.gaps.labels import GapLabel, GapStatus
 from cryptoviz.records import Trade
 from cryptoviz.settings import Settings, load
@@ -64,7 +65,7 @@ class Rig:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Collector]:
         """The collector runs within the block."""
-        source = EXCHANGES[self.name](self.settings.pairs(self.name))
+        source = EXCHANGES[self.name].live_adapter()(self.settings.pairs(self.name))
         self.collector = Collector(
             source, self.settings, self.bus, Ledger(self.store), rest_client(source, self.settings), reorder_s=0.3
         )
@@ -103,7 +104,7 @@ class Rig:
 
 @asynccontextmanager
 async def rig(name: str, rate: float = 200, **overrides: Any) -> AsyncIterator[Rig]:
-    async with Simulator(port=0, rate=rate, kraken_pairs=PAIRS["kraken"], binance_pairs=PAIRS["binance"]) as simulator:
+    async with Simulator(port=0, rate=rate, pairs=PAIRS) as simulator:
         settings = load(
             mode="demo",
             simulator_port=simulator.port,
@@ -310,7 +311,7 @@ def test_a_pair_that_the_exchange_spells_otherwise_is_refused_and_the_others_go_
             r.store.online = False
             assert set(await refused_pairs("kraken", PAIRS["kraken"], ledger)) == set()
             r.store.online = True
-            source = EXCHANGES["kraken"](["BTC/USD", "DOGE/USD"])
+            source = EXCHANGES["kraken"].live_adapter()(["BTC/USD", "DOGE/USD"])
             rest = rest_client(source, r.settings)
             collector = Collector(source, r.settings, r.bus, ledger, rest, refused=refused, listed_s=0.1)
             running = asyncio.create_task(collector.run(asyncio.Event(), r.state.update))
@@ -327,7 +328,7 @@ def test_a_pair_that_the_exchange_spells_otherwise_is_refused_and_the_others_go_
 def test_a_refused_pair_of_an_exchange_that_stays_as_it_is_does_not_end_the_collector() -> None:
     async def scenario() -> None:
         async with rig("kraken", kraken_pairs=["BTC/USD"]) as r:
-            source = EXCHANGES["kraken"](["BTC/USD"])
+            source = EXCHANGES["kraken"].live_adapter()(["BTC/USD"])
             ledger, rest = Ledger(r.store), rest_client(source, r.settings)
             refused = {"UST/USD": "another coin"}
             collector = Collector(source, r.settings, r.bus, ledger, rest, refused=refused, listed_s=0.01)
@@ -343,7 +344,7 @@ def test_a_refused_pair_of_an_exchange_that_stays_as_it_is_does_not_end_the_coll
 def test_the_terra_coins_of_kraken_are_collected_under_their_names() -> None:
     async def scenario() -> None:
         pairs = ["LUNC/USD", "LUNA/USD"]
-        async with Simulator(port=0, rate=200, kraken_pairs=pairs, binance_pairs=["BTC/USDT"]) as simulator:
+        async with Simulator(port=0, rate=200, pairs={"kraken": pairs, "binance": ["BTC/USDT"]}) as simulator:
             r = Rig("kraken", simulator, load(mode="demo", simulator_port=simulator.port, kraken_pairs=pairs))
             async with r.running():
                 await until(lambda: all(len(r.ids(pair)) > 5 for pair in pairs), "both are collected")
@@ -363,7 +364,7 @@ def test_recorded_frames_play_back_to_the_same_trades(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with rig("kraken", collector_record_dir=tmp_path) as r, r.running():
             await r.flowing(60)
-        replay = Replay(EXCHANGES["kraken"](PAIRS["kraken"]))
+        replay = Replay(EXCHANGES["kraken"].live_adapter()(PAIRS["kraken"]))
         for path in recordings(tmp_path):
             replay.play(path)
         played = {(trade.pair, trade.trade_id): trade.price for trade in replay.records if isinstance(trade, Trade)}

@@ -17,7 +17,7 @@ import pytest
 from cryptoviz import instruments
 from cryptoviz.backfill.exchange_history import ExchangeHistory
 from cryptoviz.backfill.shared_budget import Allowance, SharedBudget
-from cryptoviz.exchanges.spellings import unconfirmed
+from cryptoviz.exchanges import unconfirmed
 from cryptoviz.pairs import Series, Timeframe, floor
 from cryptoviz.records import Candle
 from cryptoviz.remote.errors import ClosedError, ExchangeLimitedError, ExchangeRefusedError, ExchangeUnavailableError
@@ -37,9 +37,9 @@ TERRA = ("LUNC/USD", "LUNA/USD")
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
-    pairs = {f"{name}_pairs": [*PAIRS[name], YOUNG[name]] for name in PAIRS}
-    pairs["kraken_pairs"] += TERRA
-    with running(rate=2, **pairs) as simulator:
+    pairs = {name: [*PAIRS[name], YOUNG[name]] for name in PAIRS}
+    pairs["kraken"] += TERRA
+    with running(rate=2, pairs=pairs) as simulator:
         yield simulator
 
 
@@ -280,7 +280,7 @@ def test_one_429_stops_all_who_ask_for_as_long_as_it_says(
     control(simulator, "fault", exchange="binance", kind="rate_limit", count=1, retry_after_s=2)
     first = threading.Thread(target=history.first_candle, args=("binance", "BTC/USDT", M1))
     first.start()
-    while first.is_alive() and not simulator.binance.requests.refused:
+    while first.is_alive() and not simulator.exchanges["binance"].requests.refused:
         time.sleep(0.001)
     refused_at = time.monotonic()
     with connect(Role.WRITER, database, autocommit=True) as connection:
@@ -297,7 +297,7 @@ def test_one_429_stops_all_who_ask_for_as_long_as_it_says(
 
     assert min(in_threads(3, work)) >= 1.9
     first.join()
-    assert simulator.binance.requests.refused == 1
+    assert simulator.exchanges["binance"].requests.refused == 1
     assert history.closed_candles("binance", "BTC/USDT", M1, since, since + timedelta(hours=1)).complete
 
 
@@ -325,11 +325,11 @@ def test_a_ban_ends_all_asking_at_once(history: ExchangeHistory, simulator: Simu
 
     assert all(left == pytest.approx(3600, abs=30) for left in in_threads(3, work))
     # Only those who were under way already got to hear it from the exchange.
-    assert simulator.binance.requests.refused <= 3
-    refused = simulator.binance.requests.refused
+    assert simulator.exchanges["binance"].requests.refused <= 3
+    refused = simulator.exchanges["binance"].requests.refused
     with pytest.raises(ExchangeUnavailableError):
         history.first_candle("binance", "BTC/USDT", M1)
-    assert simulator.binance.requests.refused == refused
+    assert simulator.exchanges["binance"].requests.refused == refused
 
 
 def test_whoever_breaks_off_gives_what_came(history: ExchangeHistory, simulator: Simulator) -> None:

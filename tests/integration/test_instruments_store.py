@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cryptoviz.exchanges.spellings import unconfirmed
+from cryptoviz.exchanges import unconfirmed
 from cryptoviz.gate import engine
 from cryptoviz.gate.report import GateError, Report
 from cryptoviz.instruments import (

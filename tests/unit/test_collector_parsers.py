@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryptoviz.collectors.recorder import Recorder, Replay, captured
+from cryptoviz.exchanges import pair_of
 from cryptoviz.exchanges.adapter import (
     ClosingSoon,
     FrameError,
@@ -26,9 +27,8 @@ from cryptoviz.exchanges.adapter import (
     UnknownPair,
 )
 from cryptoviz.exchanges.binance import feed as binance_module
-from cryptoviz.exchanges.binance.feed import Binance, instant
-from cryptoviz.exchanges.kraken.feed import Kraken
-from cryptoviz.exchanges.spellings import pair_of
+from cryptoviz.exchanges.binance.feed import BinanceFeed, instant
+from cryptoviz.exchanges.kraken.feed import KrakenFeed
 from cryptoviz.records import Candle, Side, Ticker, Trade
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -36,13 +36,13 @@ MS = int(NOW.timestamp() * 1000)
 
 
 @pytest.fixture
-def kraken() -> Kraken:
-    return Kraken(["BTC/USD", "DOGE/USD"])
+def kraken() -> KrakenFeed:
+    return KrakenFeed(["BTC/USD", "DOGE/USD"])
 
 
 @pytest.fixture
-def binance() -> Binance:
-    return Binance(["BTC/USDT"])
+def binance() -> BinanceFeed:
+    return BinanceFeed(["BTC/USDT"])
 
 
 def combined(stream: str, **data: object) -> bytes:
@@ -72,7 +72,7 @@ def kraken_frame(*trades: dict[str, object]) -> bytes:
 
 
 def test_every_frame_of_the_binance_capture_is_explained(shared_data: Path) -> None:
-    replay = Replay(Binance(["NKN/USDT", "BLZ/ETH", "LRC/BTC", "RUNE/EUR"]))
+    replay = Replay(BinanceFeed(["NKN/USDT", "BLZ/ETH", "LRC/BTC", "RUNE/EUR"]))
     replay.play(shared_data / "binance" / "ws_capture.jsonl")
     assert replay.refused == []
     assert replay.frames == 265
@@ -83,7 +83,7 @@ def test_every_frame_of_the_binance_capture_is_explained(shared_data: Path) -> N
     assert (trade.pair, trade.trade_id, str(trade.price)) == ("NKN/USDT", 19862790, "0.35280000")
 
 
-def test_kraken_samples_keep_every_digit(shared_data: Path, kraken: Kraken) -> None:
+def test_kraken_samples_keep_every_digit(shared_data: Path, kraken: KrakenFeed) -> None:
     samples = shared_data / "kraken" / "ws_v2_samples"
     parsed = {path.stem: kraken.parse(path.read_bytes(), NOW) for path in samples.glob("*.json")}
     trades = parsed["ws_trade_update"]
@@ -99,14 +99,14 @@ def test_kraken_instruments_of_the_recorded_snapshot(shared_data: Path) -> None:
     path = shared_data / "kraken" / "ws_v2_instrument_snapshot.json"
     names = [pair["symbol"] for pair in json.loads(path.read_bytes())["data"]["pairs"]]
     pairs = [pair_of("kraken", name) for name in names]
-    event = Kraken(pairs).parse(path.read_bytes(), NOW)
+    event = KrakenFeed(pairs).parse(path.read_bytes(), NOW)
     assert isinstance(event, InstrumentStatus)
     assert set(event.statuses) == set(pairs)
     assert {"LUNC/USD", "LUNA/USD", "USTC/USD", "REPV1/USD", "REP/USD"} < set(pairs)
     assert Counter(event.statuses.values()) == {"online": 672, "reduce_only": 9, "cancel_only": 2}
 
 
-def test_the_frozen_v1_capture_is_read_and_refused_frame_by_frame(shared_data: Path, kraken: Kraken) -> None:
+def test_the_frozen_v1_capture_is_read_and_refused_frame_by_frame(shared_data: Path, kraken: KrakenFeed) -> None:
     replay = Replay(kraken).play(shared_data / "kraken" / "ws_v1_capture.jsonl")
     assert replay.frames == 4430
     assert replay.records == []
@@ -114,7 +114,7 @@ def test_the_frozen_v1_capture_is_read_and_refused_frame_by_frame(shared_data: P
     assert {error.kind for _frame, error in replay.refused} == {"invalid", "unknown_frame"}
 
 
-def test_binance_trade(binance: Binance) -> None:
+def test_binance_trade(binance: BinanceFeed) -> None:
     (trade,) = binance.parse(trade_frame(), NOW)
     assert trade == Trade(
         received_at=NOW,
@@ -129,7 +129,7 @@ def test_binance_trade(binance: Binance) -> None:
     assert str(trade.price) == "42000.10"
 
 
-def test_binance_ticker_and_aggregates(binance: Binance) -> None:
+def test_binance_ticker_and_aggregates(binance: BinanceFeed) -> None:
     ticker = {"e": "24hrTicker", "E": MS, "s": "BTCUSDT", "P": "-1.250", "c": "1.0", "b": "0.9", "a": "1.1", "v": "5"}
     (record,) = binance.parse(combined("btcusdt@ticker", **ticker), NOW)
     assert isinstance(record, Ticker)
@@ -139,7 +139,7 @@ def test_binance_ticker_and_aggregates(binance: Binance) -> None:
 
 
 def test_the_symbol_in_a_binance_event_decides_not_the_name_of_its_stream() -> None:
-    (trade,) = Binance(["BTC/USDT", "ETH/USDT"]).parse(trade_frame(s="ETHUSDT"), NOW)
+    (trade,) = BinanceFeed(["BTC/USDT", "ETH/USDT"]).parse(trade_frame(s="ETHUSDT"), NOW)
     assert trade.pair == "ETH/USDT"
 
 
@@ -154,7 +154,7 @@ def test_the_symbol_in_a_binance_event_decides_not_the_name_of_its_stream() -> N
         (trade_frame(s="XYZUSDT"), UnknownPair("XYZUSDT")),
     ],
 )
-def test_binance_events(binance: Binance, frame: bytes, event: object) -> None:
+def test_binance_events(binance: BinanceFeed, frame: bytes, event: object) -> None:
     assert binance.parse(frame, NOW) == event
 
 
@@ -174,12 +174,12 @@ def test_binance_events(binance: Binance, frame: bytes, event: object) -> None:
         ),
     ],
 )
-def test_kraken_events(kraken: Kraken, frame: bytes, event: object) -> None:
+def test_kraken_events(kraken: KrakenFeed, frame: bytes, event: object) -> None:
     assert kraken.parse(frame, NOW) == event
 
 
 @pytest.mark.parametrize("bad", [{"price": -1}, {"price": 0}, {"qty": 0}, {"timestamp": "2099-01-01T00:00:00Z"}])
-def test_one_bad_trade_does_not_take_the_sound_ones_with_it(kraken: Kraken, bad: dict[str, object]) -> None:
+def test_one_bad_trade_does_not_take_the_sound_ones_with_it(kraken: KrakenFeed, bad: dict[str, object]) -> None:
     frame = kraken_frame(kraken_trade(trade_id=1), kraken_trade(trade_id=2, **bad), kraken_trade(trade_id=3))
     with pytest.raises(FrameError) as refused:
         kraken.parse(frame, NOW)
@@ -208,7 +208,7 @@ def test_one_bad_trade_does_not_take_the_sound_ones_with_it(kraken: Kraken, bad:
         (trade_frame(e="martian"), "invalid"),
     ],
 )
-def test_hostile_binance_frames_are_refused_with_a_reason(binance: Binance, frame: bytes, kind: str) -> None:
+def test_hostile_binance_frames_are_refused_with_a_reason(binance: BinanceFeed, frame: bytes, kind: str) -> None:
     with pytest.raises(FrameError) as refused:
         binance.parse(frame, NOW)
     assert refused.value.kind == kind
@@ -216,7 +216,7 @@ def test_hostile_binance_frames_are_refused_with_a_reason(binance: Binance, fram
 
 
 def test_a_frame_that_is_nested_beyond_what_its_decoder_follows_is_refused(
-    binance: Binance, monkeypatch: pytest.MonkeyPatch
+    binance: BinanceFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Decoder:
         def decode(self, _frame: bytes) -> None:
@@ -237,7 +237,7 @@ def test_a_mutated_frame_never_breaks_a_parser(data: st.DataObject) -> None:
         frame[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
         if not frame:
             break
-    for exchange in (Binance(["BTC/USDT"]), Kraken(["BTC/USD"])):
+    for exchange in (BinanceFeed(["BTC/USDT"]), KrakenFeed(["BTC/USD"])):
         replay = Replay(exchange)
         replay.feed(bytes(frame), NOW)
         assert replay.frames == 1
@@ -248,7 +248,7 @@ def test_a_mutated_frame_never_breaks_a_parser(data: st.DataObject) -> None:
     ("symbol", "pair"), [("LUNA/USD", "LUNC/USD"), ("LUNA2/USD", "LUNA/USD"), ("UST/USD", "USTC/USD")]
 )
 def test_what_kraken_calls_luna_is_luna_classic(symbol: str, pair: str) -> None:
-    exchange = Kraken(["LUNC/USD", "LUNA/USD", "USTC/USD"])
+    exchange = KrakenFeed(["LUNC/USD", "LUNA/USD", "USTC/USD"])
     (trade,) = exchange.parse(kraken_frame(kraken_trade(symbol=symbol)), NOW)  # type: ignore[misc]
     assert trade.pair == pair
     trades, tickers, _instruments = exchange.subscribe([pair])
@@ -261,7 +261,7 @@ def test_what_kraken_calls_luna_is_luna_classic(symbol: str, pair: str) -> None:
 
 
 def test_a_pair_that_kraken_did_not_ask_for_keeps_its_own_name() -> None:
-    (trade,) = Kraken(["LUNA/USD"]).parse(kraken_frame(kraken_trade(symbol="LUNA/USD")), NOW)  # type: ignore[misc]
+    (trade,) = KrakenFeed(["LUNA/USD"]).parse(kraken_frame(kraken_trade(symbol="LUNA/USD")), NOW)  # type: ignore[misc]
     assert trade.pair == "LUNC/USD", "or another coin would be stored under the pair that is collected"
 
 
@@ -269,7 +269,7 @@ def test_binance_times_in_milliseconds_and_microseconds() -> None:
     assert instant(MS) == instant(MS * 1000) == NOW
 
 
-def test_what_the_recorder_writes_the_replayer_plays(tmp_path: Path, binance: Binance) -> None:
+def test_what_the_recorder_writes_the_replayer_plays(tmp_path: Path, binance: BinanceFeed) -> None:
     recorder = Recorder(tmp_path, "binance", rotate_bytes=500)
     recorder.write("binance.1", "connect", url="wss://example.org")
     for number in range(5):

@@ -14,11 +14,11 @@ from typing import Any
 import ccxt
 import pytest
 
-from cryptoviz.exchanges.binance.history import Binance
+from cryptoviz.exchanges.binance.history import BinanceHistory
 from cryptoviz.exchanges.candles import build, candle
-from cryptoviz.exchanges.generic import Other
+from cryptoviz.exchanges.generic import GenericHistory
 from cryptoviz.exchanges.history import Impossible, Page
-from cryptoviz.exchanges.kraken.history import Kraken
+from cryptoviz.exchanges.kraken.history import KrakenHistory
 from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.records import Candle, Side, Trade
 from cryptoviz.remote.errors import ExchangeLimitedError, ExchangeRefusedError, ExchangeUnavailableError
@@ -109,7 +109,7 @@ def figures(row: Candle) -> tuple[object, ...]:
 
 
 def test_of_the_recorded_candles_all_but_the_open_one_come_and_216_are_empty(kraken_folder: Path) -> None:
-    kraken = Kraken(Rest("kraken", recorded_market(kraken_folder, 1000), Free()), at(RECORDED_AT))
+    kraken = KrakenHistory(Rest("kraken", recorded_market(kraken_folder, 1000), Free()), at(RECORDED_AT))
     since, until = datetime(2025, 11, 10, 12, 37, tzinfo=UTC), RECORDED_AT + MINUTE / 2
     (page,) = kraken.pages(BTC_USDT, since, until)
     assert page.until == datetime(2025, 11, 11, 0, 17, tzinfo=UTC)
@@ -125,7 +125,7 @@ def test_of_the_recorded_candles_all_but_the_open_one_come_and_216_are_empty(kra
 def test_candles_made_of_the_recorded_trades_are_the_recorded_candles(kraken_folder: Path, page: int) -> None:
     later = RECORDED_AT + timedelta(days=3)
     market = recorded_market(kraken_folder, page)
-    kraken = Kraken(Rest("kraken", market, Free()), at(later))
+    kraken = KrakenHistory(Rest("kraken", market, Free()), at(later))
     since, until = datetime(2025, 11, 10, 17, 24, tzinfo=UTC), datetime(2025, 11, 11, 0, 13, tzinfo=UTC)
     made = all_pages(list(kraken.pages(BTC_USDT, since, until)), since, until)
     listed, _open = kraken._listed(BTC_USDT, since)
@@ -139,7 +139,7 @@ def test_candles_made_of_the_recorded_trades_are_the_recorded_candles(kraken_fol
 
 @pytest.mark.parametrize("page", [1000, 30])
 def test_trades_come_by_their_ids_though_many_share_an_instant(kraken_folder: Path, page: int) -> None:
-    kraken = Kraken(Rest("kraken", recorded_market(kraken_folder, page), Free()), at(RECORDED_AT))
+    kraken = KrakenHistory(Rest("kraken", recorded_market(kraken_folder, page), Free()), at(RECORDED_AT))
     since, until = datetime(2025, 11, 10, 17, 20, tzinfo=UTC), RECORDED_AT
     rows = [row for rows in kraken.trade_pages("BTC/USDT", 10218300, 10218900, since, until) for row in rows]
     assert [row.trade_id for row in rows] == list(range(10218300, 10218901))
@@ -181,7 +181,7 @@ def test_the_price_is_carried_on_over_a_silence_of_any_length(before: int, silen
     """Whoever was killed in its middle goes on as if he had not been: a few requests find the last price."""
     moments = [NOON - silence - n * MINUTE / 4 for n in range(before)][::-1]
     market = made_market([*moments, NOON + 5 * MINUTE])
-    kraken = Kraken(Rest("kraken", market, Free()), at(NOON + timedelta(days=60)))
+    kraken = KrakenHistory(Rest("kraken", market, Free()), at(NOON + timedelta(days=60)))
     rows = all_pages(list(kraken.pages(BTC_USDT, NOON, NOON + 3 * MINUTE)), NOON, NOON + 3 * MINUTE)
     assert [figures(row)[1:] for row in rows] == [(before, before, before, before, 0, 0)] * 3
     assert len(market.asked) < 40
@@ -189,7 +189,7 @@ def test_the_price_is_carried_on_over_a_silence_of_any_length(before: int, silen
 
 def test_a_minute_with_a_trade_that_cannot_be_is_no_candle_and_the_others_are() -> None:
     moments = [NOON + n * MINUTE / 2 for n in range(7)] + [NOON + 6 * MINUTE]
-    kraken = Kraken(
+    kraken = KrakenHistory(
         Rest("kraken", made_market(moments, volumes={2: "0", 7: "0"}), Free()), at(NOON + timedelta(days=60))
     )
     pages = list(kraken.pages(BTC_USDT, NOON, NOON + 6 * MINUTE))
@@ -205,7 +205,7 @@ def test_a_minute_with_a_trade_that_cannot_be_is_no_candle_and_the_others_are() 
 
 def test_before_the_first_trade_no_price_is_known() -> None:
     market = made_market([NOON + 5 * MINUTE])
-    kraken = Kraken(Rest("kraken", market, Free()), at(NOON + timedelta(days=60)))
+    kraken = KrakenHistory(Rest("kraken", market, Free()), at(NOON + timedelta(days=60)))
     [page] = kraken.pages(BTC_USDT, NOON, NOON + 3 * MINUTE)
     assert (page.rows, page.silent) == ([], [(NOON, NOON + 3 * MINUTE)])
 
@@ -241,7 +241,7 @@ def kline(start: datetime, count: int = 1, low: str = "1.00000000") -> list[obje
     return [opens, *prices, "0.10000000", opens + 59_999, "1", count, "0", "0", "0"]
 
 
-def binance_of(starts: Sequence[datetime], now: datetime, spoilt: int = 0) -> tuple[Binance, Market, Free]:
+def binance_of(starts: Sequence[datetime], now: datetime, spoilt: int = 0) -> tuple[BinanceHistory, Market, Free]:
     """Binance with these candles; in the first ones of them the low is too high."""
     impossible = set(starts[:spoilt])
 
@@ -256,7 +256,7 @@ def binance_of(starts: Sequence[datetime], now: datetime, spoilt: int = 0) -> tu
         return json.dumps([kline(start, low=low.get(start, "1.00000000")) for start in found[: params["limit"]]])
 
     market, budget = Market(klines=klines), Free()
-    return Binance(Rest("binance", market, budget), at(now)), market, budget
+    return BinanceHistory(Rest("binance", market, budget), at(now)), market, budget
 
 
 AT_BINANCE = Series("binance", "BTC/USDT", Timeframe.M1)
@@ -305,7 +305,7 @@ def test_digits_are_as_they_were_sent(shared_data: Path) -> None:
     sample = shared_data / "binance" / "samples" / "klines_response.json"
     if not sample.is_file():
         pytest.skip("the samples are not here")
-    binance = Binance(Rest("binance", Market(klines=lambda _: sample.read_text()), Free()), at(NOON))
+    binance = BinanceHistory(Rest("binance", Market(klines=lambda _: sample.read_text()), Free()), at(NOON))
     rows, _more = binance._klines(AT_BINANCE, startTime=0, limit=1000)
     (row,) = rows
     digits = [str(number) for number in (row.open, row.high, row.low, row.close, row.volume)]
@@ -316,7 +316,9 @@ def test_digits_are_as_they_were_sent(shared_data: Path) -> None:
 def test_what_no_candle_can_be_comes_apart_with_the_reason() -> None:
     rows = [kline(NOON), kline(NOON + MINUTE), kline(NOON + 2 * MINUTE)]
     rows[1][3] = "2.75000000"
-    binance = Binance(Rest("binance", Market(klines=lambda _: json.dumps(rows)), Free()), at(NOON + timedelta(days=1)))
+    binance = BinanceHistory(
+        Rest("binance", Market(klines=lambda _: json.dumps(rows)), Free()), at(NOON + timedelta(days=1))
+    )
     (page,) = binance.pages(AT_BINANCE, NOON, NOON + 3 * MINUTE)
     assert [row.window_start for row in page.rows] == [NOON, NOON + 2 * MINUTE]
     (row,) = page.impossible
@@ -357,7 +359,9 @@ def test_what_no_column_can_hold_is_left_empty(place: int, given: str | None, ke
 
 def test_a_candle_off_the_grid_answers_for_no_window() -> None:
     rows = [kline(NOON), kline(NOON + MINUTE * 1.5), kline(NOON + 2 * MINUTE)]
-    binance = Binance(Rest("binance", Market(klines=lambda _: json.dumps(rows)), Free()), at(NOON + timedelta(days=1)))
+    binance = BinanceHistory(
+        Rest("binance", Market(klines=lambda _: json.dumps(rows)), Free()), at(NOON + timedelta(days=1))
+    )
     (page,) = binance.pages(AT_BINANCE, NOON, NOON + 3 * MINUTE)
     assert [row.window_start for row in page.rows] == [NOON, NOON + 2 * MINUTE]
     assert [row.window_start for row in page.impossible] == [NOON + MINUTE * 1.5]
@@ -389,7 +393,7 @@ def test_any_other_exchange_is_paged_whatever_its_pages_hold() -> None:
     since, until = NOON - timedelta(hours=20), NOON + timedelta(hours=1)
     lacks = [NOON - n * MINUTE for n in range(5, 12)]
     market = Unified(NOON - timedelta(hours=8), NOON + MINUTE / 2, lacks)
-    other = Other(Rest("elsewhere", market, Free()), at(NOON + MINUTE / 2))
+    other = GenericHistory(Rest("elsewhere", market, Free()), at(NOON + MINUTE / 2))
     series = Series("elsewhere", "BTC/USDT", Timeframe.M1)
     pages = list(other.pages(series, since, until))
     rows = all_pages(pages, since, NOON - MINUTE)
@@ -400,7 +404,7 @@ def test_any_other_exchange_is_paged_whatever_its_pages_hold() -> None:
 
 def test_a_long_silence_of_any_other_exchange_is_answered_page_by_page() -> None:
     market = Unified(NOON + timedelta(days=30), NOON + timedelta(days=31))
-    other = Other(Rest("elsewhere", market, Free()), at(NOON + timedelta(days=40)))
+    other = GenericHistory(Rest("elsewhere", market, Free()), at(NOON + timedelta(days=40)))
     until = NOON + timedelta(days=30, hours=1)
     pages = list(other.pages(Series("elsewhere", "BTC/USDT", Timeframe.M1), NOON, until))
     reached = [page.until - NOON for page in pages]
@@ -409,7 +413,7 @@ def test_a_long_silence_of_any_other_exchange_is_answered_page_by_page() -> None
 
 
 def test_other_exchanges_give_no_trades_by_id() -> None:
-    other = Other(Rest("elsewhere", Unified(NOON, NOON), Free()), at(NOON))
+    other = GenericHistory(Rest("elsewhere", Unified(NOON, NOON), Free()), at(NOON))
     with pytest.raises(ExchangeRefusedError, match="by id"):
         list(other.trade_pages("BTC/USDT", 1, 2, NOON, NOON))
 
@@ -434,7 +438,7 @@ def test_trouble_is_told_to_the_budget_and_tried_again(
             raise error
         return "[]"
 
-    Binance(Rest("binance", Market(klines=klines), budget), at(NOON)).first_candle(AT_BINANCE)
+    BinanceHistory(Rest("binance", Market(klines=klines), budget), at(NOON)).first_candle(AT_BINANCE)
     assert [type(error) for error in budget.failures] == [becomes, becomes]
     assert len(budget.weights) == 3
     assert len(budget.used) == 1
@@ -447,7 +451,7 @@ def test_a_refusal_is_not_tried_again() -> None:
         raise ccxt.BadSymbol("no such pair")
 
     with pytest.raises(ExchangeRefusedError, match="no such pair"):
-        Binance(Rest("binance", Market(klines=klines), budget), at(NOON)).first_candle(AT_BINANCE)
+        BinanceHistory(Rest("binance", Market(klines=klines), budget), at(NOON)).first_candle(AT_BINANCE)
     assert len(budget.weights) == 1
     assert not budget.failures
 
@@ -456,7 +460,7 @@ def test_a_page_for_people_is_no_answer() -> None:
     budget = Free()
     market = Market(klines=lambda _: "<!DOCTYPE html>")
     with pytest.raises(ExchangeUnavailableError):
-        Binance(Rest("binance", market, budget, attempts=2), at(NOON)).first_candle(AT_BINANCE)
+        BinanceHistory(Rest("binance", market, budget, attempts=2), at(NOON)).first_candle(AT_BINANCE)
     assert len(budget.failures) == 2
 
 
@@ -470,7 +474,7 @@ def test_the_used_weight_is_passed_on() -> None:
         market.last_response_headers = {"x-mbx-used-weight-1m": "4711"}
 
     market.public_get_klines = answer  # type: ignore[attr-defined]
-    Binance(Rest("binance", market, budget), at(NOON)).first_candle(AT_BINANCE)
+    BinanceHistory(Rest("binance", market, budget), at(NOON)).first_candle(AT_BINANCE)
     assert budget.used == [4711]
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cryptoviz.exchanges.spellings import UnspelledPairError, pair_of, spelling
+from cryptoviz.exchanges import pair_of, spelling
+from cryptoviz.exchanges.spellings import UnspelledPairError
 from cryptoviz.imports.files import files
 from cryptoviz.imports.names import Says, verdict
 from cryptoviz.imports.words import EXCHANGES

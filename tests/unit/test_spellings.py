@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cryptoviz.exchanges.spellings import Spelling, UnspelledPairError, pair_of, spelling, unconfirmed
+from cryptoviz.exchanges import pair_of, spelling, unconfirmed
+from cryptoviz.exchanges.spellings import Spelling, UnspelledPairError
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from cryptoviz.exchanges.adapter import (
     UnknownPair,
     UnknownPairError,
 )
-from cryptoviz.exchanges.spellings import spelling
+from cryptoviz.exchanges.binance.spec import BINANCE
 from cryptoviz.pairs import Timeframe
 from cryptoviz.records import Candle, CandleSource, Record, Side, Ticker, Trade
 from cryptoviz.remote.rest import RestClient, RestError, TemporaryError
@@ -188,10 +188,10 @@ _M1: Final = Timeframe.M1
 _STREAM: Final = CandleSource.STREAM
 
 
-class Binance:
+class BinanceFeed:
     """Binance spot as a source."""
 
-    name = "binance"
+    name = BINANCE.name
 
     def __init__(self, pairs: Sequence[str]) -> None:
         self.pairs = list(pairs)
@@ -200,8 +200,6 @@ class Binance:
             implicit=True,
             lifetime_s=_LIFETIME_S,
             requests_per_s=3,
-            rest_per_s=80,
-            rest_burst=500,
             channels=CHANNELS,
         )
         self._pair_of = {symbol(pair): pair for pair in pairs}
@@ -331,7 +329,7 @@ def _made(wire: _WireTrade | _WireAggTrade | _RestTrade, trade_id: int, pair: st
     return Trade(
         received_at=received_at,
         timestamp=instant(wire.T),
-        exchange="binance",
+        exchange=BINANCE.name,
         pair=pair,
         price=wire.p,
         volume=wire.q,
@@ -355,7 +353,7 @@ def _ticker(wire: _WireTicker, pair: str, received_at: datetime) -> list[Record]
         Ticker(
             received_at=received_at,
             timestamp=instant(wire.E),
-            exchange="binance",
+            exchange=BINANCE.name,
             pair=pair,
             last=wire.c,
             bid=wire.b,
@@ -376,7 +374,7 @@ def _candle(event: _WireKlineEvent, pair: str, received_at: datetime) -> list[Re
             received_at=received_at,
             window_start=start,
             window_end=end,
-            exchange="binance",
+            exchange=BINANCE.name,
             symbol=pair,
             timeframe=_M1,
             open=wire.o,
@@ -419,9 +417,14 @@ _BUILDERS: Final[dict[type, _Builder]] = {
 }
 
 
+@lru_cache(maxsize=4096)
 def symbol(pair: str) -> str:
-    """A pair as Binance writes it: BTCUSDT."""
-    return spelling("binance", pair).rest
+    """A pair as Binance writes it: BTCUSDT.
+
+    Raises:
+        UnspelledPairError: what the pair is called means another coin there.
+    """
+    return BINANCE.spellings.spelling(BINANCE.name, pair).rest
 
 
 def instant(value: int) -> datetime:

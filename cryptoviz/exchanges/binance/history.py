@@ -27,7 +27,7 @@ _Kline = tuple[int, Decimal, Decimal, Decimal, Decimal, Decimal, int, str, int, 
 _klines: Final = msgspec.json.Decoder(list[_Kline])
 
 
-class Binance:
+class BinanceHistory:
     """Binance as a source of history."""
 
     def __init__(self, rest: Rest, now: Callable[[], datetime]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
@@ -29,7 +30,8 @@ from cryptoviz.exchanges.adapter import (
     Traits,
     UnknownPairError,
 )
-from cryptoviz.exchanges.spellings import pair_of, spelling
+from cryptoviz.exchanges.kraken.spec import KRAKEN
+from cryptoviz.exchanges.spellings import Spelling
 from cryptoviz.records import Instant, Record, Side, Ticker, Trade
 from cryptoviz.remote.rest import RestClient, RestError, TemporaryError
 
@@ -109,26 +111,24 @@ _UNDERSHOOT: Final = Decimal("0.05")
 _SIDES: Final[dict[str, Side]] = {"b": Side.BUY, "s": Side.SELL}
 
 
-class Kraken:
+class KrakenFeed:
     """Kraken as a source.
 
     Raises:
         UnspelledPairError: one of the pairs has a name that means another coin there.
     """
 
-    name = "kraken"
+    name = KRAKEN.name
 
     def __init__(self, pairs: Sequence[str]) -> None:
         self.pairs = list(pairs)
-        self._symbols = {pair: spelling(self.name, pair).stream for pair in pairs}
+        self._symbols = {pair: spelling(pair).stream for pair in pairs}
         self.traits = Traits(
             heartbeats=True,
             requests_per_s=10,
             maintenance_delay_s=5,
             snapshot_trades=True,
             ping='{"method":"ping"}',
-            rest_per_s=1,
-            rest_burst=5,
             channels=CHANNELS,
         )
         self._requests = 0
@@ -238,10 +238,26 @@ class Kraken:
         return rows, cursor
 
     async def _page(self, rest: RestClient, pair: str, since: str | None) -> tuple[list[Trade], str]:
-        params: dict[str, str | int] = {"pair": spelling(self.name, pair).rest, "count": _PAGE}
+        params: dict[str, str | int] = {"pair": spelling(pair).rest, "count": _PAGE}
         if since is not None:
             params["since"] = since
         return rest_trades(pair, await rest.get("/0/public/Trades", params, rest_result))
+
+
+@lru_cache(maxsize=4096)
+def spelling(pair: str) -> Spelling:
+    """How Kraken spells a pair.
+
+    Raises:
+        UnspelledPairError: what the pair is called means another coin there.
+    """
+    return KRAKEN.spellings.spelling(KRAKEN.name, pair)
+
+
+@lru_cache(maxsize=4096)
+def pair_of(symbol: str) -> str:
+    """The pair that WebSocket v2 writes so: LUNC/USD for LUNA/USD."""
+    return KRAKEN.spellings.pair_of(symbol)
 
 
 def rest_trades(
@@ -279,8 +295,8 @@ def _trade(wire: _WireTrade, received_at: datetime) -> Trade:
     return Trade(
         received_at=received_at,
         timestamp=wire.timestamp,
-        exchange="kraken",
-        pair=pair_of("kraken", wire.symbol),
+        exchange=KRAKEN.name,
+        pair=pair_of(wire.symbol),
         price=wire.price,
         volume=wire.qty,
         side=wire.side,
@@ -292,8 +308,8 @@ def _ticker(wire: _WireTicker, received_at: datetime) -> Ticker:
     return Ticker(
         received_at=received_at,
         timestamp=wire.timestamp or received_at,
-        exchange="kraken",
-        pair=pair_of("kraken", wire.symbol),
+        exchange=KRAKEN.name,
+        pair=pair_of(wire.symbol),
         last=wire.last,
         bid=wire.bid,
         ask=wire.ask,
@@ -307,7 +323,7 @@ def _rest_trade(pair: str, row: _RestRow, received_at: datetime) -> Trade:
     return Trade(
         received_at=received_at,
         timestamp=_made(row),
-        exchange="kraken",
+        exchange=KRAKEN.name,
         pair=pair,
         price=price,
         volume=volume,
@@ -363,7 +379,7 @@ def _parse_answer(envelope: _Frame) -> Event:
 
 
 def _pair_named(symbol: str) -> str:
-    return pair_of("kraken", symbol) if "/" in symbol else ""
+    return pair_of(symbol) if "/" in symbol else ""
 
 
 def rest_result(status: int, body: bytes) -> dict[str, msgspec.Raw]:

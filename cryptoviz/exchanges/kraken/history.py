@@ -20,15 +20,15 @@ import msgspec
 from cryptoviz.exchanges.candles import build, candle, page_of
 from cryptoviz.exchanges.history import Page, Row
 from cryptoviz.exchanges.kraken import feed
+from cryptoviz.exchanges.kraken.spec import KRAKEN
 from cryptoviz.exchanges.pages import SETTLED, telling
-from cryptoviz.exchanges.spellings import spelling
 from cryptoviz.pairs import EPOCH, Series, floor
 from cryptoviz.records import Trade
 from cryptoviz.remote.exchange import Rest
 
 _PAGE: Final = 1000
-_LISTED: Final = 720
-_SURELY_LISTED: Final = 700
+_LISTED: Final = KRAKEN.listed_candles or 0
+_SURELY_LISTED: Final = _LISTED - 20
 _MOST_BUILT: Final = 10_000
 _STEPS_BACK: Final = tuple(
     timedelta(minutes=minutes) for minutes in (10, 360, 10_080, 86_400, 525_600, 4 * 525_600, 40 * 525_600)
@@ -41,7 +41,7 @@ _Row = tuple[int, Decimal, Decimal, Decimal, Decimal, str, Decimal, int]
 _rows: Final = msgspec.json.Decoder(list[_Row])
 
 
-class Kraken:
+class KrakenHistory:
     """Kraken as a source of history."""
 
     def __init__(self, rest: Rest, now: Callable[[], datetime]) -> None:
@@ -71,7 +71,7 @@ class Kraken:
         minutes = series.timeframe.seconds // 60
         # Listed is what starts after `since`.
         after = _nanos(since) // 1_000_000_000 - 1
-        params = {"pair": spelling("kraken", series.pair).rest, "interval": minutes, "since": after}
+        params = {"pair": feed.spelling(series.pair).rest, "interval": minutes, "since": after}
         found = self._rest.ask(lambda: self._rest.market.public_get_ohlc(params), _read_rows)
         received_at = datetime.now(UTC)
         rows = [_candle(series, row, received_at) for row in found[:-1]]
@@ -167,7 +167,7 @@ class Kraken:
     def _trades(
         self, pair: str, since: str, count: int = _PAGE, *, refused: dict[datetime, str] | None = None
     ) -> tuple[list[Trade], str]:
-        params = {"pair": spelling("kraken", pair).rest, "since": since, "count": count}
+        params = {"pair": feed.spelling(pair).rest, "since": since, "count": count}
         return self._rest.ask(
             lambda: self._rest.market.public_get_trades(params),
             lambda body: feed.rest_trades(pair, feed.rest_result(_OK, body), refused),
