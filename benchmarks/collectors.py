@@ -1,6 +1,6 @@
 """Collector speed, frame to validated record, beside cryptofeed's and ccxt's own handlers on the same recorded frames.
 
-    recorded Binance frames -> Binance.parse -> records             (ours: exact decimals, every value checked)
+    recorded Binance frames -> BinanceFeed.parse -> records             (ours: exact decimals, every value checked)
                             -> cryptofeed message_handler -> callback with its typed object
                             -> json.loads -> ccxt.pro handle_message -> its dictionaries, in its caches
 
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptoviz.collectors.recorder import captured
-from cryptoviz.exchanges.binance.feed import Binance
+from cryptoviz.exchanges.binance.feed import BinanceFeed
 from cryptoviz.settings import PROJECT_ROOT
 
 CAPTURE = PROJECT_ROOT.parent / "shared" / "data" / "binance" / "ws_capture.jsonl"
@@ -58,7 +58,7 @@ def load_frames(path: Path) -> tuple[dict[str, list[str]], dict[str, Any]]:
 
 def ours() -> Handler:
     """The adapter as the collector calls it: bytes in, received_at taken for each frame."""
-    exchange = Binance(PAIRS)
+    exchange = BinanceFeed(PAIRS)
 
     def handle(frames: list[str]) -> float:
         raw = [frame.encode() for frame in frames]

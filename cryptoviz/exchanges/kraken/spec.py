@@ -31,7 +31,7 @@ KRAKEN: Final = ExchangeSpec(
     history_budget=HistoryBudget(per_minute=30, note=" Kraken allows an address about 60; the collector needs some."),
     # No candles: the channel `ohlc` never says that a candle is closed.
     topics=("rawticker", "rawtrade", "rawalert"),
-    empty_minutes=EmptyMinutes.LEFT_OUT,
+    empty_minutes=EmptyMinutes.LISTED,
     consecutive_ids=True,
     listed_candles=720,
     # REST and files write XBT and XDG, WebSocket v2 BTC and DOGE. The Terra coins and Augur's two versions keep the
