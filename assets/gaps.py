@@ -71,7 +71,7 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
         tags={"layer": "batch"},
         metadata={
             **table_metadata("trade_gaps"),
-            **code("assets/gaps.py", "cryptoviz/gaps/healing.py", "sql/functions/gaps.sql", "docs/history.md"),
+            **code("assets/gaps.py", "cryptoviz/gaps/healing.py", "sql/functions/trade_gaps.sql", "docs/history.md"),
         },
     )
     def trade_gaps(
@@ -105,7 +105,12 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
         tags={"layer": "batch"},
         metadata={
             **table_metadata("candle_gaps"),
-            **code("assets/gaps.py", "cryptoviz/gaps/healing.py", "sql/functions/gaps.sql", "docs/history.md"),
+            **code(
+                "assets/gaps.py",
+                "cryptoviz/gaps/healing.py",
+                "sql/functions/candle_gaps_recorded.sql",
+                "docs/history.md",
+            ),
         },
         # The table is right whatever was held back, and so is what depends on it.
         check_specs=[gate_check(CANDLE_GAPS, blocking=False)],
