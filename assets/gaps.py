@@ -29,7 +29,6 @@ from cryptoviz.gaps.healing import Outcome, Treated, heal_candles, heal_trades, 
 from cryptoviz.gaps.labels import GapStatus
 from cryptoviz.gaps.scan import EVER, GRACE, collected, look, look_at_trades, look_everywhere, pairs_of
 from cryptoviz.gate.report import GateError
-from cryptoviz.imports import held
 from cryptoviz.settings import settings
 
 HEAL_HISTORY: Final = dg.define_asset_job(
@@ -124,6 +123,8 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
         beginning. What a backfill has before it, and the pairs whose trades the collector is fetching, are left to
         them. Candles that fail the gate go to quarantine and stay missing. List the gaps: `cryptoviz gaps list`.
         """
+        from cryptoviz.imports import held  # noqa: PLC0415 - loading the code location needs no pyarrow
+
         began, at = time.monotonic(), now()
         with database.writer() as connection, exchange_rest.history(database) as history:
             series = collected(settings())

@@ -19,7 +19,7 @@ from cryptoviz.gate.gate import refused
 from cryptoviz.gate.staging import as_json
 from cryptoviz.gate.subjects import SUBJECTS
 from cryptoviz.imports import held
-from cryptoviz.storage.queries import query
+from cryptoviz.storage.queries import fetch_rows, query
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -54,17 +54,12 @@ def listed(
     connection: Connection[Any], *, subject: str | None = None, every: bool = False, limit: int = 100
 ) -> list[dict[str, Any]]:
     """The rows in quarantine, those seen last first; `every`: resolved ones too."""
-    from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
-
-    cursor = connection.cursor(row_factory=dict_row)
-    return cursor.execute(query("quarantine_list"), {"subject": subject, "all": every, "limit": limit}).fetchall()
+    return fetch_rows(connection, "quarantine_list", {"subject": subject, "all": every, "limit": limit})
 
 
 def shown(connection: Connection[Any], number: int) -> dict[str, Any] | None:
     """One row, whole; None: there is none of that id."""
-    from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
-
-    return connection.cursor(row_factory=dict_row).execute(query("quarantine_show"), {"id": number}).fetchone()
+    return next(iter(fetch_rows(connection, "quarantine_show", {"id": number})), None)
 
 
 def open_ids(connection: Connection[Any], subject: str) -> list[int]:

@@ -230,6 +230,74 @@ $$;
 
 COMMENT ON FUNCTION public.candle_corrections(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone, reopen boolean) IS 'What settle_candles would do about the candles of one timeframe in a range: `change` or `make` one, note that a fetched one does `differ` from its parts or that both `agree` now. Writes nothing and takes no lock';
 
+CREATE TABLE public.candle_gaps (
+    exchange text NOT NULL,
+    symbol text NOT NULL,
+    timeframe text NOT NULL,
+    gap_start timestamp with time zone NOT NULL,
+    gap_end timestamp with time zone NOT NULL,
+    missing bigint NOT NULL,
+    label text,
+    status text DEFAULT 'open'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    detected_at timestamp with time zone DEFAULT now() NOT NULL,
+    healed_at timestamp with time zone,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    confirmations integer DEFAULT 0 NOT NULL,
+    asked_at timestamp with time zone,
+    due_at timestamp with time zone DEFAULT now(),
+    CONSTRAINT candle_gaps_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT candle_gaps_check CHECK ((gap_end > gap_start)),
+    CONSTRAINT candle_gaps_confirmations_check CHECK ((confirmations >= 0)),
+    CONSTRAINT candle_gaps_label_check CHECK ((label = ANY (ARRAY['no_trades'::text, 'source_missing'::text, 'lost_by_us'::text]))),
+    CONSTRAINT candle_gaps_missing_check CHECK ((missing >= 1)),
+    CONSTRAINT candle_gaps_status_check CHECK ((status = ANY (ARRAY['open'::text, 'healing'::text, 'healed'::text, 'explained'::text, 'failed'::text]))),
+    CONSTRAINT candle_gaps_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text])))
+);
+
+COMMENT ON TABLE public.candle_gaps IS 'Holes in the candles: found, labelled and healed. Kept for ever.';
+
+COMMENT ON COLUMN public.candle_gaps.exchange IS 'The exchange in lower case, such as kraken.';
+
+COMMENT ON COLUMN public.candle_gaps.symbol IS 'The pair, such as BTC/USD.';
+
+COMMENT ON COLUMN public.candle_gaps.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
+
+COMMENT ON COLUMN public.candle_gaps.gap_start IS 'First missing window (UTC).';
+
+COMMENT ON COLUMN public.candle_gaps.gap_end IS 'End of the last missing window (UTC).';
+
+COMMENT ON COLUMN public.candle_gaps.missing IS 'Number of missing candles.';
+
+COMMENT ON COLUMN public.candle_gaps.label IS 'Why: no_trades, source_missing or lost_by_us; empty while unknown.';
+
+COMMENT ON COLUMN public.candle_gaps.status IS 'open, healing, healed, explained or failed.';
+
+COMMENT ON COLUMN public.candle_gaps.attempts IS 'How often healing was tried.';
+
+COMMENT ON COLUMN public.candle_gaps.detected_at IS 'When it was found (UTC).';
+
+COMMENT ON COLUMN public.candle_gaps.healed_at IS 'When it was healed or explained (UTC).';
+
+COMMENT ON COLUMN public.candle_gaps.detail IS 'The reason, where there is one.';
+
+COMMENT ON COLUMN public.candle_gaps.received_at IS 'When we saw or computed it, by our clock (UTC).';
+
+COMMENT ON COLUMN public.candle_gaps.confirmations IS 'How often the exchange said that it has nothing there, either.';
+
+COMMENT ON COLUMN public.candle_gaps.asked_at IS 'When the exchange was asked last (UTC).';
+
+COMMENT ON COLUMN public.candle_gaps.due_at IS 'When the exchange is asked again (UTC); empty: not by itself.';
+
+CREATE FUNCTION public.candle_gap_is_due(gap public.candle_gaps, at timestamp with time zone, silent_since timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    select gap_waits(gap.status, gap.due_at, gap.asked_at, at, silent_since) and not gap_is_left(gap)
+$$;
+
+COMMENT ON FUNCTION public.candle_gap_is_due(gap public.candle_gaps, at timestamp with time zone, silent_since timestamp with time zone) IS 'Whether to ask an exchange about missing candles: the gap waits, and is not left to others';
+
 CREATE TABLE public.candles (
     window_start timestamp with time zone NOT NULL,
     window_end timestamp with time zone NOT NULL,
@@ -721,12 +789,12 @@ CREATE FUNCTION public.explain_trade(exchange text, pair text, trade_id bigint, 
     AS $$
 #variable_conflict use_column
 declare
-    id constant int8range := int8range(explain_trade.trade_id, explain_trade.trade_id, '[]');
+    id constant int8multirange := int8multirange(int8range(explain_trade.trade_id, explain_trade.trade_id, '[]'));
+    all_ids constant int8multirange := '{(,)}';
     known trade_gaps[];
     wanted trade_gaps[] := '{}';
     gap trade_gaps;
     piece trade_gaps;
-    part int8range;
 begin
     perform lock_gaps(explain_trade.exchange, explain_trade.pair, 'trades');
     if exists (select from trade_data
@@ -749,14 +817,7 @@ begin
         piece.due_at := null;
         piece.detail := gap.detail || jsonb_build_object('reason', reason);
         wanted := wanted || piece;
-        for part in
-            select unnest(int8multirange(int8range(gap.first_missing_id, gap.last_missing_id, '[]')) - int8multirange(id))
-        loop
-            piece := gap;
-            piece.first_missing_id := lower(part);
-            piece.last_missing_id := upper(part) - 1;
-            wanted := wanted || piece;
-        end loop;
+        wanted := wanted || array(select part from trade_gap_parts(gap, all_ids - id) part);
     end loop;
     return query select * from replace_trade_gaps(known, wanted);
 end
@@ -1012,66 +1073,6 @@ $$;
 
 COMMENT ON FUNCTION public.forget_candle_gaps(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) IS 'Forgets what is missing in a range and was never asked for: there a backfill has just brought the first candles there ever were. What is still missing is found again';
 
-CREATE TABLE public.candle_gaps (
-    exchange text NOT NULL,
-    symbol text NOT NULL,
-    timeframe text NOT NULL,
-    gap_start timestamp with time zone NOT NULL,
-    gap_end timestamp with time zone NOT NULL,
-    missing bigint NOT NULL,
-    label text,
-    status text DEFAULT 'open'::text NOT NULL,
-    attempts integer DEFAULT 0 NOT NULL,
-    detected_at timestamp with time zone DEFAULT now() NOT NULL,
-    healed_at timestamp with time zone,
-    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
-    received_at timestamp with time zone DEFAULT now() NOT NULL,
-    confirmations integer DEFAULT 0 NOT NULL,
-    asked_at timestamp with time zone,
-    due_at timestamp with time zone DEFAULT now(),
-    CONSTRAINT candle_gaps_attempts_check CHECK ((attempts >= 0)),
-    CONSTRAINT candle_gaps_check CHECK ((gap_end > gap_start)),
-    CONSTRAINT candle_gaps_confirmations_check CHECK ((confirmations >= 0)),
-    CONSTRAINT candle_gaps_label_check CHECK ((label = ANY (ARRAY['no_trades'::text, 'source_missing'::text, 'lost_by_us'::text]))),
-    CONSTRAINT candle_gaps_missing_check CHECK ((missing >= 1)),
-    CONSTRAINT candle_gaps_status_check CHECK ((status = ANY (ARRAY['open'::text, 'healing'::text, 'healed'::text, 'explained'::text, 'failed'::text]))),
-    CONSTRAINT candle_gaps_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '5m'::text, '15m'::text, '1h'::text, '1d'::text])))
-);
-
-COMMENT ON TABLE public.candle_gaps IS 'Holes in the candles: found, labelled and healed. Kept for ever.';
-
-COMMENT ON COLUMN public.candle_gaps.exchange IS 'The exchange in lower case, such as kraken.';
-
-COMMENT ON COLUMN public.candle_gaps.symbol IS 'The pair, such as BTC/USD.';
-
-COMMENT ON COLUMN public.candle_gaps.timeframe IS 'Length of the candle: 1m, 5m, 15m, 1h or 1d.';
-
-COMMENT ON COLUMN public.candle_gaps.gap_start IS 'First missing window (UTC).';
-
-COMMENT ON COLUMN public.candle_gaps.gap_end IS 'End of the last missing window (UTC).';
-
-COMMENT ON COLUMN public.candle_gaps.missing IS 'Number of missing candles.';
-
-COMMENT ON COLUMN public.candle_gaps.label IS 'Why: no_trades, source_missing or lost_by_us; empty while unknown.';
-
-COMMENT ON COLUMN public.candle_gaps.status IS 'open, healing, healed, explained or failed.';
-
-COMMENT ON COLUMN public.candle_gaps.attempts IS 'How often healing was tried.';
-
-COMMENT ON COLUMN public.candle_gaps.detected_at IS 'When it was found (UTC).';
-
-COMMENT ON COLUMN public.candle_gaps.healed_at IS 'When it was healed or explained (UTC).';
-
-COMMENT ON COLUMN public.candle_gaps.detail IS 'The reason, where there is one.';
-
-COMMENT ON COLUMN public.candle_gaps.received_at IS 'When we saw or computed it, by our clock (UTC).';
-
-COMMENT ON COLUMN public.candle_gaps.confirmations IS 'How often the exchange said that it has nothing there, either.';
-
-COMMENT ON COLUMN public.candle_gaps.asked_at IS 'When the exchange was asked last (UTC).';
-
-COMMENT ON COLUMN public.candle_gaps.due_at IS 'When the exchange is asked again (UTC); empty: not by itself.';
-
 CREATE FUNCTION public.gap_is_left(gap public.candle_gaps) RETURNS boolean
     LANGUAGE sql STABLE
     AS $$
@@ -1111,6 +1112,14 @@ begin
     return gap;
 end
 $$;
+
+CREATE FUNCTION public.gap_waits(status text, due_at timestamp with time zone, asked_at timestamp with time zone, at timestamp with time zone, silent_since timestamp with time zone) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select status in ('open', 'failed') and due_at <= at or status = 'healing' and asked_at < silent_since
+$$;
+
+COMMENT ON FUNCTION public.gap_waits(status text, due_at timestamp with time zone, asked_at timestamp with time zone, at timestamp with time zone, silent_since timestamp with time zone) IS 'Whether the time has come to ask an exchange about a gap: it is due, or whoever claimed it has been silent';
 
 CREATE FUNCTION public.has_consecutive_ids(exchange text) RETURNS boolean
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -2348,7 +2357,7 @@ declare
     wanted trade_gaps[] := '{}';
     gap trade_gaps;
     piece trade_gaps;
-    part int8range;
+    all_ids constant int8multirange := '{(,)}';
 begin
     perform lock_gaps(record_trade_gaps.exchange, record_trade_gaps.pair, 'trades');
     found := array(
@@ -2364,24 +2373,14 @@ begin
           and made_before >= since and made_after < until and not trade_gap_is_left(trade_gaps)
     );
     foreach gap in array known loop
-        for part in
-            select unnest(int8multirange(int8range(gap.first_missing_id, gap.last_missing_id, '[]')) * holes)
-        loop
-            piece := gap;
-            piece.first_missing_id := lower(part);
-            piece.last_missing_id := upper(part) - 1;
+        for piece in select * from trade_gap_parts(gap, holes) loop
             select hole.made_after, hole.made_before into piece.made_after, piece.made_before
             from unnest(found) hole
-            where lower(part) between hole.first_missing_id and hole.last_missing_id;
+            where piece.first_missing_id between hole.first_missing_id and hole.last_missing_id;
             continue when piece.made_after < collected_since;
             wanted := wanted || piece;
         end loop;
-        for part in
-            select unnest(int8multirange(int8range(gap.first_missing_id, gap.last_missing_id, '[]')) - holes)
-        loop
-            piece := gap;
-            piece.first_missing_id := lower(part);
-            piece.last_missing_id := upper(part) - 1;
+        for piece in select * from trade_gap_parts(gap, all_ids - holes) loop
             piece.label := coalesce(gap.label, 'lost_by_us');
             piece.status := 'healed';
             piece.healed_at := now();
@@ -2391,18 +2390,13 @@ begin
     end loop;
     foreach gap in array found loop
         continue when gap.made_after < collected_since or trade_gap_is_left(gap);
-        for part in
-            select unnest(
-                int8multirange(int8range(gap.first_missing_id, gap.last_missing_id, '[]'))
-                - coalesce((select range_agg(int8range(first_missing_id, last_missing_id, '[]')) from trade_gaps
-                            where exchange = record_trade_gaps.exchange and pair = record_trade_gaps.pair
-                              and status <> 'healed'), '{}'))
-        loop
-            piece := gap;
-            piece.first_missing_id := lower(part);
-            piece.last_missing_id := upper(part) - 1;
-            wanted := wanted || piece;
-        end loop;
+        wanted := wanted || array(
+            select part
+            from trade_gap_parts(gap, all_ids - coalesce(
+                (select range_agg(int8range(first_missing_id, last_missing_id, '[]')) from trade_gaps
+                 where exchange = record_trade_gaps.exchange and pair = record_trade_gaps.pair
+                   and status <> 'healed'), '{}')) part
+        );
     end loop;
     return query select * from replace_trade_gaps(known, wanted);
 end
@@ -3346,6 +3340,16 @@ $$;
 
 COMMENT ON FUNCTION public.touched_candles(exchanges text[], pairs text[], minutes timestamp with time zone[]) IS 'The stored candles of every timeframe that the minutes touch, changed or not';
 
+CREATE FUNCTION public.trade_gap_is_due(gap public.trade_gaps, at timestamp with time zone, silent_since timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    select gap.made_after is not null and gap.made_before is not null
+       and gap_waits(gap.status, gap.due_at, gap.asked_at, at, silent_since)
+       and not trade_gap_is_left(gap)
+$$;
+
+COMMENT ON FUNCTION public.trade_gap_is_due(gap public.trade_gaps, at timestamp with time zone, silent_since timestamp with time zone) IS 'Whether to ask an exchange about missing trades: the gap waits, it is not the collector''s, and its trades have not left the database';
+
 CREATE FUNCTION public.trade_gap_is_left(gap public.trade_gaps) RETURNS boolean
     LANGUAGE sql STABLE
     AS $$
@@ -3360,6 +3364,22 @@ CREATE FUNCTION public.trade_gap_is_left(gap public.trade_gaps) RETURNS boolean
 $$;
 
 COMMENT ON FUNCTION public.trade_gap_is_left(gap public.trade_gaps) IS 'Whether trades beside or within a gap have left the database, so that nothing more can be said of it';
+
+CREATE FUNCTION public.trade_gap_parts(gap public.trade_gaps, ids int8multirange) RETURNS SETOF public.trade_gaps
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+declare
+    part int8range;
+begin
+    for part in select unnest(int8multirange(int8range(gap.first_missing_id, gap.last_missing_id, '[]')) * ids) loop
+        gap.first_missing_id := lower(part);
+        gap.last_missing_id := upper(part) - 1;
+        return next gap;
+    end loop;
+end
+$$;
+
+COMMENT ON FUNCTION public.trade_gap_parts(gap public.trade_gaps, ids int8multirange) IS 'The parts of a gap whose ids are among these, each a gap of its own that is like the whole in all else';
 
 CREATE FUNCTION public.traded(volume numeric, trade_count bigint) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.archive import rows
-from cryptoviz.archive.contents import DamagedError, checksum, read
+from cryptoviz.archive.contents import read
 from cryptoviz.archive.export import alone, sound
+from cryptoviz.archive.files import DamagedError, checksum
 from cryptoviz.archive.store import Store
 from cryptoviz.archive.subjects import LAYOUT, SUBJECTS, Piece
-from cryptoviz.storage.queries import query
+from cryptoviz.storage.queries import fetch_rows, query
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -64,10 +65,7 @@ class Restored:
 
 def listed(connection: Connection[Any], wanted: Wanted) -> list[dict[str, Any]]:
     """The files of the catalogue, by subject, series and time."""
-    from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
-
-    cursor = connection.cursor(row_factory=dict_row)
-    return cursor.execute(query("archive_files_list"), vars(wanted)).fetchall()
+    return fetch_rows(connection, "archive_files_list", vars(wanted))
 
 
 def verify(connection: Connection[Any], store: Store, wanted: Wanted) -> Iterator[Verified]:

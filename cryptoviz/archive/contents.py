@@ -8,49 +8,25 @@ writes it: the value is the same, only zeros at its end may differ. Arrays and J
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import csv
+
+from cryptoviz.archive.files import DamagedError, File
 
 _DECIMALS: Final = ((18, 8), (38, 18))
 _ROWS_AT_ONCE: Final = 65_536
 _LEVEL: Final = 9
 
 
-class DamagedError(Exception):
-    """A file is not what was written; the message says in what."""
-
-
-@dataclass(frozen=True)
-class File:
-    """A file whole, and what the catalogue says of it."""
-
-    data: bytes
-    rows: int
-    first: datetime
-    last: datetime
-
-    @property
-    def sha256(self) -> str:
-        """Its checksum, in hexadecimal."""
-        return checksum(self.data)
-
-
-def checksum(data: bytes) -> str:
-    """SHA-256, in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
-
-
 def written(copied: bytes, columns: Mapping[str, str], time: str) -> File:
     """The file of rows as COPY gave them (csv, in the order of `columns`: name -> type of PostgreSQL)."""
-    import pyarrow.parquet as pq  # noqa: PLC0415 - only who archives loads the engine
-
     table = _table(copied, columns)
     plain = [name for name, kind in columns.items() if kind not in {"text", "text[]", "jsonb"}]
     sink = io.BytesIO()
@@ -83,16 +59,11 @@ def read(data: bytes, time: str) -> File:
 
 def columns(data: bytes) -> list[str]:
     """The names of a file's columns, in order."""
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
     return list(pq.read_schema(io.BytesIO(data)).names)
 
 
 def lines(data: bytes) -> Iterator[bytes]:
     """The rows of a file as COPY takes them (csv), some at a time."""
-    import pyarrow as pa  # noqa: PLC0415
-    from pyarrow import csv  # noqa: PLC0415
-
     options = csv.WriteOptions(include_header=False)
     for batch in _parsed(data).to_batches(max_chunksize=_ROWS_AT_ONCE):
         sink = io.BytesIO()
@@ -101,9 +72,6 @@ def lines(data: bytes) -> Iterator[bytes]:
 
 
 def _parsed(data: bytes) -> pa.Table:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
     try:
         return pq.read_table(io.BytesIO(data))
     except (pa.ArrowException, OSError) as error:
@@ -111,9 +79,6 @@ def _parsed(data: bytes) -> pa.Table:
 
 
 def _table(copied: bytes, columns: Mapping[str, str]) -> pa.Table:
-    import pyarrow as pa  # noqa: PLC0415
-    from pyarrow import csv  # noqa: PLC0415
-
     kinds = {
         "timestamp with time zone": pa.timestamp("us", "UTC"),
         "double precision": pa.float64(),
@@ -141,9 +106,6 @@ def _table(copied: bytes, columns: Mapping[str, str]) -> pa.Table:
 
 
 def _exact(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     point = pc.find_substring(texts, ".")
     whole = pc.max(pc.if_else(pc.less(point, 0), pc.utf8_length(texts), point)).as_py() or 0
     for precision, scale in _DECIMALS:
@@ -157,8 +119,6 @@ def _exact(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _encoding(kind: pa.DataType) -> str:
-    import pyarrow as pa  # noqa: PLC0415
-
     if pa.types.is_integer(kind) or pa.types.is_timestamp(kind):
         return "DELTA_BINARY_PACKED"
     if pa.types.is_decimal(kind) and kind.precision <= _DECIMALS[0][0]:
@@ -169,7 +129,5 @@ def _encoding(kind: pa.DataType) -> str:
 
 
 def _range(table: Any, time: str) -> tuple[datetime, datetime]:
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     ends = pc.min_max(table[time])
     return ends["min"].as_py(), ends["max"].as_py()

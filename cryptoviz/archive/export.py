@@ -17,10 +17,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.archive import rows
-from cryptoviz.archive.contents import File, checksum, written
+from cryptoviz.archive.files import File, checksum
 from cryptoviz.archive.rows import COPY, MERGED
 from cryptoviz.archive.store import Store
 from cryptoviz.archive.subjects import LAYOUT, SUBJECTS, TIERED, Piece, Subject
+from cryptoviz.storage import driver
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -147,22 +148,18 @@ def due(connection: Connection[Any], subject: Subject, now: datetime) -> Iterato
 
 def leave(connection: Connection[Any], store: Store, piece: Piece) -> Left:
     """Let one piece leave. Raises what `archive` does; then its rows are where they were."""
-    from psycopg.errors import LockNotAvailable, SerializationFailure  # noqa: PLC0415 - only who connects loads the driver
-
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return _leave(connection, store, piece)
-        except LockNotAvailable as error:
+        except driver.LockNotAvailable as error:
             raise ArchiveError(str(error).splitlines()[0]) from error
-        except SerializationFailure as error:
+        except driver.SerializationFailure as error:
             if attempt == _ATTEMPTS:
                 raise ArchiveError(f"its rows change all the time: {error}") from error
     raise AssertionError("unreachable")
 
 
 def _leave(connection: Connection[Any], store: Store, piece: Piece) -> Left:
-    from psycopg.errors import LockNotAvailable, SerializationFailure  # noqa: PLC0415
-
     began = time.monotonic()
     with connection.transaction():
         connection.execute(query("archive_snapshot"))
@@ -173,7 +170,7 @@ def _leave(connection: Connection[Any], store: Store, piece: Piece) -> Left:
         store.move(draft.temporary, draft.path)
     try:
         _commit(connection, piece, there, drafts)
-    except (SerializationFailure, LockNotAvailable):
+    except (driver.SerializationFailure, driver.LockNotAvailable):
         for draft in drafts:
             store.remove(draft.path)
         raise
@@ -201,6 +198,8 @@ def _commit(connection: Connection[Any], piece: Piece, there: rows.Digest, draft
 
 def _drafted(connection: Connection[Any], store: Store, piece: Piece, kept: _Kept | None) -> _Draft | None:
     """A new file of what a series has, compared with it; None: its file has all of that already."""
+    from cryptoviz.archive.contents import written  # noqa: PLC0415 - only who writes a file loads pyarrow
+
     columns = rows.columns(connection, piece.subject)
     table = None
     if kept is not None:

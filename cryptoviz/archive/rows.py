@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptoviz.archive.contents import columns as names_of
-from cryptoviz.archive.contents import lines
 from cryptoviz.archive.subjects import Piece, Subject
+from cryptoviz.storage import driver
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -49,25 +48,21 @@ def digest(connection: Connection[Any], piece: Piece, table: str | None = None) 
 
 def parameters(piece: Piece) -> dict[str, Any]:
     """A piece as the functions of `sql/functions/archive.sql` ask for it."""
-    from psycopg.types.json import Jsonb  # noqa: PLC0415 - only who connects loads the driver
-
     return {
         "relation": piece.subject.relation,
         "time": piece.subject.time,
         "since": piece.since,
         "until": piece.until,
-        "series": Jsonb(dict(piece.series)),
+        "series": driver.Jsonb(dict(piece.series)),
     }
 
 
 def series(connection: Connection[Any], piece: Piece) -> list[Piece]:
     """A piece by the series that it has in the database: each has a file of its own."""
-    from psycopg import sql  # noqa: PLC0415
-
     subject = piece.subject
     if piece.series or not subject.series:
         return [piece]
-    statement = sql.SQL("select distinct {} from {} where {} order by {}").format(
+    statement = driver.sql.SQL("select distinct {} from {} where {} order by {}").format(
         _names(subject.series), _table(subject), _where(piece), _names(subject.series)
     )
     rows = connection.execute(statement, _bounds(piece)).fetchall()
@@ -78,12 +73,10 @@ def series(connection: Connection[Any], piece: Piece) -> list[Piece]:
 
 def copied(connection: Connection[Any], piece: Piece, columns: Mapping[str, str], table: str | None = None) -> bytes:
     """The rows of a piece as csv, in the order of their key."""
-    from psycopg import sql  # noqa: PLC0415
-
     ordered = (*piece.subject.series, *(name for name in piece.subject.key if name not in piece.subject.series))
-    statement = sql.SQL("copy (select {} from {} where {} order by {}) to stdout (format csv)").format(
+    statement = driver.sql.SQL("copy (select {} from {} where {} order by {}) to stdout (format csv)").format(
         _names(tuple(columns)),
-        sql.Identifier(table) if table else _table(piece.subject),
+        driver.sql.Identifier(table) if table else _table(piece.subject),
         _where(piece),
         _names(ordered),
     )
@@ -93,14 +86,14 @@ def copied(connection: Connection[Any], piece: Piece, columns: Mapping[str, str]
 
 def bring(connection: Connection[Any], subject: Subject, data: bytes) -> None:
     """The rows of a file in the temporary table COPY, in the place of what it had."""
-    from psycopg import sql  # noqa: PLC0415
+    from cryptoviz.archive import contents  # noqa: PLC0415 - only who reads a file loads pyarrow
 
     _create(connection, subject, COPY)
-    statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(
-        sql.Identifier(COPY), _names(tuple(names_of(data)))
+    statement = driver.sql.SQL("copy {} ({}) from stdin (format csv)").format(
+        driver.sql.Identifier(COPY), _names(tuple(contents.columns(data)))
     )
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for part in lines(data):
+        for part in contents.lines(data):
             copy.write(part)
 
 
@@ -110,29 +103,29 @@ def merge(connection: Connection[Any], piece: Piece) -> int:
     Of two rows with one key that of the database is taken, except for candles and indicators of less than is in the
     archive already. Returns how many rows are not what the archive has.
     """
-    from psycopg import sql  # noqa: PLC0415
-
     subject = piece.subject
     _create(connection, subject, MERGED)
-    merged, copy = sql.Identifier(MERGED), sql.Identifier(COPY)
+    merged, copy = driver.sql.Identifier(MERGED), driver.sql.Identifier(COPY)
     connection.execute(
-        sql.SQL("insert into {} select * from {} where {}").format(merged, _table(subject), _where(piece)),
+        driver.sql.SQL("insert into {} select * from {} where {}").format(merged, _table(subject), _where(piece)),
         _bounds(piece),
     )
     if subject.name in {"candles", "indicators"}:
         connection.execute(query(f"archive_poorer_{subject.name}"))
     found = connection.execute(
-        sql.SQL("select count(*) from (select * from {} except all select * from {}) as new").format(merged, copy)
+        driver.sql.SQL("select count(*) from (select * from {} except all select * from {}) as new").format(
+            merged, copy
+        )
     ).fetchone()
     connection.execute(
-        sql.SQL(
+        driver.sql.SQL(
             "insert into {merged} select * from {copy} as old where not exists "
             "(select from {merged} as new where ({new}) = ({old}))"
         ).format(
             merged=merged,
             copy=copy,
-            new=sql.SQL(", ").join(sql.Identifier("new", name) for name in subject.key),
-            old=sql.SQL(", ").join(sql.Identifier("old", name) for name in subject.key),
+            new=driver.sql.SQL(", ").join(driver.sql.Identifier("new", name) for name in subject.key),
+            old=driver.sql.SQL(", ").join(driver.sql.Identifier("old", name) for name in subject.key),
         )
     )
     return int(found[0]) if found else 0
@@ -140,55 +133,50 @@ def merge(connection: Connection[Any], piece: Piece) -> int:
 
 def give_back(connection: Connection[Any], piece: Piece) -> int:
     """Put rows of COPY that are in the range into the subject's table, where they are not there or hot already."""
-    from psycopg import sql  # noqa: PLC0415
-
     subject = piece.subject
-    elsewhere = sql.Identifier(subject.hot) if subject.hot else _table(subject)
-    statement = sql.SQL(
+    elsewhere = driver.sql.Identifier(subject.hot) if subject.hot else _table(subject)
+    statement = driver.sql.SQL(
         "insert into {table} select * from {copy} as old where {where} and not exists "
         "(select from {elsewhere} as new where ({new}) = ({old})) on conflict do nothing"
     ).format(
         table=_table(subject),
-        copy=sql.Identifier(COPY),
+        copy=driver.sql.Identifier(COPY),
         elsewhere=elsewhere,
         where=_where(piece),
-        new=sql.SQL(", ").join(sql.Identifier("new", name) for name in subject.key),
-        old=sql.SQL(", ").join(sql.Identifier("old", name) for name in subject.key),
+        new=driver.sql.SQL(", ").join(driver.sql.Identifier("new", name) for name in subject.key),
+        old=driver.sql.SQL(", ").join(driver.sql.Identifier("old", name) for name in subject.key),
     )
     return connection.execute(statement, _bounds(piece)).rowcount
 
 
 def _create(connection: Connection[Any], subject: Subject, name: str) -> None:
-    from psycopg import sql  # noqa: PLC0415
-
-    table = sql.Identifier(name)
-    connection.execute(sql.SQL("drop table if exists pg_temp.{}").format(table))
+    table = driver.sql.Identifier(name)
+    connection.execute(driver.sql.SQL("drop table if exists pg_temp.{}").format(table))
     connection.execute(
-        sql.SQL("create temporary table {} (like {} including defaults) on commit drop").format(table, _table(subject))
+        driver.sql.SQL("create temporary table {} (like {} including defaults) on commit drop").format(
+            table, _table(subject)
+        )
     )
 
 
 def _table(subject: Subject) -> Identifier:
-    from psycopg import sql  # noqa: PLC0415
-
-    return sql.Identifier(*subject.table)
+    return driver.sql.Identifier(*subject.table)
 
 
 def _names(names: tuple[str, ...]) -> Composed:
-    from psycopg import sql  # noqa: PLC0415
-
-    return sql.SQL(", ").join(map(sql.Identifier, names))
+    return driver.sql.SQL(", ").join(map(driver.sql.Identifier, names))
 
 
 def _where(piece: Piece) -> Composed:
-    from psycopg import sql  # noqa: PLC0415
-
-    time = sql.Identifier(piece.subject.time)
-    return sql.SQL(" and ").join(
+    time = driver.sql.Identifier(piece.subject.time)
+    return driver.sql.SQL(" and ").join(
         [
-            sql.SQL("{} >= %(since)s").format(time),
-            sql.SQL("{} < %(until)s").format(time),
-            *(sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(f"of_{name}")) for name in piece.series),
+            driver.sql.SQL("{} >= %(since)s").format(time),
+            driver.sql.SQL("{} < %(until)s").format(time),
+            *(
+                driver.sql.SQL("{} = {}").format(driver.sql.Identifier(name), driver.sql.Placeholder(f"of_{name}"))
+                for name in piece.series
+            ),
         ]
     )
 

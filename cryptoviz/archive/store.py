@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from cryptoviz.settings import Settings
-
-if TYPE_CHECKING:
-    from pyarrow.fs import S3FileSystem
 
 
 class Store(Protocol):
@@ -42,7 +38,11 @@ class Store(Protocol):
 
 def store(settings: Settings) -> Store:
     """The archive's storage, for these settings."""
-    return Bucket.of(settings) if settings.archive_s3_bucket else Folder(settings.archive_folder)
+    if not settings.archive_s3_bucket:
+        return Folder(settings.archive_folder)
+    from cryptoviz.archive.bucket import Bucket  # noqa: PLC0415 - only who archives to S3 loads pyarrow
+
+    return Bucket.of(settings)
 
 
 class Folder:
@@ -95,66 +95,3 @@ def _flush(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-class Bucket:
-    """A bucket, or what is below a prefix in it."""
-
-    def __init__(self, filesystem: S3FileSystem, prefix: str) -> None:
-        self._filesystem = filesystem
-        self._prefix = prefix.strip("/")
-
-    @classmethod
-    def of(cls, settings: Settings) -> Bucket:
-        """The bucket that the settings name; without a key as the environment or the machine is known to AWS."""
-        from pyarrow.fs import S3FileSystem  # noqa: PLC0415 - only who archives loads the engine
-
-        key = settings.archive_s3_key
-        secret = settings.archive_s3_secret.get_secret_value()
-        return cls(
-            S3FileSystem(
-                access_key=key or None,
-                secret_key=secret or None,
-                region=settings.archive_s3_region or None,
-                endpoint_override=settings.archive_s3_endpoint or None,
-                connect_timeout=10,
-                request_timeout=60,
-            ),
-            settings.archive_s3_bucket,
-        )
-
-    @property
-    def root(self) -> str:
-        """Bucket and prefix."""
-        return f"s3://{self._prefix}"
-
-    def put(self, path: str, data: bytes) -> None:
-        """Upload; the storage shows the object when it is whole."""
-        with self._filesystem.open_output_stream(self._at(path)) as file:
-            file.write(data)
-
-    def get(self, path: str) -> bytes:
-        """Download the whole object."""
-        with self._filesystem.open_input_stream(self._at(path)) as file:
-            return bytes(file.read())
-
-    def move(self, path: str, target: str) -> None:
-        """Copy within the storage, then remove."""
-        self._filesystem.move(self._at(path), self._at(target))
-
-    def remove(self, path: str) -> None:
-        """Remove the object if there is one."""
-        with suppress(FileNotFoundError):
-            self._filesystem.delete_file(self._at(path))
-
-    def paths(self) -> Iterator[str]:
-        """Every object, in order."""
-        from pyarrow.fs import FileSelector, FileType  # noqa: PLC0415
-
-        selector = FileSelector(self._prefix, recursive=True, allow_not_found=True)
-        for found in sorted(self._filesystem.get_file_info(selector), key=lambda info: str(info.path)):
-            if found.type == FileType.File:
-                yield str(found.path).removeprefix(f"{self._prefix}/")
-
-    def _at(self, path: str) -> str:
-        return f"{self._prefix}/{path}"

@@ -29,6 +29,7 @@ from cryptoviz.gaps.scan import configured
 from cryptoviz.gate.report import GateError, Report
 from cryptoviz.pairs import Series, Timeframe, floor
 from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.storage import driver
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -150,13 +151,11 @@ def claimed(connection: Connection[Any], series: Series) -> Iterator[None]:
     Raises:
         SeriesBusyError: it is somebody else's.
     """
-    from psycopg.errors import LockNotAvailable  # noqa: PLC0415 - only who connects loads the driver
-
     try:
         with connection.transaction():
             connection.execute(query("lock_timeout"), {"timeout": f"{LET_GO.total_seconds():.0f}s"})
             connection.execute(query("backfill_lock"), _names(series))
-    except LockNotAvailable as error:
+    except driver.LockNotAvailable as error:
         raise SeriesBusyError(f"another run is at work on {series}") from error
     try:
         yield

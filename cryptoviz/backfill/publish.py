@@ -31,8 +31,9 @@ from cryptoviz.gate.report import Report, Scope, Severity
 from cryptoviz.gate.suites import Suite
 from cryptoviz.pairs import Series, Timeframe, ceiling, floor
 from cryptoviz.records import Candle, CandleSource
+from cryptoviz.storage import driver
 from cryptoviz.storage.pieces import Pace, piece
-from cryptoviz.storage.queries import query
+from cryptoviz.storage.queries import fetch_rows, query
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -267,10 +268,8 @@ def _audited(connection: Connection[Any], named: Mapping[str, Any], *, count: in
 
 def judge(connection: Connection[Any], suite: Suite, named: Mapping[str, Any], count: int) -> list[engine.Judged]:
     """What a suite says of `count` staged rows; `named` is the batch, and the number of its `last` row."""
-    from psycopg import ClientCursor  # noqa: PLC0415 - only who connects loads the driver
-
     # What is derived from the rows beside a row is derived once, and not for every expectation.
-    ClientCursor(connection).execute(query("staged_candles_judged"), named)
+    driver.ClientCursor(connection).execute(query("staged_candles_judged"), named)
     try:
         with engine.Table(connection, _JUDGED, "number") as table:
             return table.evaluate(suite, count)
@@ -289,12 +288,9 @@ def _to_look_at(judged: Sequence[engine.Judged]) -> list[int] | None:
 
 
 def _rows(connection: Connection[Any], named: Mapping[str, Any], numbers: list[int] | None, run: str) -> list[Row]:
-    from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
-
     if numbers == []:
         return []
-    cursor = connection.cursor(row_factory=dict_row)
-    found = cursor.execute(query("staged_candles_rows"), {**named, "numbers": numbers}).fetchall()
+    found = fetch_rows(connection, "staged_candles_rows", {**named, "numbers": numbers})
     return [row_of(row, str(named["origin"]), run, row.pop("number")) for row in found]
 
 

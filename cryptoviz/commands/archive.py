@@ -148,8 +148,8 @@ def restore(
     import psycopg
 
     from cryptoviz.archive import catalogue
-    from cryptoviz.archive.contents import DamagedError
     from cryptoviz.archive.export import ArchiveError, BusyError
+    from cryptoviz.archive.files import DamagedError
     from cryptoviz.archive.store import store
 
     wanted = catalogue.Wanted(subject, exchange, pair, timeframe, _utc(since), _utc(until))

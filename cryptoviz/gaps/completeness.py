@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.gaps.labels import GapLabel, GapStatus
-from cryptoviz.storage.queries import query
+from cryptoviz.storage.queries import fetch_rows
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -89,23 +89,17 @@ def read(connection: Connection[Any], at: datetime) -> State:
     days = {"since": (at - PLOTTED).date(), "until": at.date()}
     return State(
         at,
-        _rows(connection, "completeness_timeframes"),
-        _rows(connection, "completeness_minutes", days),
-        _rows(connection, "gaps_summary"),
-        [_backfill(row) for row in _rows(connection, "backfills")],
-        _rows(connection, "tier_sizes"),
+        fetch_rows(connection, "completeness_timeframes"),
+        fetch_rows(connection, "completeness_minutes", days),
+        fetch_rows(connection, "gaps_summary"),
+        [_backfill(row) for row in fetch_rows(connection, "backfills")],
+        fetch_rows(connection, "tier_sizes"),
     )
 
 
 def percent(known: int, expected: int) -> float:
     """What is known of what can be, in percent; never 100 while anything is missing."""
     return 100.0 if known >= expected else min(99.99, round(100 * known / expected, 2))
-
-
-def _rows(connection: Connection[Any], statement: str, asked: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
-
-    return connection.cursor(row_factory=dict_row).execute(query(statement), asked).fetchall()
 
 
 def _backfill(row: Row) -> Backfill:

@@ -19,7 +19,8 @@ from cryptoviz.candles.settle import settle
 from cryptoviz.clock import Clock, now
 from cryptoviz.gaps.healing import record_trades
 from cryptoviz.pairs import Series
-from cryptoviz.storage.queries import query
+from cryptoviz.storage import driver
+from cryptoviz.storage.queries import fetch_rows, query
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -157,11 +158,7 @@ def explain(connection: Connection[Any], run: str, *, clock: Clock = now) -> lis
 
 
 def _unexplained(connection: Connection[Any], at: datetime) -> list[dict[str, Any]]:
-    from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
-
-    cursor = connection.cursor(row_factory=dict_row)
-    asked = {"found_before": at - SETTLED, "limit": _AT_ONCE}
-    return cursor.execute(query("candle_differences_facts"), asked).fetchall()
+    return fetch_rows(connection, "candle_differences_facts", {"found_before": at - SETTLED, "limit": _AT_ONCE})
 
 
 def _explain(connection: Connection[Any], row: Mapping[str, Any]) -> Explained:
@@ -194,9 +191,7 @@ def _numbers(row: Mapping[str, Any], prefix: str) -> Numbers:
 
 
 def _write(connection: Connection[Any], explained: Sequence[Explained], run: str, at: datetime) -> None:
-    from psycopg.types.json import Jsonb  # noqa: PLC0415 - only who connects loads the driver
-
-    details = [Jsonb(dict(one.detail)) for one in explained]
+    details = [driver.Jsonb(dict(one.detail)) for one in explained]
     connection.execute(
         query("candle_differences_explain"),
         {
@@ -232,8 +227,6 @@ class _Result:
 
 
 def _keep(connection: Connection[Any], run: str, at: datetime, results: Sequence[_Result]) -> None:
-    from psycopg.types.json import Jsonb  # noqa: PLC0415 - only who connects loads the driver
-
     connection.execute(
         query("quality_results_insert"),
         {
@@ -244,7 +237,7 @@ def _keep(connection: Connection[Any], run: str, at: datetime, results: Sequence
             "expectation": [result.expectation for result in results],
             "severity": ["warning"] * len(results),
             "success": [result.success for result in results],
-            "observed": [Jsonb(dict(result.observed)) for result in results],
+            "observed": [driver.Jsonb(dict(result.observed)) for result in results],
             "unexpected_count": [result.count for result in results],
         },
     )

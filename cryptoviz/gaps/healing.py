@@ -40,6 +40,7 @@ from cryptoviz.gate.report import GateError
 from cryptoviz.pairs import Series, Timeframe, floor
 from cryptoviz.records import Candle, Trade
 from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.storage import driver
 from cryptoviz.storage.pieces import LEAST, Pace, piece
 from cryptoviz.storage.queries import query
 
@@ -229,8 +230,6 @@ def rule(connection: Connection[Any], series: Series, found: Sequence[Ruling]) -
     """Write down what became known of windows that stay missing; how many, by what they are now."""
     if not found:
         return Counter()
-    from psycopg.types.json import Jsonb  # noqa: PLC0415 - only who connects loads the driver
-
     asked = {
         **_names(series),
         "starts": [ruling.start for ruling in found],
@@ -239,7 +238,7 @@ def rule(connection: Connection[Any], series: Series, found: Sequence[Ruling]) -
         "statuses": [ruling.status for ruling in found],
         "confirmations": [ruling.confirmations for ruling in found],
         "due_at": [ruling.due_at for ruling in found],
-        "details": [Jsonb(ruling.detail) for ruling in found],
+        "details": [driver.Jsonb(ruling.detail) for ruling in found],
     }
     return _counted(connection.execute(query("candle_gaps_rule"), asked))
 

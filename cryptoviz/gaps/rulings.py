@@ -7,7 +7,8 @@
           -> has what no candle can be          (as before)     held back, asked again at growing distance
           -> gave no answer, or half of one     (as before)     asked again at growing distance
 
-The set work is SQL's (``sql/functions/candle_gaps_recorded.sql``): what is missing, and rows that are split, grown, healed.
+The set work is done in ``sql/functions/candle_gaps_recorded.sql``: what is missing, and rows that are split, grown,
+healed.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from cryptoviz.gate.report import Counts, GateError, Report, Result, Scope, Seve
 from cryptoviz.gate.staging import as_json, storable
 from cryptoviz.gate.subjects import SUBJECTS
 from cryptoviz.gate.suites import Expectation, Suite
+from cryptoviz.storage import driver
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -95,8 +96,6 @@ def judge(connection: Connection[Any], subject: str, run: str, asset: str) -> Re
         SuiteError: the suite cannot be read or makes no sense; nothing was changed.
         GateError: the gate itself failed; nothing was changed.
     """
-    from psycopg.errors import LockNotAvailable  # noqa: PLC0415 - only who connects loads the driver
-
     try:
         with connection.transaction():
             connection.execute(_LOCK_WAIT)
@@ -115,7 +114,7 @@ def judge(connection: Connection[Any], subject: str, run: str, asset: str) -> Re
                 },
             )
             return found.report
-    except LockNotAvailable as error:
+    except driver.LockNotAvailable as error:
         raise GateError(f"another run has been judging {subject} for two minutes") from error
 
 

@@ -16,6 +16,9 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from cryptoviz.backfill import publish
 from cryptoviz.gaps.healing import rule
 from cryptoviz.gaps.rulings import Gap, unanswered
@@ -30,10 +33,9 @@ from cryptoviz.imports.progress import Progress, Standing, Target
 from cryptoviz.imports.trades import Connect, Imported, Told, copy, drop, lines
 from cryptoviz.imports.windows import Last, Piece, Reach, Row, filled, pieces, quiet_after, with_held
 from cryptoviz.pairs import Series, Timeframe
-from cryptoviz.storage.queries import query
+from cryptoviz.storage.queries import fetch_rows, query
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from psycopg import Connection
 
 ASSET: Final = "import/candles"
@@ -127,8 +129,6 @@ class CandlesImport:
 
     def _whole_minutes(self, table: pa.Table, rows: pa.Array) -> int:
         """How many of some trades are of minutes that have ended, and not beside rows that may be of the next one."""
-        import pyarrow.compute as pc  # noqa: PLC0415
-
         instants = values.instants(table[self._layout.fields["time"]].combine_chunks())
         minutes = pc.divide(instants, 60_000_000)
         newest = pc.max(minutes).as_py()
@@ -175,8 +175,6 @@ class CandlesImport:
         return Read(found, faults)
 
     def _minutes(self, connection: Connection[Any], judge: Judge, chunk: Chunk, staged: pa.Table) -> Read:
-        from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
-
         self._refuse_disorder(staged)
         connection.execute("TRUNCATE import_trades")
         names = tuple(name for name in _STAGED if name in (*staged.column_names, "age_s"))
@@ -185,11 +183,7 @@ class CandlesImport:
         refuse_nonsense(self._file, judged.faults, staged.num_rows)
         reaches = self._reaches(connection, judged.faults)
         drop(connection, "import_trades_drop", judged.faults)
-        rows = (
-            connection.cursor(row_factory=dict_row)
-            .execute(query("import_minutes"), {"counted": not self._layout.aggregated})
-            .fetchall()
-        )
+        rows = fetch_rows(connection, "import_minutes", {"counted": not self._layout.aggregated})
         found = with_held([Row(**row) for row in rows], reaches)
         if self._layout.format not in _WHOLE_ARCHIVES:
             begins = chunk.until.rows == chunk.count
@@ -203,8 +197,6 @@ class CandlesImport:
         return [Reach(*row) for row in found]
 
     def _refuse_disorder(self, staged: pa.Table) -> None:
-        import pyarrow.compute as pc  # noqa: PLC0415
-
         made = staged["microseconds"].combine_chunks().drop_null()
         ordered = pc.all(pc.greater_equal(made[1:], made[:-1])).as_py() is not False
         if ordered and self._last and len(made):

@@ -12,13 +12,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import csv
 
 from cryptoviz.imports.files import File, ImportRefusedError
 from cryptoviz.imports.layouts import Layout, Packing
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 BLOCK_BYTES: Final = 16 << 20
 BLOCK_ROWS: Final = 250_000
@@ -207,10 +209,6 @@ def _share(file: File, source: Any, position: int) -> float:
 
 
 def _parsed(layout: Layout, text: bytes, at: Position, share: float, *, last: bool) -> Chunk:
-    import numpy as np  # noqa: PLC0415
-    import pyarrow as pa  # noqa: PLC0415 - takes a moment
-    from pyarrow import csv  # noqa: PLC0415
-
     broken: list[Broken] = []
 
     def keep(row: Any) -> str:
@@ -242,8 +240,6 @@ def _parsed(layout: Layout, text: bytes, at: Position, share: float, *, last: bo
 def _columnar(
     file: File, layout: Layout, source: Any, since: Position, whole: Whole | None, *, size: int
 ) -> Iterator[Chunk]:
-    import pyarrow as pa  # noqa: PLC0415
-
     try:
         total, batches = _batches(layout, source, size)
         read, at = 0, since.rows
@@ -266,12 +262,8 @@ def _columnar(
 
 
 def _batches(layout: Layout, source: Any, size: int) -> tuple[int, Iterator[pa.Table]]:
-    import pyarrow as pa  # noqa: PLC0415
-
     wanted = list(dict.fromkeys(layout.fields.values()))
     if layout.packing is Packing.PARQUET:
-        import pyarrow.parquet as pq  # noqa: PLC0415
-
         parquet = pq.ParquetFile(source)
         found = parquet.iter_batches(size, columns=wanted)
         return parquet.metadata.num_rows, (pa.Table.from_batches([one]) for one in found)

@@ -15,6 +15,8 @@ from decimal import Decimal
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+
 from cryptoviz.backfill.publish import look
 from cryptoviz.gaps import healing
 from cryptoviz.gate import gate
@@ -83,8 +85,6 @@ def refused(connection: Connection[Any], rows: Sequence[Row]) -> Mapping[int, Fa
 
 
 def _values(payload: Mapping[str, Any]) -> dict[str, Any]:
-    import pyarrow as pa  # noqa: PLC0415 - takes a moment
-
     fields = {name: name for name in payload if name != "text"}
     layout = Layout(Format.CSV, Kind.TRADES, Packing.LINES, tuple(fields), fields)
     if not {"time", "price", "volume"} <= fields.keys():

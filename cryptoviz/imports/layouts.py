@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from cryptoviz.imports.files import File, ImportRefusedError, NotWantedError
 
 
@@ -297,13 +300,9 @@ def _arrays(file: File, start: bytes) -> Layout:
 
 
 def _columnar(file: File, kind: Kind, packing: Packing, forced: Format | None) -> Layout:
-    import pyarrow as pa  # noqa: PLC0415 - takes a moment
-
     with file.seekable() as source:
         try:
             if packing is Packing.PARQUET:
-                import pyarrow.parquet as pq  # noqa: PLC0415
-
                 schema = pq.ParquetFile(source).schema_arrow
             else:
                 schema = pa.ipc.open_file(source).schema

@@ -8,15 +8,16 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from cryptoviz.imports.files import File, ImportRefusedError, NotWantedError
 from cryptoviz.imports.layouts import Format, timeframe_named
 from cryptoviz.imports.progress import Target
 from cryptoviz.pairs import Timeframe
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _ENOUGH: Final = 100
 """So many rows speak for the file: some two that follow each other have trades, and the share at fault counts."""
@@ -34,8 +35,6 @@ def refuse_no_candles(file: File, form: Format, target: Target, staged: pa.Table
         NotWantedError: nothing was traded in any of them.
         ImportRefusedError: they are no candles of this timeframe.
     """
-    import numpy as np  # noqa: PLC0415 - takes a moment
-
     times = np.sort(staged["microseconds"].drop_null().to_numpy())
     timeframe = target.timeframe or Timeframe.M1
     _refuse_other_length(file, form, times, timeframe)
@@ -49,8 +48,6 @@ def _refuse_other_length(file: File, form: Format, times: Any, timeframe: Timefr
     Windows without trades may be left out: rows are of a longer length only if nearly all steps are multiples of it.
     Kraken leaves out every such window and says the length in the name, which then holds, however far apart they are.
     """
-    import numpy as np  # noqa: PLC0415
-
     steps = np.diff(np.unique(times))
     if not len(steps):
         return
@@ -68,15 +65,11 @@ def _refuse_other_length(file: File, form: Format, times: Any, timeframe: Timefr
 
 
 def _multiples(steps: Any, length: int) -> bool:
-    import numpy as np  # noqa: PLC0415
-
     return bool(np.mean(steps % length == 0) >= _NEARLY)
 
 
 def _of_months(times: Any) -> bool:
     """Whether rows are the first days of months: at least three, and nothing between them."""
-    import numpy as np  # noqa: PLC0415
-
     days = np.unique(times).astype("datetime64[us]")
     return len(days) > 2 and bool(np.all(days == days.astype("datetime64[M]")))
 
@@ -101,8 +94,6 @@ def _refuse_off_grid(file: File, form: Format, target: Target, times: Any) -> No
 
 def _usual(counts: Any) -> tuple[int, int]:
     """The commonest of some numbers, and how often it is there."""
-    import numpy as np  # noqa: PLC0415
-
     values, often = np.unique(counts, return_counts=True)
     return int(values[often.argmax()]), int(often.max())
 
@@ -124,9 +115,6 @@ def _trades(file: File, form: Format, target: Target) -> str:
 
 
 def _refuse_no_trades(file: File, staged: pa.Table) -> None:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     high, low, volume = (staged[name].cast(pa.float64()) for name in ("high", "low", "volume"))
     moved = pc.any(pc.not_equal(high, low)).as_py() or pc.count_distinct(high).as_py() > 1
     if moved and not pc.any(pc.not_equal(volume, 0)).as_py():

@@ -18,6 +18,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
 from cryptoviz.candles.rebuild import made_anew
 from cryptoviz.candles.settle import settle
 from cryptoviz.gaps.healing import record
@@ -29,10 +33,10 @@ from cryptoviz.imports.gate import Judge, Judgement, Origin, refuse_nonsense
 from cryptoviz.imports.layouts import Layout
 from cryptoviz.imports.progress import Progress, Target
 from cryptoviz.pairs import Series, Timeframe
+from cryptoviz.storage import driver
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from psycopg import Connection
 
 Connect = Callable[[], AbstractContextManager["Connection[Any]"]]
@@ -198,8 +202,6 @@ class TradesImport:
     def _publish(
         self, connection: Connection[Any], found: Judgement, number: int, chunk: Chunk, staged: pa.Table
     ) -> Span | None:
-        from psycopg.errors import UniqueViolation  # noqa: PLC0415 - only who connects loads the driver
-
         pair = {"exchange": self._target.exchange, "pair": self._target.pair}
         with ExitStack() as until_committed, connection.transaction():
             drop(connection, "import_trades_drop", found.faults)
@@ -213,7 +215,7 @@ class TradesImport:
             try:
                 with connection.transaction():
                     stored = connection.execute(query("import_trades_insert"), pair).rowcount
-            except UniqueViolation:  # a collector was faster
+            except driver.UniqueViolation:  # a collector was faster
                 stored = connection.execute(query("import_trades_insert_new"), pair).rowcount
             found.write(connection, self._origin(chunk), lambda row: values.fields_of(chunk, self._layout, row))
             counts = {"stored": stored, "quarantined": len(found.faults)}
@@ -234,8 +236,6 @@ class TradesImport:
 
     def _known(self, connection: Connection[Any], found: Judgement, left: pa.Table, span: Span | None) -> list[int]:
         """The rows that are stored already, as they are; those that contradict what is stored join the faults."""
-        import pyarrow.compute as pc  # noqa: PLC0415
-
         if span is None:
             return []
         asked = {
@@ -264,10 +264,6 @@ class TradesImport:
 
 def lines(table: pa.Table, names: tuple[str, ...]) -> memoryview:
     """The columns as COPY reads them; `age_s` is how many seconds ago a row was made."""
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-    from pyarrow import csv  # noqa: PLC0415
-
     now = int(datetime.now(UTC).timestamp() * 1_000_000)
     age = pc.divide(pc.subtract(now, table["microseconds"]).cast(pa.float64()), 1e6)
     whole = table.append_column("age_s", age).select(list(names))
@@ -292,15 +288,10 @@ def drop(connection: Connection[Any], statement: str, rows: Any) -> None:
 
 
 def _without(table: pa.Table, rows: Any) -> pa.Table:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     return table.filter(pc.invert(pc.is_in(table["row_number"], pa.array(list(rows), pa.int64()))))
 
 
 def _span(table: pa.Table) -> Span | None:
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     ends = pc.min_max(table["microseconds"]).as_py()
     if ends["min"] is None:
         return None

@@ -11,14 +11,14 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from cryptoviz.imports.chunks import Chunk
 from cryptoviz.imports.files import ImportRefusedError
 from cryptoviz.imports.layouts import Kind, Layout
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _NUMBER: Final = r"^-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]{1,3})?$"
 _WHOLE: Final = r"^[0-9]{1,18}(\.0+)?$"
@@ -51,8 +51,6 @@ def columns(chunk: Chunk, layout: Layout) -> pa.Table:
     Raises:
         ImportRefusedError: the times are dates written as whole numbers (20221216).
     """
-    import pyarrow as pa  # noqa: PLC0415 - takes a moment
-
     raw = {field: chunk.table[name].combine_chunks() for field, name in layout.fields.items()}
     _refuse_whole_dates(raw["time"], layout)
     read: dict[str, pa.Array] = {"microseconds": instants(raw["time"])}
@@ -105,8 +103,6 @@ def _plain(text: str) -> str:
 
 def _written(raw: dict[str, pa.Array]) -> pa.Array:
     """Whether there is anything in a row: files end in empty lines."""
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     written, *others = (pc.is_valid(column) for column in raw.values())
     for other in others:
         written = pc.or_(written, other)
@@ -115,8 +111,6 @@ def _written(raw: dict[str, pa.Array]) -> pa.Array:
 
 def fields_of(chunk: Chunk, layout: Layout, row: int) -> dict[str, Any]:
     """A row as it stands in the file."""
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     for one in chunk.broken:
         if one.row == row:
             return {"text": one.text}
@@ -126,40 +120,26 @@ def fields_of(chunk: Chunk, layout: Layout, row: int) -> dict[str, Any]:
 
 def blank(column: pa.ChunkedArray) -> int:
     """How many values of a column are nothing: missing, empty or not a number."""
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     text = pc.fill_null(_text(column.combine_chunks()), "")
     return int(pc.sum(pc.is_in(text, pa.array(("", "nan", "NaN")))).as_py() or 0)
 
 
 def _text(column: pa.Array) -> pa.Array:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     return pc.utf8_trim_whitespace(column.cast(pa.string()))
 
 
 def _where(condition: pa.Array, column: pa.Array) -> pa.Array:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     return pc.if_else(condition, column, pa.scalar(None, column.type))
 
 
 def _numbers(column: pa.Array) -> pa.Array:
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     text = _text(column)
     return _where(pc.match_substring_regex(text, _NUMBER), text)
 
 
 def _whole(column: pa.Array) -> pa.Array:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     if pa.types.is_floating(column.type):
         exact = pc.and_(pc.equal(pc.floor(column), column), pc.less_equal(pc.abs(column), _EXACT))
         found = _where(exact, column).cast(pa.int64())
@@ -170,16 +150,11 @@ def _whole(column: pa.Array) -> pa.Array:
 
 
 def _span(first: pa.Array, last: pa.Array) -> pa.Array:
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     count = pc.add(pc.subtract(_whole(last), _whole(first)), 1)
     return _where(pc.greater(count, 0), count)
 
 
 def _one_of(column: pa.Array, meanings: Mapping[str, tuple[str, ...]]) -> pa.Array:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     text = pc.utf8_lower(_text(column))
     found = pa.nulls(len(text), pa.string())
     for meaning, words in meanings.items():
@@ -189,9 +164,6 @@ def _one_of(column: pa.Array, meanings: Mapping[str, tuple[str, ...]]) -> pa.Arr
 
 def instants(column: pa.Array) -> pa.Array:
     """Microseconds since the epoch. Instants without a zone are UTC."""
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     if pa.types.is_timestamp(column.type):
         return column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64())
     if pa.types.is_date(column.type):
@@ -211,8 +183,6 @@ def instants(column: pa.Array) -> pa.Array:
 
 
 def _scaled(count: pa.Array) -> pa.Array:
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     size = pc.abs(count)
     scaled = pc.divide(count, 1_000)
     for limit, digits in reversed(_UNITS):
@@ -224,9 +194,6 @@ def _scaled(count: pa.Array) -> pa.Array:
 
 def _decimals(text: pa.Array) -> pa.Array:
     """Numbers with a point or an exponent, as `1699999999.123456`, `1671166800000.0` or `1.6711668e+12`."""
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     parts = pc.extract_regex(text, _POINT)
     whole = pc.struct_field(parts, "whole").cast(pa.int64())
     made = _scaled(whole)
@@ -253,9 +220,6 @@ def _microseconds(text: str | None) -> int | None:
 
 
 def _dates(text: pa.Array) -> pa.Array:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     plain = _where(pc.match_substring_regex(text, _ISO), text)
     zoned = _where(pc.is_null(plain), text)
     readers: tuple[tuple[pa.Array, Callable[[pa.Array], pa.Array]], ...] = (
@@ -272,9 +236,6 @@ def _dates(text: pa.Array) -> pa.Array:
 
 
 def _zoned(text: pa.Array) -> pa.Array:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     bare = pc.replace_substring_regex(text, r"( ?UTC|z)$", "Z")
     return bare.cast(pa.timestamp("ns", "UTC")).cast(pa.timestamp("us", "UTC"), safe=False)
 
@@ -291,9 +252,6 @@ def _instant(text: str | None) -> int | None:
 
 def _unreadable(raw: dict[str, pa.Array], read: dict[str, pa.Array], words: dict[str, tuple[str, str]]) -> pa.Array:
     """Why a row cannot be read: the first of its values that is not what it should be."""
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     found = pa.nulls(len(read["microseconds"]), pa.string())
     for field, (name, fault) in words.items():
         if read[field].null_count:

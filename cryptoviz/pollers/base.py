@@ -26,6 +26,7 @@ from cryptoviz.pollers.client import Client, Means, Source, SourceError
 from cryptoviz.pollers.outcome import Outcome, Poll, Status
 from cryptoviz.pollers.state import ExhaustedError, State
 from cryptoviz.settings import Settings
+from cryptoviz.storage import driver
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -71,9 +72,7 @@ class Poller:
             ValueError: a transaction is open: what a request uses up is committed at once.
             psycopg.Error: our own database is in trouble.
         """
-        from psycopg.pq import TransactionStatus  # noqa: PLC0415 - only who connects loads the driver
-
-        if self.connection.info.transaction_status is not TransactionStatus.IDLE:
+        if self.connection.info.transaction_status is not driver.TransactionStatus.IDLE:
             raise ValueError("poll outside of any transaction: the use of quotas is committed at once")
         known = state.know(self.connection, self.source.name)
         client = Client(self.source, self.connection, self.settings, self.means)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pybreaker
 
 from cryptoviz.settings.quotas import Period, Quotas
+from cryptoviz.storage import driver
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -39,9 +40,7 @@ def know(connection: Connection[Any], source: str) -> State:
 
 
 def _read(connection: Connection[Any], source: str) -> State:
-    from psycopg.rows import class_row  # noqa: PLC0415 - only who connects loads the driver
-
-    with connection.transaction(), connection.cursor(row_factory=class_row(State)) as cursor:
+    with connection.transaction(), connection.cursor(row_factory=driver.class_row(State)) as cursor:
         found = cursor.execute(query("source_state"), {"source": source}).fetchone()
     if found is None:
         raise LookupError(f"nothing is known of source {source}")

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from cryptoviz.reports.trend import Tally
-from cryptoviz.storage.queries import query
+from cryptoviz.storage.queries import fetch_rows, query
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -243,6 +243,4 @@ def _quarantined(connection: Connection[Any], subject: str, *, open_: bool) -> l
 
 
 def _rows(connection: Connection[Any], name: str, **parameters: Any) -> list[dict[str, Any]]:
-    from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
-
-    return connection.cursor(row_factory=dict_row).execute(query(name), parameters).fetchall()
+    return fetch_rows(connection, name, parameters)

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.archive.subjects import TIERED
-from cryptoviz.storage.queries import query
+from cryptoviz.storage.queries import fetch_rows, query
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -69,6 +69,4 @@ def _until_none(connection: Connection[Any], statement: str, **asked: Any) -> in
 
 def sizes(connection: Connection[Any]) -> list[dict[str, Any]]:
     """Rows (estimated) and bytes of every subject in each tier: hot, cold, archive."""
-    from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
-
-    return connection.cursor(row_factory=dict_row).execute(query("tier_sizes")).fetchall()
+    return fetch_rows(connection, "tier_sizes")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from cryptoviz.storage import driver
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -26,13 +27,11 @@ def recorded(
 
     The result is `done`, `failed` or `cancelled`; `under way` stays where the process was killed.
     """
-    from psycopg.types.json import Jsonb  # noqa: PLC0415 - only who connects loads the driver
-
     began = time.monotonic()
     entry = {"actor": actor, "action": action, "subject": subject}
     with connect() as connection:
         found = connection.execute(
-            query("action_log_begin"), entry | {"detail": Jsonb({**detail, "result": "under way"})}
+            query("action_log_begin"), entry | {"detail": driver.Jsonb({**detail, "result": "under way"})}
         ).fetchone()
     facts: dict[str, Any] = {}
     result = "cancelled"
@@ -46,4 +45,6 @@ def recorded(
     finally:
         facts |= {"result": result, "seconds": round(time.monotonic() - began, 2)}
         with connect() as connection:
-            connection.execute(query("action_log_finish"), {"id": found[0] if found else None, "detail": Jsonb(facts)})
+            connection.execute(
+                query("action_log_finish"), {"id": found[0] if found else None, "detail": driver.Jsonb(facts)}
+            )

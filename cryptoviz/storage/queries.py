@@ -9,9 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Final, LiteralString, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple
 
 from cryptoviz.settings import PROJECT_ROOT
+from cryptoviz.storage import driver
+
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 SQL_DIR: Final = PROJECT_ROOT / "sql"
 _NAME: Final = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
@@ -48,3 +52,14 @@ def query(name: str) -> LiteralString:
         KeyError: there is no statement of that name.
     """
     return statements()[name].text
+
+
+def fetch_rows(
+    connection: Connection[Any], name: str, parameters: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """The rows that a statement returns, each as column name -> value.
+
+    Raises:
+        KeyError: there is no statement of that name.
+    """
+    return connection.cursor(row_factory=driver.dict_row).execute(query(name), parameters).fetchall()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum, auto
 from typing import TYPE_CHECKING, Any
 
-from cryptoviz.storage.queries import query
+from cryptoviz.storage.queries import fetch_rows, query
 from cryptoviz.streams.supervision import Bounds, StreamFacts
 
 if TYPE_CHECKING:
@@ -37,10 +37,8 @@ def ask(connection: Connection[Any], name: str, what: Ask) -> int:
 
 def facts(connection: Connection[Any], name: str) -> StreamFacts:
     """How a stream is now."""
-    from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
-
-    row = connection.cursor(row_factory=dict_row).execute(query("stream_facts"), {"names": [name]}).fetchone()
-    return StreamFacts.of(row or {"name": name})
+    rows = fetch_rows(connection, "stream_facts", {"names": [name]})
+    return StreamFacts.of(rows[0] if rows else {"name": name})
 
 
 def answered(what: Ask, now: StreamFacts, generation: int) -> bool:

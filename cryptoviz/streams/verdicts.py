@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cryptoviz.settings import Settings
-from cryptoviz.storage.queries import query
+from cryptoviz.storage import driver
+from cryptoviz.storage.queries import fetch_rows, query
 from cryptoviz.streams.supervision import (
     COLLECTOR,
     INGESTION,
@@ -62,10 +63,8 @@ def remember(connection: Connection[Any], name: str, decision: Decision) -> None
     Raises:
         psycopg.Error: the database does not answer.
     """
-    from psycopg.types.json import Jsonb  # noqa: PLC0415 - only who connects loads the driver
-
     values = {"name": name, "verdict": decision.verdict, "reason": decision.reason}
-    connection.execute(query("stream_verdict_upsert"), values | {"memory": Jsonb(dumped(decision.memory))})
+    connection.execute(query("stream_verdict_upsert"), values | {"memory": driver.Jsonb(dumped(decision.memory))})
 
 
 def _remembered(connection: Connection[Any]) -> dict[str, Memory]:
@@ -74,14 +73,11 @@ def _remembered(connection: Connection[Any]) -> dict[str, Memory]:
 
 
 def _rows(connection: Connection[Any], pairs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
-    from psycopg.rows import dict_row  # noqa: PLC0415 - only who connects loads the driver
-
-    cursor = connection.cursor(row_factory=dict_row)
     names = [*(f"{COLLECTOR}{exchange}" for exchange in pairs), INGESTION]
-    rows = {row["name"]: row for row in cursor.execute(query("stream_facts"), {"names": names})}
+    rows = {row["name"]: row for row in fetch_rows(connection, "stream_facts", {"names": names})}
     series = [(exchange, pair) for exchange, names in pairs.items() for pair in names]
     wanted = {"exchanges": [exchange for exchange, _ in series], "pairs": [pair for _, pair in series]}
-    for stored in cursor.execute(query("pair_freshness"), wanted):
+    for stored in fetch_rows(connection, "pair_freshness", wanted):
         rows[f"{COLLECTOR}{stored['exchange']}"].setdefault("stored", []).append(stored)
     return rows
 

@@ -301,3 +301,21 @@ as $$
 $$;
 comment on function gap_is_left(candle_gaps) is
     'Whether nobody should ask about a gap: it has left the database, a backfill has it before it, or the collector is fetching trades of the pair';
+
+create or replace function gap_waits(status text, due_at timestamptz, asked_at timestamptz, at timestamptz,
+                                     silent_since timestamptz)
+returns boolean
+language sql immutable
+as $$
+    select status in ('open', 'failed') and due_at <= at or status = 'healing' and asked_at < silent_since
+$$;
+comment on function gap_waits(text, timestamptz, timestamptz, timestamptz, timestamptz) is
+    'Whether the time has come to ask an exchange about a gap: it is due, or whoever claimed it has been silent';
+
+create or replace function candle_gap_is_due(gap candle_gaps, at timestamptz, silent_since timestamptz) returns boolean
+language sql stable
+as $$
+    select gap_waits(gap.status, gap.due_at, gap.asked_at, at, silent_since) and not gap_is_left(gap)
+$$;
+comment on function candle_gap_is_due(candle_gaps, timestamptz, timestamptz) is
+    'Whether to ask an exchange about missing candles: the gap waits, and is not left to others';

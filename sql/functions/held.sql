@@ -75,12 +75,12 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    id constant int8range := int8range(explain_trade.trade_id, explain_trade.trade_id, '[]');
+    id constant int8multirange := int8multirange(int8range(explain_trade.trade_id, explain_trade.trade_id, '[]'));
+    all_ids constant int8multirange := '{(,)}';
     known trade_gaps[];
     wanted trade_gaps[] := '{}';
     gap trade_gaps;
     piece trade_gaps;
-    part int8range;
 begin
     perform lock_gaps(explain_trade.exchange, explain_trade.pair, 'trades');
     if exists (select from trade_data
@@ -103,14 +103,7 @@ begin
         piece.due_at := null;
         piece.detail := gap.detail || jsonb_build_object('reason', reason);
         wanted := wanted || piece;
-        for part in
-            select unnest(int8multirange(int8range(gap.first_missing_id, gap.last_missing_id, '[]')) - int8multirange(id))
-        loop
-            piece := gap;
-            piece.first_missing_id := lower(part);
-            piece.last_missing_id := upper(part) - 1;
-            wanted := wanted || piece;
-        end loop;
+        wanted := wanted || array(select part from trade_gap_parts(gap, all_ids - id) part);
     end loop;
     return query select * from replace_trade_gaps(known, wanted);
 end

@@ -92,6 +92,32 @@ $$;
 comment on function trade_gap_is_left(trade_gaps) is
     'Whether trades beside or within a gap have left the database, so that nothing more can be said of it';
 
+create or replace function trade_gap_is_due(gap trade_gaps, at timestamptz, silent_since timestamptz) returns boolean
+language sql stable
+as $$
+    select gap.made_after is not null and gap.made_before is not null
+       and gap_waits(gap.status, gap.due_at, gap.asked_at, at, silent_since)
+       and not trade_gap_is_left(gap)
+$$;
+comment on function trade_gap_is_due(trade_gaps, timestamptz, timestamptz) is
+    'Whether to ask an exchange about missing trades: the gap waits, it is not the collector''s, and its trades have not left the database';
+
+create or replace function trade_gap_parts(gap trade_gaps, ids int8multirange) returns setof trade_gaps
+language plpgsql immutable
+as $$
+declare
+    part int8range;
+begin
+    for part in select unnest(int8multirange(int8range(gap.first_missing_id, gap.last_missing_id, '[]')) * ids) loop
+        gap.first_missing_id := lower(part);
+        gap.last_missing_id := upper(part) - 1;
+        return next gap;
+    end loop;
+end
+$$;
+comment on function trade_gap_parts(trade_gaps, int8multirange) is
+    'The parts of a gap whose ids are among these, each a gap of its own that is like the whole in all else';
+
 create or replace function record_trade_gaps(exchange text, pair text, since timestamptz, until timestamptz)
 returns setof trade_gaps
 language plpgsql
@@ -108,7 +134,7 @@ declare
     wanted trade_gaps[] := '{}';
     gap trade_gaps;
     piece trade_gaps;
-    part int8range;
+    all_ids constant int8multirange := '{(,)}';
 begin
     perform lock_gaps(record_trade_gaps.exchange, record_trade_gaps.pair, 'trades');
     found := array(
@@ -124,24 +150,14 @@ begin
           and made_before >= since and made_after < until and not trade_gap_is_left(trade_gaps)
     );
     foreach gap in array known loop
-        for part in
-            select unnest(int8multirange(int8range(gap.first_missing_id, gap.last_missing_id, '[]')) * holes)
-        loop
-            piece := gap;
-            piece.first_missing_id := lower(part);
-            piece.last_missing_id := upper(part) - 1;
+        for piece in select * from trade_gap_parts(gap, holes) loop
             select hole.made_after, hole.made_before into piece.made_after, piece.made_before
             from unnest(found) hole
-            where lower(part) between hole.first_missing_id and hole.last_missing_id;
+            where piece.first_missing_id between hole.first_missing_id and hole.last_missing_id;
             continue when piece.made_after < collected_since;
             wanted := wanted || piece;
         end loop;
-        for part in
-            select unnest(int8multirange(int8range(gap.first_missing_id, gap.last_missing_id, '[]')) - holes)
-        loop
-            piece := gap;
-            piece.first_missing_id := lower(part);
-            piece.last_missing_id := upper(part) - 1;
+        for piece in select * from trade_gap_parts(gap, all_ids - holes) loop
             piece.label := coalesce(gap.label, 'lost_by_us');
             piece.status := 'healed';
             piece.healed_at := now();
@@ -151,18 +167,13 @@ begin
     end loop;
     foreach gap in array found loop
         continue when gap.made_after < collected_since or trade_gap_is_left(gap);
-        for part in
-            select unnest(
-                int8multirange(int8range(gap.first_missing_id, gap.last_missing_id, '[]'))
-                - coalesce((select range_agg(int8range(first_missing_id, last_missing_id, '[]')) from trade_gaps
-                            where exchange = record_trade_gaps.exchange and pair = record_trade_gaps.pair
-                              and status <> 'healed'), '{}'))
-        loop
-            piece := gap;
-            piece.first_missing_id := lower(part);
-            piece.last_missing_id := upper(part) - 1;
-            wanted := wanted || piece;
-        end loop;
+        wanted := wanted || array(
+            select part
+            from trade_gap_parts(gap, all_ids - coalesce(
+                (select range_agg(int8range(first_missing_id, last_missing_id, '[]')) from trade_gaps
+                 where exchange = record_trade_gaps.exchange and pair = record_trade_gaps.pair
+                   and status <> 'healed'), '{}')) part
+        );
     end loop;
     return query select * from replace_trade_gaps(known, wanted);
 end

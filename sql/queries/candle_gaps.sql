@@ -7,15 +7,13 @@ WHERE exchange = %(exchange)s AND symbol = %(symbol)s AND timeframe = %(timefram
 
 -- name: candle_gaps_claim
 -- Takes the next gaps in the candles that are due, for whoever asks the exchange: the newest of a series and those
--- before it that one request reaches, too. Left out is what somebody else is at work on unless he fell silent, and what
--- `gap_is_left` names. Short timeframes first: the longer candles come from them.
+-- before it that one request reaches, too; `candle_gap_is_due` says which are. Short timeframes first: the longer candles
+-- come from them.
 -- Parameters: exchanges, now, silent_since, page (windows).
 WITH due AS (
     SELECT exchange, symbol, timeframe, gap_start, gap_end
     FROM candle_gaps
-    WHERE exchange = ANY(%(exchanges)s)
-      AND (status IN ('open', 'failed') AND due_at <= %(now)s OR status = 'healing' AND asked_at < %(silent_since)s)
-      AND NOT gap_is_left(candle_gaps)
+    WHERE exchange = ANY(%(exchanges)s) AND candle_gap_is_due(candle_gaps, %(now)s, %(silent_since)s)
     FOR UPDATE SKIP LOCKED
 ), newest AS (
     SELECT * FROM due ORDER BY timeframe_length(timeframe), gap_start DESC LIMIT 1

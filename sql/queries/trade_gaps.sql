@@ -21,9 +21,7 @@ WHERE exchange = %(exchange)s AND pair = %(pair)s AND status = 'healing' AND mad
 WITH due AS (
     SELECT exchange, pair, first_missing_id, last_missing_id, made_after
     FROM trade_gaps
-    WHERE exchange = ANY(%(exchanges)s) AND made_after IS NOT NULL AND made_before IS NOT NULL
-      AND (status IN ('open', 'failed') AND due_at <= %(now)s OR status = 'healing' AND asked_at < %(silent_since)s)
-      AND NOT trade_gap_is_left(trade_gaps)
+    WHERE exchange = ANY(%(exchanges)s) AND trade_gap_is_due(trade_gaps, %(now)s, %(silent_since)s)
     FOR UPDATE SKIP LOCKED
 ), newest AS (
     SELECT * FROM due ORDER BY made_after DESC, first_missing_id DESC LIMIT 1
@@ -85,15 +83,12 @@ SELECT 'candles' AS kind, count(*) AS gaps, coalesce(sum(missing), 0)::bigint AS
        min(coalesce(due_at, asked_at)) AS since
 FROM candle_gaps
 WHERE exchange = ANY(%(exchanges)s) AND gap_end <= %(ended_before)s
-  AND (status IN ('open', 'failed') AND due_at <= %(now)s OR status = 'healing' AND asked_at < %(silent_since)s)
-  AND NOT gap_is_left(candle_gaps)
+  AND candle_gap_is_due(candle_gaps, %(now)s, %(silent_since)s)
 UNION ALL
 SELECT 'trades', count(*), coalesce(sum(last_missing_id - first_missing_id + 1), 0)::bigint,
        min(coalesce(due_at, asked_at))
 FROM trade_gaps
-WHERE exchange = ANY(%(exchanges)s) AND made_after IS NOT NULL AND made_before IS NOT NULL
-  AND (status IN ('open', 'failed') AND due_at <= %(now)s OR status = 'healing' AND asked_at < %(silent_since)s)
-  AND NOT trade_gap_is_left(trade_gaps)
+WHERE exchange = ANY(%(exchanges)s) AND trade_gap_is_due(trade_gaps, %(now)s, %(silent_since)s)
 UNION ALL
 SELECT 'differences', count(*), count(*), min(found_at)
 FROM candle_differences

@@ -52,7 +52,7 @@ NOBODY_WRITES = {
 
 HEAVY = (
     *("pyspark", "great_expectations", "pandas", "numpy", "ccxt", "confluent_kafka", "kafka", "psycopg"),
-    *("sqlalchemy", "jinja2"),
+    *("sqlalchemy", "jinja2", "pyarrow"),
 )
 
 

@@ -22,10 +22,10 @@ def trees(*rooms: str) -> Iterator[tuple[Path, ast.Module]]:
 
 
 def asked_for(tree: ast.AST) -> Iterator[ast.expr]:
-    """What is given to `query` there."""
+    """The names that are given to `query` or `fetch_rows` there, as constants or f-strings."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "query":
-            yield node.args[0]
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("query", "fetch_rows"):
+            yield node.args[0 if node.func.id == "query" else 1]
 
 
 def pattern(text: ast.JoinedStr) -> str:
