@@ -85,7 +85,7 @@ class Sources(dg.ConfigurableResource[Any]):
         """
         if settings().mode is not Mode.DEMO:
             return {}
-        url = f"http://127.0.0.1:{settings().simulator_port}/control/counters"
+        url = f"http://{settings().simulator_host}:{settings().simulator_port}/control/counters"
         try:
             with urllib.request.urlopen(url, timeout=self.timeout_s) as answer:
                 counted = json.load(answer)

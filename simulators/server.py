@@ -45,7 +45,7 @@ async def _explained(request: web.Request, handler: Handler) -> web.StreamRespon
 
 
 class Simulator:
-    """The exchanges on one port of the loopback interface. Port 0 takes a free one; `url` says which.
+    """The exchanges on one port of `host`. Port 0 takes a free one; `url` says which.
 
     `pairs` and `options` are by exchange: its pairs where they are not a few of its usual ones, and what else its
     simulator takes.
@@ -56,6 +56,7 @@ class Simulator:
     def __init__(
         self,
         *,
+        host: str = "127.0.0.1",
         port: int = 0,
         seed: int = 1,
         rate: float = 40,
@@ -63,6 +64,7 @@ class Simulator:
         options: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
         listed_from: date | None = None,
     ) -> None:
+        self.host = host
         self.port = port
         self.exchanges: dict[str, Exchange] = {
             name: spec.simulated()(
@@ -85,6 +87,7 @@ class Simulator:
     def of(cls, settings: Settings) -> Self:
         """The simulator that the settings describe."""
         return cls(
+            host=settings.listen_host,
             port=settings.simulator_port,
             seed=settings.simulator_seed,
             rate=settings.simulator_rate,
@@ -94,7 +97,7 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """Where it answers, without a slash at the end."""
+        """Where it answers on this machine, without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -114,7 +117,7 @@ class Simulator:
         application.add_routes(self._control())
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        site = web.TCPSite(self._runner, self.host, self.port)
         await site.start()
         addresses = self._runner.addresses
         self.port = int(addresses[0][1])

@@ -89,7 +89,8 @@ def setup() -> None:
     from cryptoviz.storage.migrations import migrate as apply
 
     settings = load()
-    server = LocalPostgres.of_settings(Installation(Path(), 0, Edition.COMMUNITY), settings)
+    elsewhere = Installation(Path(), 0, Edition.COMMUNITY)
+    server = LocalPostgres.of_settings(elsewhere, settings, host=settings.postgres_host)
     with explained("the database could not be set up", _START, psycopg.Error, MigrationError):
         server.provision(settings.postgres_database)
         applied = apply(settings)

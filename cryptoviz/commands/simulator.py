@@ -10,8 +10,8 @@ from cryptoviz.commands.output import as_json, explained
 from cryptoviz.exchanges import EXCHANGES
 from cryptoviz.settings import load
 
-_EXCHANGES: Final = "simulator_port"
-_WEB: Final = "web_simulator_port"
+_EXCHANGES: Final = "simulator"
+_WEB: Final = "web_simulator"
 
 app = typer.Typer(help="The simulated exchanges and news sites: status, fault.", no_args_is_help=True)
 
@@ -63,10 +63,11 @@ def _ask_both(path: str) -> Any:
     return {**_ask(_EXCHANGES, path), **_ask(_WEB, path)}
 
 
-def _ask(port_setting: str, path: str, body: Any = None) -> Any:
+def _ask(program: str, path: str, body: Any = None) -> Any:
     from cryptoviz.stack.health import simulator_request
 
     with explained(
         "the simulators refuse or do not answer", "do they run? `make demo` starts them", OSError, ValueError
     ):
-        return simulator_request(getattr(load(), port_setting), path, body)
+        settings = load()
+        return simulator_request(getattr(settings, f"{program}_host"), getattr(settings, f"{program}_port"), path, body)

@@ -32,7 +32,7 @@ class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"time_zone {self.time_zone[:50]!r} is none of the IANA database, such as Europe/Berlin")
 
     def publishes(self, url: str) -> bool:
-        """Whether an address is on the feed's own site. In a demo that is the simulated one: nothing leaves it."""
+        """Whether an address is on the feed's own site; of one on loopback, its very host and port."""
         own = urlsplit(self.url)
         try:
             host = urlsplit(url)
@@ -43,6 +43,18 @@ class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if own.hostname == "127.0.0.1":
             return host.netloc == own.netloc
         return host.hostname == own.hostname or f".{host.hostname}".endswith(f".{self.website}")
+
+
+class SimulatedFeed(Feed, frozen=True):
+    """A feed of the demo, at the simulated web: nothing leaves that."""
+
+    def publishes(self, url: str) -> bool:
+        """Whether an address is on the simulated web."""
+        try:
+            asked = urlsplit(url)
+        except ValueError:
+            return False
+        return asked.scheme in ("http", "https") and asked.netloc == urlsplit(self.url).netloc
 
 
 def load_feeds(settings: Settings) -> tuple[Feed, ...]:
@@ -60,9 +72,10 @@ def load_feeds(settings: Settings) -> tuple[Feed, ...]:
     if not feeds or len(set(names)) != len(names):
         raise SettingsError(f"{PREFIX}NEWS_FEEDS_FILE: {file} must list at least one feed, and each name once")
     if settings.mode is Mode.DEMO:
-        return tuple(msgspec.structs.replace(feed, url=_simulated(feed, settings)) for feed in feeds)
+        return tuple(_simulated(feed, settings) for feed in feeds)
     return feeds
 
 
-def _simulated(feed: Feed, settings: Settings) -> str:
-    return f"http://127.0.0.1:{settings.web_simulator_port}/{feed.name}{urlsplit(feed.url).path}"
+def _simulated(feed: Feed, settings: Settings) -> SimulatedFeed:
+    url = f"http://{settings.simulated_web}/{feed.name}{urlsplit(feed.url).path}"
+    return SimulatedFeed(feed.name, feed.website, url, feed.time_zone)

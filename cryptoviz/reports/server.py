@@ -1,4 +1,4 @@
-"""A small server of the published site, on loopback: files only, from one folder only.
+"""A small server of the published site: files only, from one folder only.
 
 GET /path -> <state>/reports/site/path        GET /health -> when the site was built
 """
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from cryptoviz.reports.address import HOST, reports_folder
+from cryptoviz.reports.address import reports_folder
 from cryptoviz.reports.store import SITE, built_at
 from cryptoviz.settings import Settings
 
@@ -123,7 +123,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     runner = web.AppRunner(application(reports_folder(settings)), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, HOST, settings.reports_port).start()
+        await web.TCPSite(runner, settings.listen_host, settings.reports_port).start()
         await stop.wait()
     finally:
         await runner.cleanup()

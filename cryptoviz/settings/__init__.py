@@ -153,12 +153,17 @@ class Settings(
         return self.fear_greed_url.rstrip("/") or self._polled("fear_greed", "https://api.alternative.me")
 
     def _polled(self, path: str, real: str) -> str:
-        return f"http://127.0.0.1:{self.web_simulator_port}/{path}" if self.mode is Mode.DEMO else real
+        return f"http://{self.simulated_web}/{path}" if self.mode is Mode.DEMO else real
+
+    @property
+    def simulated_web(self) -> str:
+        """`host:port` of the simulated news sites and market APIs."""
+        return f"{self.web_simulator_host}:{self.web_simulator_port}"
 
     @property
     def private_hosts(self) -> list[str]:
         """The `host:port` inside our own network that may be fetched; in demo mode the simulated web is one."""
-        simulated = [f"127.0.0.1:{self.web_simulator_port}"] if self.mode is Mode.DEMO else []
+        simulated = [self.simulated_web] if self.mode is Mode.DEMO else []
         return [*self.web_private_hosts, *simulated]
 
     def pairs(self, exchange: str) -> list[str]:
@@ -179,14 +184,15 @@ class Settings(
         simulator = EXCHANGES[exchange].simulator
         if own or self.mode is Mode.LIVE:
             return own or EXCHANGES[exchange].ws.url
-        return f"ws://127.0.0.1:{self.simulator_port}{simulator.ws_path}" if simulator else ""
+        return f"ws://{self.simulator_host}:{self.simulator_port}{simulator.ws_path}" if simulator else ""
 
     def rest_url(self, exchange: str) -> str:
         """The REST address of an exchange in this mode; empty where it has no simulator in the demo."""
         own = str(getattr(self, f"{exchange}_rest_url"))
         if own or self.mode is Mode.LIVE:
             return own or EXCHANGES[exchange].rest.url
-        return f"http://127.0.0.1:{self.simulator_port}/{exchange}" if EXCHANGES[exchange].simulator else ""
+        simulated = EXCHANGES[exchange].simulator is not None
+        return f"http://{self.simulator_host}:{self.simulator_port}/{exchange}" if simulated else ""
 
     def history_per_minute(self, exchange: str) -> float:
         """What all runs together may ask of an exchange's past in a minute, in its own unit."""

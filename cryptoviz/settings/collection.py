@@ -21,6 +21,11 @@ class GeneralSettings(SettingsGroup):
     state_dir: Path = Field(
         Path(".local"), description="Where the local stack keeps its state; relative to the project."
     )
+    listen_host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address that our own servers listen on: reports, Dagster, simulators. 0.0.0.0 in a container.",
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
     log_json: bool = Field(True, description="Logs as JSON lines (true) or for people (false).")
 

@@ -140,6 +140,7 @@ class DagsterSettings(SettingsGroup):
     """Dagster."""
 
     dagster_port: Port = Field(3000, description="Port of the Dagster web server.")
+    dagster_code_host: str = Field("127.0.0.1", min_length=1, description="Host of the Dagster code server.")
     dagster_code_port: Port = Field(4266, description="Port of the Dagster code server.")
     dagster_keep_days: int = Field(
         14, ge=1, le=3650, description="Days that runs and their events are kept; the newest of each asset stay longer."
@@ -172,6 +173,7 @@ class ReportsSettings(SettingsGroup):
 class SimulatorSettings(SettingsGroup):
     """The simulated sources."""
 
+    simulator_host: str = Field("127.0.0.1", min_length=1, description="Host of the simulated exchanges.")
     simulator_port: Port = Field(8100, description="Port of the simulated exchanges.")
     simulator_rate: Annotated[float, Field(gt=0, le=20_000)] = Field(
         40, description="Trades a second of each simulated exchange, all pairs together."
@@ -180,4 +182,9 @@ class SimulatorSettings(SettingsGroup):
         date(2025, 1, 1), description="Since when (UTC) the simulated exchanges have their pairs; not before 2020."
     )
     simulator_seed: int = Field(1, ge=0, description="Seed of the simulated market.")
+    web_simulator_host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Host of the simulated news sites and market APIs; in demo mode it may be fetched though private.",
+    )
     web_simulator_port: Port = Field(8101, description="Port of the simulated news sites and market APIs.")

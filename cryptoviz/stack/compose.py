@@ -1,7 +1,8 @@
 """docker-compose.yml, written from the same list of services as the supervisor's configuration.
 
-Every container shares the host's network: the commands, ports and settings are those of the local stack, and every
-listener stays on loopback. One-shot services make the passwords, the roles, the schema and the topics.
+The containers share a network of their own, in which each has the name of its service. The commands and ports are those
+of the local stack, the addresses come from settings, and what people look at is published on the host's loopback alone.
+One-shot services make the passwords, the roles, the schema and the topics.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _HEADER: Final = """\
 #     docker compose up --build --wait                    live
 #     CRYPTOVIZ_MODE=demo docker compose --profile demo up --build --wait
 #
-# All share the host's network: the ports are those of .env, on loopback.
+# They share a network of their own. What people look at is published on 127.0.0.1, on the ports of .env.
 """
 _TIMESCALEDB: Final = "timescale/timescaledb:2.22.1-pg17"
 _KAFKA: Final = "apache/kafka:4.1.0"
@@ -29,6 +30,22 @@ _STATE: Final = "/state"
 _CONTAINER_PYTHON: Final = "python"
 _SIMULATED: Final = frozenset({"simulators", "simulated-web"})
 _SUPERUSER: Final = "cryptoviz_admin"
+_EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - within a container's own network; the host publishes on loopback
+_BROKER_PORT: Final = 9092
+_CONTROLLER_PORT: Final = 9093
+_BROKER_PORT_OF_THE_HOST: Final = 9094
+_UNPUBLISHED: Final = frozenset({"dagster_code_port"})
+"""Ports that only other services ask."""
+
+ADDRESSES: Final[Mapping[str, str]] = {
+    "postgres_host": "postgres",
+    # An external cluster in .env comes first.
+    "kafka_bootstrap_servers": f"${{{PREFIX}KAFKA_BOOTSTRAP_SERVERS:-kafka:{_BROKER_PORT}}}",
+    "dagster_code_host": "dagster-code",
+    "simulator_host": "simulators",
+    "web_simulator_host": "simulated-web",
+}
+"""Settings with an address -> the service that is there."""
 
 
 def compose_text() -> str:
@@ -68,6 +85,8 @@ def _service(service: Service, settings: Settings) -> dict[str, Any]:
         "stop_grace_period": f"{service.stop_wait_s}s",
         "depends_on": waits,
     }
+    if published := [_published(_port(port)) for port in service.ports if port not in _UNPUBLISHED]:
+        described["ports"] = published
     if service.modes != frozenset(Mode):
         described["profiles"] = [str(mode) for mode in sorted(service.modes)]
     return described
@@ -77,13 +96,16 @@ def _ours() -> dict[str, Any]:
     return {
         "image": "cryptoviz",
         "build": {"context": ".", "dockerfile": "docker/Dockerfile"},
-        "network_mode": "host",
         "init": True,
         "env_file": [{"path": ".env", "required": False}],
         "environment": {
             f"{PREFIX}MODE": f"${{{PREFIX}MODE:-live}}",
             f"{PREFIX}STATE_DIR": _STATE,
+            f"{PREFIX}LISTEN_HOST": _EVERYWHERE,
+            **{f"{PREFIX}{setting.upper()}": address for setting, address in ADDRESSES.items()},
         },
+        # For external servers in .env that run on the machine itself.
+        "extra_hosts": ["host.docker.internal:host-gateway"],
         "volumes": [f"state:{_STATE}"],
     }
 
@@ -103,10 +125,9 @@ def _setup() -> dict[str, Any]:
 
 def _postgres() -> dict[str, Any]:
     port = _port("postgres_port")
-    values = ("listen_addresses=127.0.0.1", f"port={port}", "timezone=UTC", f"max_locks_per_transaction={LOCKS}")
+    values = ("listen_addresses=*", f"port={port}", "timezone=UTC", f"max_locks_per_transaction={LOCKS}")
     return {
         "image": _TIMESCALEDB,
-        "network_mode": "host",
         "command": ["postgres", *(word for value in values for word in ("-c", value))],
         "environment": {
             "POSTGRES_USER": _SUPERUSER,
@@ -115,6 +136,7 @@ def _postgres() -> dict[str, Any]:
             "TIMESCALEDB_TELEMETRY": "off",
         },
         "volumes": [f"state:{_STATE}:ro", "postgres:/var/lib/postgresql/data"],
+        "ports": [_published(port)],
         "healthcheck": _health(["CMD", "pg_isready", "-h", "127.0.0.1", "-p", port, "-U", _SUPERUSER]),
         "restart": "unless-stopped",
         "stop_signal": "SIGINT",
@@ -123,18 +145,20 @@ def _postgres() -> dict[str, Any]:
 
 
 def _kafka() -> dict[str, Any]:
-    port, controller = _port("kafka_port"), _port("kafka_controller_port")
-    probe = f"/opt/kafka/bin/kafka-broker-api-versions.sh --bootstrap-server 127.0.0.1:{port} >/dev/null"
+    """The broker. A client goes on at the address that a listener advertises, so the host has a listener of its own."""
+    port = _port("kafka_port")
+    probe = f"/opt/kafka/bin/kafka-broker-api-versions.sh --bootstrap-server 127.0.0.1:{_BROKER_PORT} >/dev/null"
+    listeners = {"PLAINTEXT": _BROKER_PORT, "CONTROLLER": _CONTROLLER_PORT, "HOST": _BROKER_PORT_OF_THE_HOST}
     return {
         "image": _KAFKA,
-        "network_mode": "host",
         "environment": {
             "KAFKA_NODE_ID": "1",
             "KAFKA_PROCESS_ROLES": "broker,controller",
-            "KAFKA_CONTROLLER_QUORUM_VOTERS": f"1@127.0.0.1:{controller}",
-            "KAFKA_LISTENERS": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-            "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{port}",
-            "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "KAFKA_CONTROLLER_QUORUM_VOTERS": f"1@kafka:{_CONTROLLER_PORT}",
+            "KAFKA_LISTENERS": ",".join(f"{name}://:{number}" for name, number in listeners.items()),
+            "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://kafka:{_BROKER_PORT},HOST://127.0.0.1:{port}",
+            "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": ",".join(f"{name}:PLAINTEXT" for name in listeners),
+            "KAFKA_INTER_BROKER_LISTENER_NAME": "PLAINTEXT",
             "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
             "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
             "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
@@ -143,6 +167,7 @@ def _kafka() -> dict[str, Any]:
             "KAFKA_LOG_DIRS": "/var/lib/kafka/data",
         },
         "volumes": ["kafka:/var/lib/kafka/data"],
+        "ports": [_published(port, _BROKER_PORT_OF_THE_HOST)],
         "healthcheck": _health(["CMD-SHELL", probe]),
         "restart": "unless-stopped",
     }
@@ -150,6 +175,11 @@ def _kafka() -> dict[str, Any]:
 
 def _port(setting: str) -> str:
     return f"${{{PREFIX}{setting.upper()}:-{Settings.model_fields[setting].default}}}"
+
+
+def _published(port: str, inside: int | None = None) -> str:
+    """A port of the host's loopback, and the port of the container that it leads to: the same unless told."""
+    return f"127.0.0.1:{port}:{inside or port}"
 
 
 def _health(test: list[str]) -> Mapping[str, Any]:

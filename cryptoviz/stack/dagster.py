@@ -14,7 +14,6 @@ from urllib.parse import unquote, urlsplit
 
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Settings
 
-HOST: Final = "127.0.0.1"
 _WORKSPACE: Final = PROJECT_ROOT / "workspace.yaml"
 _INSTANCE: Final = PROJECT_ROOT / "dagster.yaml"
 
@@ -43,10 +42,11 @@ def environment(settings: Settings) -> dict[str, str]:
         "DAGSTER_HOME": str(home(settings)),
         "DAGSTER_POSTGRES_USER": unquote(database.username or ""),
         "DAGSTER_POSTGRES_PASSWORD": unquote(database.password or ""),
-        "DAGSTER_POSTGRES_HOST": database.hostname or HOST,
+        "DAGSTER_POSTGRES_HOST": database.hostname or settings.postgres_host,
         "DAGSTER_POSTGRES_PORT": str(database.port or 5432),
         # dagster-postgres appends the name to an address as it is: options such as sslmode ride along.
         "DAGSTER_POSTGRES_DB": database.path.lstrip("/") + query,
+        f"{PREFIX}DAGSTER_CODE_HOST": settings.dagster_code_host,
         f"{PREFIX}DAGSTER_CODE_PORT": str(settings.dagster_code_port),
         f"{PREFIX}MODE": str(settings.mode),
         # Threads each reserve a malloc arena otherwise: tens of megabytes that nobody uses.
@@ -60,12 +60,13 @@ def commands(settings: Settings) -> dict[str, list[str]]:
     code = ["--module-name", "dagster_project.definitions", "--attribute", "definitions"]
     return {
         "dagster-code": [
-            *python, "dagster_project.server", "--host", HOST, "--port", str(settings.dagster_code_port),
+            *python, "dagster_project.server",
+            "--host", settings.listen_host, "--port", str(settings.dagster_code_port),
             *code, "--location-name", "cryptoviz", "--use-python-environment-entry-point", "--max-workers", "4",
             "--inject-env-vars-from-instance", "--log-level", "warning",
         ],
         "dagster-webserver": [
-            *python, "dagster_webserver", "--host", HOST, "--port", str(settings.dagster_port),
+            *python, "dagster_webserver", "--host", settings.listen_host, "--port", str(settings.dagster_port),
             "--workspace", str(_WORKSPACE), "--live-data-poll-rate", "5000", "--dagster-log-level", "warning",
         ],
         "dagster-daemon": [

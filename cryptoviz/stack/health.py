@@ -192,14 +192,14 @@ def _asked(settings: Settings, statement: str) -> list[dict[str, Any]]:
         return []
 
 
-def simulator_request(port: int, path: str, body: Any = None) -> Any:
-    """Ask the simulators on a port something under /control, or tell them (`body`).
+def simulator_request(host: str, port: int, path: str, body: Any = None) -> Any:
+    """Ask the simulators at an address something under /control, or tell them (`body`).
 
     Raises:
         OSError: they do not answer.
         ValueError: they refuse; the message is theirs.
     """
-    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = HTTPConnection(host, port, timeout=30)
     try:
         payload = None if body is None else json.dumps(body)
         connection.request(

@@ -75,7 +75,7 @@ class Source:
 
 
 class WebSimulator:
-    """The simulated web on one port of the loopback interface. Port 0 takes a free one; `url` says which.
+    """The simulated web on one port of `host`. Port 0 takes a free one; `url` says which.
 
     `schedule` are faults that come by themselves; `clock` tells the time that feeds and prices are of.
 
@@ -85,11 +85,13 @@ class WebSimulator:
     def __init__(
         self,
         *,
+        host: str = "127.0.0.1",
         port: int = 0,
         seed: int = 1,
         schedule: tuple[Spell, ...] = (),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self.host = host
         self.port = port
         self.seed = seed
         self.clock = clock
@@ -104,11 +106,16 @@ class WebSimulator:
     def of(cls, settings: Settings) -> Self:
         """The simulated web that the settings describe."""
         schedule = DEMO if settings.mode is Mode.DEMO else ()
-        return cls(port=settings.web_simulator_port, seed=settings.simulator_seed, schedule=schedule)
+        return cls(
+            host=settings.listen_host,
+            port=settings.web_simulator_port,
+            seed=settings.simulator_seed,
+            schedule=schedule,
+        )
 
     @property
     def url(self) -> str:
-        """Where it answers, without a slash at the end."""
+        """Where it answers on this machine, without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
 
     def feed_url(self, site: str) -> str:
@@ -129,7 +136,7 @@ class WebSimulator:
         application.add_routes(self._routes())
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        await web.TCPSite(self._runner, self.host, self.port).start()
         self.port = int(self._runner.addresses[0][1])
         self._started = time.monotonic()
         _log.info("simulated_web_ready", url=self.url, sources=list(self.sources))

@@ -27,7 +27,7 @@ from assets.polls import ANSWERED, SUBJECTS
 from assets.streams import stream_assets
 from assets.windows import WINDOWS
 from cryptoviz.settings import PROJECT_ROOT, Mode, Settings
-from cryptoviz.stack.dagster import HOST, commands, environment, prepare
+from cryptoviz.stack.dagster import commands, environment, prepare
 from cryptoviz.storage.catalogue import tables
 from cryptoviz.storage.queries import query
 from cryptoviz.topics import INGESTED, TOPICS
@@ -273,7 +273,7 @@ def test_instance_file_holds_no_secret_and_names_only_variables_that_the_stack_s
     database = instance["storage"]["custom"]["config"]["postgres_db"]
     assert database.pop("scheme") == "postgresql+psycopg2"
     assert {tuple(value) for value in database.values()} == {("env",)}
-    named = {value["env"] for value in database.values()} | {workspace_server()["port"]["env"]}
+    named = {value["env"] for value in (*database.values(), workspace_server()["host"], workspace_server()["port"])}
     assert named <= environment(SETTINGS).keys()
     assert instance["telemetry"] == {"enabled": False}
 
@@ -293,13 +293,14 @@ def test_dagsters_database_comes_from_the_settings() -> None:
     assert variables["DAGSTER_POSTGRES_DB"] == "dag?sslmode=require"
 
 
-def test_every_process_listens_on_loopback_and_runs_as_a_module() -> None:
-    lines = commands(SETTINGS)
+@pytest.mark.parametrize("host", [None, "0.0.0.0"])
+def test_every_process_listens_where_the_settings_say_and_runs_as_a_module(host: str | None) -> None:
+    lines = commands(SETTINGS.model_copy(update={"listen_host": host}) if host else SETTINGS)
     assert list(lines) == ["dagster-code", "dagster-webserver", "dagster-daemon"]
     for line in lines.values():
         assert line[:2] == [sys.executable, "-m"]
     for name in ("dagster-code", "dagster-webserver"):
-        assert lines[name][lines[name].index("--host") + 1] == HOST == workspace_server()["host"]
+        assert lines[name][lines[name].index("--host") + 1] == (host or "127.0.0.1")
     for name in ("dagster-webserver", "dagster-daemon"):
         assert lines[name][lines[name].index("--workspace") + 1] == str(PROJECT_ROOT / "workspace.yaml")
 

@@ -495,11 +495,13 @@ def test_six_feeds_are_read_by_default() -> None:
     assert all(feed.url.startswith("https://") and feed.publishes(feed.url) for feed in feeds)
 
 
-def test_in_a_demo_the_same_feeds_are_read_at_the_simulated_web() -> None:
-    feeds = load_feeds(Settings(mode=Mode.DEMO, web_simulator_port=8111))
-    assert feeds[0].url == "http://127.0.0.1:8111/coindesk/arc/outboundfeeds/rss/"
+@pytest.mark.parametrize("host", ["127.0.0.1", "simulated-web"])
+def test_in_a_demo_the_same_feeds_are_read_at_the_simulated_web(host: str) -> None:
+    feeds = load_feeds(Settings(mode=Mode.DEMO, web_simulator_host=host, web_simulator_port=8111))
+    assert feeds[0].url == f"http://{host}:8111/coindesk/arc/outboundfeeds/rss/"
     assert [feed.website for feed in feeds] == [feed.website for feed in load_feeds(Settings(mode=Mode.LIVE))]
-    assert feeds[0].publishes("http://127.0.0.1:8111/coindesk/x")
+    assert feeds[0].publishes(f"http://{host}:8111/coindesk/x")
+    assert not feeds[0].publishes(f"http://{host}:8112/coindesk/x")
     assert not feeds[0].publishes("https://www.coindesk.com/x"), "a demo leaves the machine alone"
 
 

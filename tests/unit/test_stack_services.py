@@ -77,13 +77,6 @@ def test_containers_wait_for_what_the_supervisor_waits_for(settings: Settings) -
         assert set(service.after) <= set(containers()[service.name]["depends_on"])
 
 
-def test_nothing_in_containers_listens_beyond_loopback() -> None:
-    text = COMPOSE_FILE.read_text()
-    assert "0.0.0.0" not in text
-    assert "listen_addresses=127.0.0.1" in text
-    assert not [name for name, one in yaml.safe_load(text)["services"].items() if "ports" in one]
-
-
 def test_the_database_container_is_the_community_edition() -> None:
     assert compose._postgres()["image"].startswith("timescale/timescaledb:")
     assert "-oss" not in compose._postgres()["image"]

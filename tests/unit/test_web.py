@@ -462,7 +462,19 @@ def test_the_policy_is_what_the_settings_say() -> None:
 def test_the_simulated_web_is_within_reach_in_demo_mode_only() -> None:
     simulated = Settings(mode=Mode.DEMO, web_simulator_port=8111)
     assert Policy.of(simulated).private_hosts == {"127.0.0.1:8111"}
-    assert not Policy.of(Settings(mode=Mode.LIVE)).private_hosts
+    elsewhere = simulated.model_copy(update={"web_simulator_host": "simulated-web"})
+    assert Policy.of(elsewhere).private_hosts == {"simulated-web:8111"}
+    assert not Policy.of(elsewhere.model_copy(update={"mode": Mode.LIVE})).private_hosts
+
+
+def test_of_a_private_network_only_the_simulated_webs_own_port_is_fetched() -> None:
+    with serving({"/": page(b"simulated")}) as site, serving({"/": page(b"private")}) as other:
+        settings = Settings(mode=Mode.DEMO, web_simulator_host="simulated-web", web_simulator_port=site.port)
+        policy, inside = Policy.of(settings), {"resolve": lambda *_: ["127.0.0.1"]}
+        assert fetch(f"http://simulated-web:{site.port}/", policy, **inside).body == b"simulated"
+        for address in (f"simulated-web:{other.port}", f"postgres:{site.port}", f"127.0.0.1:{site.port}"):
+            assert refusal(f"http://{address}/", policy, **inside).reason is Reason.PRIVATE_ADDRESS
+        assert not other.requests
 
 
 @pytest.mark.parametrize("host", ["10.0.0.5", "10.0.0.5:", ":80", "host:port", "host:0", "host:70000"])

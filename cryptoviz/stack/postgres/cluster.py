@@ -55,19 +55,21 @@ class LocalPostgres:
         port: int,
         passwords: Mapping[str, str],
         *,
+        host: str = "127.0.0.1",
         durable: bool = True,
     ) -> None:
         self.installation = installation
         self.data_dir = data_dir
+        self.host = host
         self.port = port
         self._passwords = passwords
         self._durable = durable
 
     @classmethod
-    def of_settings(cls, installation: Installation, settings: Settings) -> LocalPostgres:
-        """The local stack's cluster; makes its passwords if they lack."""
+    def of_settings(cls, installation: Installation, settings: Settings, *, host: str = "127.0.0.1") -> LocalPostgres:
+        """The local stack's cluster, or one of the same passwords elsewhere; makes them if they lack."""
         passwords = ensure_secrets(settings.state)
-        return cls(installation, local_data_dir(settings.state), settings.postgres_port, passwords)
+        return cls(installation, local_data_dir(settings.state), settings.postgres_port, passwords, host=host)
 
     @property
     def command(self) -> list[str]:
@@ -236,7 +238,7 @@ class LocalPostgres:
     def superuser_url(self, database: str = "postgres") -> str:
         """The address for the superuser, password included: for provisioning and tests, never for a service."""
         password = self._passwords["postgres_superuser_password"]
-        return f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{SUPERUSER}:{password}@{self.host}:{self.port}/{database}"
 
     def provision(self, database: str = "cryptoviz", *, extension: bool = True) -> None:
         """Roles with their passwords, `database` with the extension, and Dagster's database. Safe to repeat."""
