@@ -25,8 +25,8 @@ class Timeframe(StrEnum):
     """How long one candle of this timeframe lasts; windows start at multiples of it since the epoch, in UTC."""
     seconds: int
 
-    def __new__(cls, text: str, seconds: int) -> Self:
-        """The member written `text`."""
+    def __new__(cls, text: str, seconds: int = 0) -> Self:
+        """The member written `text`; only where members are defined the seconds are given."""
         member = str.__new__(cls, text)
         member._value_ = text
         member.length = timedelta(seconds=seconds)
@@ -91,9 +91,9 @@ class Series:
         """The series of a row.
 
         Raises:
-            StopIteration: there is no such timeframe.
+            ValueError: there is no such timeframe.
         """
-        return cls(exchange, pair, next(one for one in Timeframe if one == timeframe))
+        return cls(exchange, pair, Timeframe(timeframe))
 
     def __str__(self) -> str:
         return f"{self.exchange} {self.pair} {self.timeframe}"

@@ -33,28 +33,22 @@ Render = Callable[[Mapping[str, Any]], str]
 MOST_AT_ONCE: Final = 400
 """Pages that one build renders: the newest first, the next build goes on."""
 
-_ELEMENTS: Final = frozenset(
-    {
-        *("b", "br", "code", "dd", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "li", "ol"),
-        *("p", "pre", "small", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "u", "ul"),
-    }
-)
-_ATTRIBUTES: Final = frozenset({"class", "colspan", "rowspan"})
-_CLASSES: Final = frozenset(
-    {
-        *("alert", "badge", "fa-check-circle", "fa-exclamation-triangle", "fa-times", "ge-section", "h5", "h6"),
-        "table-responsive",
-    }
-)
+_ELEMENTS: Final = {
+    *("b", "br", "code", "dd", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "li", "ol"),
+    *("p", "pre", "small", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "u", "ul"),
+}
+_CLASSES: Final = {
+    *("alert", "badge", "fa-check-circle", "fa-exclamation-triangle", "fa-times", "ge-section", "h5", "h6"),
+    "table-responsive",
+}
 """Those that style.css knows."""
 
+_SPANS: Final = {"colspan", "rowspan"}
 _SPACE: Final = re.compile(r"\s+")
-_DROPPED: Final = frozenset(
-    {
-        *("script", "style", "iframe", "object", "embed", "svg", "math", "template", "noscript"),
-        *("form", "input", "button", "select"),
-    }
-)
+_DROPPED: Final = {
+    *("script", "style", "iframe", "object", "embed", "svg", "math", "template", "noscript"),
+    *("form", "input", "button", "select"),
+}
 _DEPENDS_ON: Final = ("document.html", "base.html", "parts.html")
 _LONGEST: Final = 20_000
 _DISGUISE: Final = str.maketrans(
@@ -192,38 +186,28 @@ def revealed(html: str) -> str:
 
 def cleaned(html: str) -> str:
     """The sections of a page by GX, with harmless elements and attributes only."""
-    from lxml import html as parser  # noqa: PLC0415 - only where documents are rendered
+    import nh3  # noqa: PLC0415 - only where documents are rendered
+    from lxml import html as parser  # noqa: PLC0415
 
     sections = parser.document_fromstring(html).find_class("ge-section")
-    return "\n".join(parser.tostring(_harmless(section), encoding="unicode", with_tail=False) for section in sections)
+    for section in sections:
+        _compact(section)
+    return nh3.clean(
+        "\n".join(parser.tostring(section, encoding="unicode", with_tail=False) for section in sections),
+        tags=_ELEMENTS,
+        clean_content_tags=_DROPPED,
+        attributes={"td": _SPANS, "th": _SPANS},
+        allowed_classes=dict.fromkeys(_ELEMENTS, _CLASSES),
+    )
 
 
-def _harmless(root: HtmlElement) -> HtmlElement:
-    for element in list(root.iter()):
-        if element is root:
-            _bare(element)
-        elif not isinstance(element.tag, str) or element.tag in _DROPPED or _empty_head(element):
-            element.drop_tree()
-        elif element.tag not in _ELEMENTS:
-            element.drop_tag()
-        else:
-            _bare(element)
-    return root
-
-
-def _bare(element: HtmlElement) -> None:
-    """Leave what is known; GX's templates indent with most of the bytes of a page."""
-    kept = " ".join(name for name in (element.get("class") or "").split() if name in _CLASSES)
-    for name in list(element.attrib):
-        if name not in _ATTRIBUTES or (name == "class" and not kept):
-            del element.attrib[name]
-        elif name == "class":
-            element.set("class", kept)
-    if element.text and element.tag != "pre":
-        element.text = _SPACE.sub(" ", element.text)
-    if element.tail:
-        element.tail = _SPACE.sub(" ", element.tail)
-
-
-def _empty_head(element: HtmlElement) -> bool:
-    return element.tag == "thead" and not element.text_content().strip()
+def _compact(section: HtmlElement) -> None:
+    """Leave out what shows nothing: GX's templates indent with most of the bytes of a page."""
+    for head in list(section.iter("thead")):
+        if not head.text_content().strip():
+            head.drop_tree()
+    for element in section.iter():
+        if element.text and element.tag != "pre":
+            element.text = _SPACE.sub(" ", element.text)
+        if element.tail:
+            element.tail = _SPACE.sub(" ", element.tail)

@@ -1,4 +1,4 @@
-"""Section 2 of the contract: the SQL that people type runs word for word on every edition."""
+"""The SQL that people type runs word for word on every edition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader finds in the topics: section 3 of the contract, with Kafka's own console consumer."""
+"""What a reader finds in the topics, with Kafka's own console consumer."""
 
 from __future__ import annotations
 

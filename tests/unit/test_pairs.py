@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from cryptoviz.pairs import Timeframe, base_of, is_pair, parse_pair
+from cryptoviz.pairs import Series, Timeframe, base_of, is_pair, parse_pair
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,9 @@ def test_each_timeframe_is_a_multiple_of_the_one_before() -> None:
     lengths = [timeframe.length for timeframe in Timeframe]
     assert not any(longer % shorter for shorter, longer in itertools.pairwise(lengths))
     assert lengths == sorted(lengths)
+
+
+def test_the_series_of_a_row_has_one_of_the_timeframes() -> None:
+    assert Series.of("kraken", "BTC/USD", "5m") == Series("kraken", "BTC/USD", Timeframe.M5)
+    with pytest.raises(ValueError, match="'9m' is not a valid Timeframe"):
+        Series.of("kraken", "BTC/USD", "9m")

@@ -371,6 +371,22 @@ def test_without_great_expectations_the_rest_is_published(tmp_path: Path, monkey
     assert problems(tmp_path) == []
 
 
+def test_of_a_rendered_page_only_harmless_sections_are_kept() -> None:
+    page = """<html><head><style>p {}</style></head><body><p>outside</p>
+      <div class="ge-section mb-2" id="x" style="color: red" onclick="f()">
+        <table class="table-responsive" width="9"><thead><tr><th> </th></tr></thead>
+          <tbody><tr><td colspan="2" headers="h">a   <b>cell</b></td></tr></tbody></table>
+        <pre>a   pre</pre><script>alert(1)</script><svg><script>alert(2)</script></svg><iframe src="//x"></iframe>
+        <a href="https://x.example/">a link</a><img src="x" onerror="f()"><font>a font</font><!-- a comment -->
+        <span class="badge other">a badge</span><form><input value="a form"></form>
+      </div><div class="ge-section">two</div></body></html>"""
+    assert documents.cleaned(page) == (
+        '<div class="ge-section"> <table class="table-responsive"> <tbody><tr><td colspan="2">a <b>cell</b></td></tr>'
+        '</tbody></table> <pre>a   pre</pre> a linka font <span class="badge">a badge</span> </div>\n'
+        '<div class="ge-section">two</div>'
+    )
+
+
 @pytest.mark.slow
 def test_great_expectations_renders_documents_without_anything_from_outside(tmp_path: Path) -> None:
     found = facts(count=len(HOSTILE) + 1).documents
