@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import importlib
+import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from cryptoviz.exchanges import EXCHANGES, ExchangeName, spelling
@@ -79,3 +88,51 @@ def test_the_demo_refuses_an_exchange_that_cannot_be_simulated(monkeypatch: pyte
 
 def without_simulator(spec: ExchangeSpec) -> ExchangeSpec:
     return replace(spec, simulator=None)
+
+
+def documented(path: Path) -> Iterator[tuple[str, str]]:
+    """The names of a module's classes and values that have a docstring, and that docstring."""
+    body = ast.parse(path.read_text()).body
+    for node, following in zip(body, [*body[1:], ast.Pass()], strict=True):
+        if isinstance(node, ast.ClassDef):
+            yield node.name, ast.get_docstring(node) or ""
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(following, ast.Expr):
+            yield node.targets[0].id, ast.literal_eval(following.value)
+
+
+def samples(text: str) -> list[str]:
+    """The frames in a docstring: what starts a line with a bracket, as far as it goes."""
+    found, decoder = [], json.JSONDecoder()
+    for match in re.finditer(r"^\s*(?=[\[{])", text, re.MULTILINE):
+        with contextlib.suppress(ValueError):  # the second line of a frame
+            found.append(text[match.end() : decoder.raw_decode(text, match.end())[1]])
+    return found
+
+
+def keys(value: Any) -> set[str]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return set(value if isinstance(value, dict) else ()).union(*map(keys, inner))
+
+
+@SPECS
+def test_every_wire_type_has_a_sample_that_it_reads_and_every_letter_in_it_a_meaning(spec: ExchangeSpec) -> None:
+    module = importlib.import_module(f"cryptoviz.exchanges.{spec.name}.wire")
+    shown = 0
+    named = {
+        field.encode_name
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+        for field in msgspec.structs.fields(kind)
+    }
+    for name, text in documented(Path(str(module.__file__))):
+        kind = getattr(module, name)
+        for sample in samples(text):
+            shown += 1
+            msgspec.json.decode(sample, type=kind)
+            letters = {key for key in keys(json.loads(sample)) if len(key) == 1} - named - {"e"}
+            told = set(re.findall(r"`(\w)`", " ".join(text for _name, text in documented(Path(str(module.__file__))))))
+            assert letters <= told, f"{name}: what do {letters - told} mean?"
+        fields = getattr(kind, "__struct_fields__", ())
+        inside = set(re.findall(r"`(\w+)`", text)) & vars(module).keys()
+        assert samples(text) or inside or fields in {(), ("data",), ("pairs",), ("code", "msg")}, f"{name} has no sample"
+    assert shown >= 5

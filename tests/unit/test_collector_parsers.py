@@ -26,7 +26,7 @@ from cryptoviz.exchanges.adapter import (
     SystemStatus,
     UnknownPair,
 )
-from cryptoviz.exchanges.binance import feed as binance_module
+from cryptoviz.exchanges.binance import wire as binance_wire
 from cryptoviz.exchanges.binance.feed import BinanceFeed, instant
 from cryptoviz.exchanges.kraken.feed import KrakenFeed
 from cryptoviz.records import Candle, Side, Ticker, Trade
@@ -222,7 +222,7 @@ def test_a_frame_that_is_nested_beyond_what_its_decoder_follows_is_refused(
         def decode(self, _frame: bytes) -> None:
             raise RecursionError("too deep")
 
-    monkeypatch.setattr(binance_module, "_others", Decoder())
+    monkeypatch.setattr(binance_wire, "others", Decoder())
     with pytest.raises(FrameError, match="too deep") as refused:
         binance.parse(b'{"x":[[[[]]]]}', NOW)
     assert refused.value.kind == "undecodable"

@@ -1,15 +1,15 @@
 """Binance spot: combined streams and the REST interface (https://developers.binance.com/docs/binance-spot-api-docs).
 
-Streams write symbols without a separator (btcusdt, BTCUSDT): only the configured pairs can be told apart. Trade ids
-(`t` of ``@trade``, `f` to `l` of ``@aggTrade``) are consecutive per symbol. `m` true: the buyer made the offer, so
-the taker sold.
+    frame -> name of its stream -> decoder of `wire`, builder, pair -> record
+
+Streams write symbols without a separator (btcusdt, BTCUSDT): only the configured pairs can be told apart. `wire` says
+what each field means.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
@@ -24,11 +24,11 @@ from cryptoviz.exchanges.adapter import (
     Refused,
     Request,
     Subscribed,
-    TradeId,
     Traits,
     UnknownPair,
     UnknownPairError,
 )
+from cryptoviz.exchanges.binance import wire
 from cryptoviz.exchanges.binance.spec import BINANCE
 from cryptoviz.pairs import Timeframe
 from cryptoviz.records import Candle, CandleSource, Record, Side, Ticker, Trade
@@ -42,146 +42,16 @@ _INVALID_SYMBOL: Final = -1121
 _MILLISECONDS: Final = tuple(timedelta(milliseconds=number) for number in range(1000))
 
 
-class _WireTrade(msgspec.Struct, tag_field="e", tag="trade", gc=False):
-    s: str
-    t: TradeId
-    p: Decimal
-    q: Decimal
-    T: int
-    m: bool
-
-
-class _WireAggTrade(msgspec.Struct, tag_field="e", tag="aggTrade", gc=False):
-    s: str
-    p: Decimal
-    q: Decimal
-    f: TradeId
-    l: TradeId  # noqa: E741 - the exchange's own field name
-    T: int
-    m: bool
-
-
-class _WireTicker(msgspec.Struct, tag_field="e", tag="24hrTicker", gc=False):
-    E: int
-    s: str
-    P: Decimal
-    c: Decimal
-    b: Decimal
-    a: Decimal
-    v: Decimal
-
-
-class _WireKline(msgspec.Struct, gc=False):
-    t: int
-    i: str
-    o: Decimal
-    c: Decimal
-    h: Decimal
-    l: Decimal  # noqa: E741 - the exchange's own field name
-    v: Decimal
-    n: TradeId
-    x: bool
-
-
-class _WireKlineEvent(msgspec.Struct, tag_field="e", tag="kline", gc=False):
-    s: str
-    k: _WireKline
-
-
-class _WireDepth(msgspec.Struct, tag_field="e", tag="depthUpdate", gc=False):
-    s: str
-    U: int
-    u: int
-    b: list[tuple[Decimal, Decimal]]
-    a: list[tuple[Decimal, Decimal]]
-
-
-class _WireShutdown(msgspec.Struct, tag_field="e", tag="serverShutdown", gc=False):
-    pass
-
-
-class _WireBookTicker(msgspec.Struct, gc=False):
-    """Best bid and ask; the only market event without a type and a time."""
-
-    u: int
-    s: str
-    b: Decimal
-    B: Decimal
-    a: Decimal
-    A: Decimal
-
-
-_WireEvent = _WireTrade | _WireAggTrade | _WireTicker | _WireKlineEvent | _WireDepth | _WireShutdown
-
-
-class _CombinedTrade(msgspec.Struct, gc=False):
-    data: _WireTrade
-
-
-class _CombinedAggTrade(msgspec.Struct, gc=False):
-    data: _WireAggTrade
-
-
-class _CombinedTicker(msgspec.Struct, gc=False):
-    data: _WireTicker
-
-
-class _CombinedKline(msgspec.Struct, gc=False):
-    data: _WireKlineEvent
-
-
-class _CombinedDepth(msgspec.Struct, gc=False):
-    data: _WireDepth
-
-
-class _CombinedBookTicker(msgspec.Struct, gc=False):
-    data: _WireBookTicker
-
-
-class _Other(msgspec.Struct):
-    """Everything that is not a typed market event: answers to requests, errors, book tickers, raw streams."""
-
-    stream: str = ""
-    data: msgspec.Raw = msgspec.Raw(b"")
-    e: str = ""
-    id: int | str | None = None
-    result: msgspec.Raw = msgspec.Raw(b"")
-    code: int | None = None
-    msg: str = ""
-    error: dict[str, Any] = {}
-
-
-_others: Final = msgspec.json.Decoder(_Other)
-_events: Final = msgspec.json.Decoder(_WireEvent)
-_book_tickers: Final = msgspec.json.Decoder(_WireBookTicker)
 _BAD: Final = (ValueError, OverflowError, OSError, *BROKEN)
 _NAME_AT: Final = len('{"stream":"')
 
 
-class _RestTrade(
-    msgspec.Struct, rename={"t": "id", "p": "price", "q": "qty", "T": "time", "m": "isBuyerMaker"}, gc=False
-):
-    """The fields of a trade under the names that they have on the socket."""
-
-    t: TradeId
-    p: Decimal
-    q: Decimal
-    T: int
-    m: bool
-
-
-class _RestProblem(msgspec.Struct):
-    code: int
-    msg: str = ""
-
-
-_rest_trades: Final = msgspec.json.Decoder(list[_RestTrade])
-_rest_problems: Final = msgspec.json.Decoder(_RestProblem)
 _Builder = Callable[[Any, str, datetime], list[Record] | Event]
 _MINUTE: Final = timedelta(minutes=1)
 _BOOK: Final = Ignored("update of the order book; only trades, tickers and candles are collected")
 _QUOTE: Final = Ignored("best bid and ask; the ticker is collected")
 # A member looked up in its class costs as much as the rest of a field.
+_NAME: Final = BINANCE.name
 _BUY: Final = Side.BUY
 _SELL: Final = Side.SELL
 _M1: Final = Timeframe.M1
@@ -243,18 +113,18 @@ class BinanceFeed:
             decode, build, name, pair = stream
             try:
                 event = decode(frame).data
-                if event.s == name:
+                if event.symbol == name:
                     return build(event, pair, received_at)
             except _BAD:
                 pass  # said with its reason below
         return self._parse_other(frame, received_at)
 
-    def _records(self, event: _WireEvent | _WireBookTicker, received_at: datetime) -> list[Record] | Event:
-        if isinstance(event, _WireShutdown):
+    def _records(self, event: wire.Event | wire.BookTicker, received_at: datetime) -> list[Record] | Event:
+        if isinstance(event, wire.ShutdownEvent):
             return ClosingSoon()
-        pair = self._pair_of.get(event.s)
+        pair = self._pair_of.get(event.symbol)
         if pair is None:
-            return UnknownPair(event.s)
+            return UnknownPair(event.symbol)
         try:
             return _BUILDERS[type(event)](event, pair, received_at)
         except (ValueError, OverflowError, OSError) as error:
@@ -262,7 +132,7 @@ class BinanceFeed:
 
     def _parse_other(self, frame: bytes, received_at: datetime) -> list[Record] | Event:
         try:
-            other = _others.decode(frame)
+            other = wire.others.decode(frame)
         except msgspec.ValidationError as error:
             raise FrameError("invalid", str(error)) from None
         except BROKEN as error:
@@ -276,9 +146,9 @@ class BinanceFeed:
             return ClosingSoon()
         try:
             if other.stream.endswith("@bookTicker"):
-                return self._records(_book_tickers.decode(other.data), received_at)
-            if other.e or other.stream:
-                return self._records(_events.decode(frame if other.e else other.data), received_at)
+                return self._records(wire.book_tickers.decode(other.data), received_at)
+            if other.event_type or other.stream:
+                return self._records(wire.events.decode(frame if other.event_type else other.data), received_at)
         except BROKEN as error:
             raise FrameError("invalid", str(error)) from None
         raise FrameError("unknown_frame", "neither a stream nor an answer to a request")
@@ -320,100 +190,102 @@ def rest_trades(pair: str, status: int, body: bytes) -> list[Trade]:
     rows = _checked(status, body)
     received_at = datetime.now(UTC)
     try:
-        return [_made(row, row.t, pair, received_at) for row in rows]
+        return [_made(row, row.trade_id, pair, received_at) for row in rows]
     except (ValueError, OverflowError) as error:
         raise RestError(f"trades of {pair}: {error}") from None
 
 
-def _made(wire: _WireTrade | _WireAggTrade | _RestTrade, trade_id: int, pair: str, received_at: datetime) -> Trade:
+def _made(
+    given: wire.TradeEvent | wire.AggregateEvent | wire.RestTrade, trade_id: int, pair: str, received_at: datetime
+) -> Trade:
     return Trade(
         received_at=received_at,
-        timestamp=instant(wire.T),
-        exchange=BINANCE.name,
+        timestamp=instant(given.traded_at),
+        exchange=_NAME,
         pair=pair,
-        price=wire.p,
-        volume=wire.q,
-        side=_SELL if wire.m else _BUY,
+        price=given.price,
+        volume=given.quantity,
+        side=_SELL if given.buyer_is_maker else _BUY,
         trade_id=trade_id,
     )
 
 
-def _trade(wire: _WireTrade, pair: str, received_at: datetime) -> list[Record] | Event:
-    return [_made(wire, wire.t, pair, received_at)]
+def _trade(event: wire.TradeEvent, pair: str, received_at: datetime) -> list[Record] | Event:
+    return [_made(event, event.trade_id, pair, received_at)]
 
 
-def _aggregate(wire: _WireAggTrade, pair: str, received_at: datetime) -> list[Record] | Event:
-    if wire.f != wire.l:
+def _aggregate(event: wire.AggregateEvent, pair: str, received_at: datetime) -> list[Record] | Event:
+    if event.first_trade_id != event.last_trade_id:
         return Ignored("aggregate of several trades; single trades are collected")
-    return [_made(wire, wire.f, pair, received_at)]
+    return [_made(event, event.first_trade_id, pair, received_at)]
 
 
-def _ticker(wire: _WireTicker, pair: str, received_at: datetime) -> list[Record] | Event:
+def _ticker(event: wire.TickerEvent, pair: str, received_at: datetime) -> list[Record] | Event:
     return [
         Ticker(
             received_at=received_at,
-            timestamp=instant(wire.E),
-            exchange=BINANCE.name,
+            timestamp=instant(event.sent_at),
+            exchange=_NAME,
             pair=pair,
-            last=wire.c,
-            bid=wire.b,
-            ask=wire.a,
-            volume_24h=wire.v,
-            pct_change=wire.P,
+            last=event.last,
+            bid=event.bid,
+            ask=event.ask,
+            volume_24h=event.volume,
+            pct_change=event.change_percent,
         )
     ]
 
 
-def _candle(event: _WireKlineEvent, pair: str, received_at: datetime) -> list[Record] | Event:
-    wire = event.k
-    if wire.i != _M1:
-        return Ignored(f"candles of {wire.i} are not collected live")
-    start, end = _minute_from(wire.t)
+def _candle(event: wire.KlineEvent, pair: str, received_at: datetime) -> list[Record] | Event:
+    kline = event.candle
+    if kline.interval != _M1:
+        return Ignored(f"candles of {kline.interval} are not collected live")
+    start, end = _minute_from(kline.opened_at)
     return [
         Candle(
             received_at=received_at,
             window_start=start,
             window_end=end,
-            exchange=BINANCE.name,
+            exchange=_NAME,
             symbol=pair,
             timeframe=_M1,
-            open=wire.o,
-            high=wire.h,
-            low=wire.l,
-            close=wire.c,
-            volume=wire.v,
-            trade_count=wire.n,
-            closed=wire.x,
+            open=kline.open,
+            high=kline.high,
+            low=kline.low,
+            close=kline.close,
+            volume=kline.volume,
+            trade_count=kline.trades,
+            closed=kline.closed,
             source=_STREAM,
         )
     ]
 
 
-def _depth(_wire: _WireDepth, _pair: str, _received_at: datetime) -> list[Record] | Event:
+def _depth(_event: wire.DepthEvent, _pair: str, _received_at: datetime) -> list[Record] | Event:
     return _BOOK
 
 
-def _book_ticker(_wire: _WireBookTicker, _pair: str, _received_at: datetime) -> list[Record] | Event:
+def _book_ticker(_event: wire.BookTicker, _pair: str, _received_at: datetime) -> list[Record] | Event:
     return _QUOTE
 
 
 # What the name of a stream promises, and what becomes of it.
 _STREAMS: Final[dict[str, tuple[msgspec.json.Decoder[Any], _Builder]]] = {
-    "trade": (msgspec.json.Decoder(_CombinedTrade), _trade),
-    "aggTrade": (msgspec.json.Decoder(_CombinedAggTrade), _aggregate),
-    "ticker": (msgspec.json.Decoder(_CombinedTicker), _ticker),
-    "kline_1m": (msgspec.json.Decoder(_CombinedKline), _candle),
-    "depth": (msgspec.json.Decoder(_CombinedDepth), _depth),
-    "depth@100ms": (msgspec.json.Decoder(_CombinedDepth), _depth),
-    "bookTicker": (msgspec.json.Decoder(_CombinedBookTicker), _book_ticker),
+    "trade": (msgspec.json.Decoder(wire.CombinedTrade), _trade),
+    "aggTrade": (msgspec.json.Decoder(wire.CombinedAggregate), _aggregate),
+    "ticker": (msgspec.json.Decoder(wire.CombinedTicker), _ticker),
+    "kline_1m": (msgspec.json.Decoder(wire.CombinedKline), _candle),
+    "depth": (msgspec.json.Decoder(wire.CombinedDepth), _depth),
+    "depth@100ms": (msgspec.json.Decoder(wire.CombinedDepth), _depth),
+    "bookTicker": (msgspec.json.Decoder(wire.CombinedBookTicker), _book_ticker),
 }
 _BUILDERS: Final[dict[type, _Builder]] = {
-    _WireTrade: _trade,
-    _WireAggTrade: _aggregate,
-    _WireTicker: _ticker,
-    _WireKlineEvent: _candle,
-    _WireDepth: _depth,
-    _WireBookTicker: _book_ticker,
+    wire.TradeEvent: _trade,
+    wire.AggregateEvent: _aggregate,
+    wire.TickerEvent: _ticker,
+    wire.KlineEvent: _candle,
+    wire.DepthEvent: _depth,
+    wire.BookTicker: _book_ticker,
 }
 
 
@@ -448,12 +320,12 @@ def _start_of(second: int) -> datetime:
     return datetime.fromtimestamp(second, UTC)
 
 
-def _checked(status: int, body: bytes) -> list[_RestTrade]:
+def _checked(status: int, body: bytes) -> list[wire.RestTrade]:
     try:
-        return _rest_trades.decode(body)
+        return wire.rest_trades.decode(body)
     except BROKEN as error:
         try:
-            problem = _rest_problems.decode(body)
+            problem = wire.rest_problems.decode(body)
         except BROKEN:
             raise TemporaryError(f"status {status}, not an answer: {error}") from None
     if problem.code == _INVALID_SYMBOL:

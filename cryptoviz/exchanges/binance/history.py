@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any, Final
 
-import msgspec
-
 from cryptoviz.exchanges import pages
-from cryptoviz.exchanges.binance import feed
+from cryptoviz.exchanges.binance import feed, wire
 from cryptoviz.exchanges.candles import candle
 from cryptoviz.exchanges.history import Page, Row
 from cryptoviz.pairs import EPOCH, Series, floor
@@ -21,10 +18,6 @@ _PAGE: Final = 1000
 _KLINES_WEIGHT: Final = 2
 _TRADES_WEIGHT: Final = 25
 _OK: Final = 200
-
-# open time, open, high, low, close, volume, close time, quote volume, count, then what takers bought
-_Kline = tuple[int, Decimal, Decimal, Decimal, Decimal, Decimal, int, str, int, str, str, str]
-_klines: Final = msgspec.json.Decoder(list[_Kline])
 
 
 class BinanceHistory:
@@ -50,7 +43,7 @@ class BinanceHistory:
     def _klines(self, series: Series, **params: int) -> tuple[Sequence[Row], bool]:
         asked = {"symbol": feed.symbol(series.pair), "interval": series.timeframe.value, **params}
         found = self._rest.ask(
-            lambda: self._rest.market.public_get_klines(asked), _klines.decode, weight=_KLINES_WEIGHT
+            lambda: self._rest.market.public_get_klines(asked), wire.rest_klines.decode, weight=_KLINES_WEIGHT
         )
         received_at = datetime.now(UTC)
         return [_candle(series, row, received_at) for row in found], len(found) >= params["limit"]
@@ -86,7 +79,7 @@ def _millis(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(milliseconds=1)
 
 
-def _candle(series: Series, row: _Kline, received_at: datetime) -> Row:
+def _candle(series: Series, row: wire.RestKline, received_at: datetime) -> Row:
     start, opening, high, low, closing, volume, _end, _quote, trades, *_bought = row
     instant = feed.instant(start)
     return candle(series, instant, (opening, high, low, closing, volume, trades), received_at)

@@ -1,7 +1,8 @@
 """Kraken: WebSocket v2 (https://docs.kraken.com/api/docs/websocket-v2) and the public REST interface.
 
-`cryptoviz.exchanges.spellings` says how pairs are spelled, which differs between v2 and REST. Prices are JSON numbers
-in v2 and are decoded as exact decimals, trailing zeros included. `trade_id` is consecutive per book.
+    frame -> envelope -> parser of its channel -> decoder of `wire` -> records, or what the exchange says of itself
+
+`wire` says what each field means; `spec` how pairs are spelled, which differs between v2 and REST.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -26,15 +27,16 @@ from cryptoviz.exchanges.adapter import (
     Request,
     Subscribed,
     SystemStatus,
-    TradeId,
     Traits,
     UnknownPairError,
 )
+from cryptoviz.exchanges.kraken import wire
 from cryptoviz.exchanges.kraken.spec import KRAKEN
 from cryptoviz.exchanges.spellings import Spelling
-from cryptoviz.records import Instant, Record, Side, Ticker, Trade
+from cryptoviz.records import Record, Side, Ticker, Trade
 from cryptoviz.remote.rest import RestClient, RestError, TemporaryError
 
+_NAME: Final = KRAKEN.name
 CHANNELS: Final = ("trade", "ticker")
 _PAGE: Final = 1000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,69 +44,7 @@ _STEPS_BACK: Final = tuple(timedelta(seconds=s) for s in (1, 10, 60, 600, 3600, 
 _TEMPORARY: Final = ("EAPI:Rate limit", "EGeneral:Too many requests", "EService:", "EGeneral:Internal error")
 
 
-class _WireTrade(msgspec.Struct):
-    symbol: str
-    side: Side
-    price: Decimal
-    qty: Decimal
-    trade_id: TradeId
-    timestamp: Instant
-
-
-class _WireTicker(msgspec.Struct):
-    symbol: str
-    bid: Decimal
-    ask: Decimal
-    last: Decimal
-    volume: Decimal
-    change_pct: Decimal
-    timestamp: Instant | None = None
-
-
-class _WirePair(msgspec.Struct):
-    symbol: str
-    status: str
-
-
-class _WireInstruments(msgspec.Struct):
-    pairs: list[_WirePair] = []
-
-
-class _WireSystem(msgspec.Struct):
-    system: str
-
-
-class _Frame(msgspec.Struct):
-    channel: str = ""
-    data: msgspec.Raw = msgspec.Raw(b"")
-    method: str = ""
-    success: bool | None = None
-    error: str | None = None
-    result: dict[str, Any] | None = None
-    symbol: str | None = None
-    req_id: int | None = None
-
-
 _BAD: Final = (ValueError, *BROKEN)
-_frames: Final = msgspec.json.Decoder(_Frame)
-_trades: Final = msgspec.json.Decoder(list[_WireTrade])
-_tickers: Final = msgspec.json.Decoder(list[_WireTicker])
-_one_trade: Final = msgspec.json.Decoder(_WireTrade)
-_one_ticker: Final = msgspec.json.Decoder(_WireTicker)
-_raw_list: Final = msgspec.json.Decoder(list[msgspec.Raw])
-_instruments: Final = msgspec.json.Decoder(_WireInstruments)
-_systems: Final = msgspec.json.Decoder(list[_WireSystem])
-
-
-class _RestAnswer(msgspec.Struct):
-    error: list[str]
-    result: dict[str, msgspec.Raw] = {}
-
-
-_rest_answers: Final = msgspec.json.Decoder(_RestAnswer)
-# price, volume, time, side, order type, miscellaneous, trade_id; `time` as decimal: a float would lose digits
-_RestRow = tuple[Decimal, Decimal, Decimal, Literal["b", "s"], str, str, TradeId]
-_rest_rows: Final = msgspec.json.Decoder(list[_RestRow])
 # The stream cuts times to microseconds, REST prints the same instant as a float: cut it likewise, or the same trade
 # would have two keys; the float may fall short by less than a tenth of a microsecond.
 _UNDERSHOOT: Final = Decimal("0.05")
@@ -118,7 +58,7 @@ class KrakenFeed:
         UnspelledPairError: one of the pairs has a name that means another coin there.
     """
 
-    name = KRAKEN.name
+    name = _NAME
 
     def __init__(self, pairs: Sequence[str]) -> None:
         self.pairs = list(pairs)
@@ -172,7 +112,7 @@ class KrakenFeed:
             FrameError: not JSON, or not what the exchange documents.
         """
         try:
-            envelope = _frames.decode(frame)
+            envelope = wire.frames.decode(frame)
         except msgspec.ValidationError as error:
             raise FrameError("invalid", str(error)) from None
         except BROKEN as error:
@@ -192,18 +132,18 @@ class KrakenFeed:
 
     def _parse_trades(self, data: msgspec.Raw, received_at: datetime) -> list[Record]:
         try:
-            return [_trade(wire, received_at) for wire in _trades.decode(data)]
+            return [_trade(given, received_at) for given in wire.trades.decode(data)]
         except _BAD:
-            return _salvage(data, lambda raw: _trade(_one_trade.decode(raw), received_at))
+            return _salvage(data, lambda raw: _trade(wire.single_trade.decode(raw), received_at))
 
     def _parse_tickers(self, data: msgspec.Raw, received_at: datetime) -> list[Record]:
         try:
-            return [_ticker(wire, received_at) for wire in _tickers.decode(data)]
+            return [_ticker(given, received_at) for given in wire.tickers.decode(data)]
         except _BAD:
-            return _salvage(data, lambda raw: _ticker(_one_ticker.decode(raw), received_at))
+            return _salvage(data, lambda raw: _ticker(wire.single_ticker.decode(raw), received_at))
 
     def _parse_instruments(self, data: msgspec.Raw, _received_at: datetime) -> Event:
-        listed = {pair.symbol: pair.status for pair in _instruments.decode(data).pairs}
+        listed = {pair.symbol: pair.status for pair in wire.instruments.decode(data).pairs}
         return InstrumentStatus({pair: listed[name] for pair, name in self._symbols.items() if name in listed})
 
     async def newest(self, rest: RestClient, pair: str) -> Trade | None:
@@ -273,7 +213,7 @@ def rest_trades(
     received_at = datetime.now(UTC)
     last = msgspec.json.decode(result.pop("last", msgspec.Raw(b'""')))
     try:
-        rows = _rest_rows.decode(next(iter(result.values()), msgspec.Raw(b"[]")))
+        rows = wire.rest_trades.decode(next(iter(result.values()), msgspec.Raw(b"[]")))
         if refused is None:
             return [_rest_trade(pair, row, received_at) for row in rows], str(last)
         return list(_possible(pair, rows, received_at, refused)), str(last)
@@ -282,7 +222,7 @@ def rest_trades(
 
 
 def _possible(
-    pair: str, rows: Sequence[_RestRow], received_at: datetime, refused: dict[datetime, str]
+    pair: str, rows: Sequence[wire.RestTrade], received_at: datetime, refused: dict[datetime, str]
 ) -> Iterator[Trade]:
     for row in rows:
         try:
@@ -291,39 +231,39 @@ def _possible(
             refused[_made(row)] = f"trade {row[-1]}: {error}"
 
 
-def _trade(wire: _WireTrade, received_at: datetime) -> Trade:
+def _trade(given: wire.TradeData, received_at: datetime) -> Trade:
     return Trade(
         received_at=received_at,
-        timestamp=wire.timestamp,
-        exchange=KRAKEN.name,
-        pair=pair_of(wire.symbol),
-        price=wire.price,
-        volume=wire.qty,
-        side=wire.side,
-        trade_id=wire.trade_id,
+        timestamp=given.timestamp,
+        exchange=_NAME,
+        pair=pair_of(given.symbol),
+        price=given.price,
+        volume=given.qty,
+        side=given.side,
+        trade_id=given.trade_id,
     )
 
 
-def _ticker(wire: _WireTicker, received_at: datetime) -> Ticker:
+def _ticker(given: wire.TickerData, received_at: datetime) -> Ticker:
     return Ticker(
         received_at=received_at,
-        timestamp=wire.timestamp or received_at,
-        exchange=KRAKEN.name,
-        pair=pair_of(wire.symbol),
-        last=wire.last,
-        bid=wire.bid,
-        ask=wire.ask,
-        volume_24h=wire.volume,
-        pct_change=wire.change_pct,
+        timestamp=given.timestamp or received_at,
+        exchange=_NAME,
+        pair=pair_of(given.symbol),
+        last=given.last,
+        bid=given.bid,
+        ask=given.ask,
+        volume_24h=given.volume,
+        pct_change=given.change_pct,
     )
 
 
-def _rest_trade(pair: str, row: _RestRow, received_at: datetime) -> Trade:
+def _rest_trade(pair: str, row: wire.RestTrade, received_at: datetime) -> Trade:
     price, volume, _time, side, _order, _misc, trade_id = row
     return Trade(
         received_at=received_at,
         timestamp=_made(row),
-        exchange=KRAKEN.name,
+        exchange=_NAME,
         pair=pair,
         price=price,
         volume=volume,
@@ -332,7 +272,7 @@ def _rest_trade(pair: str, row: _RestRow, received_at: datetime) -> Trade:
     )
 
 
-def _made(row: _RestRow) -> datetime:
+def _made(row: wire.RestTrade) -> datetime:
     return _EPOCH + timedelta(microseconds=int(row[2] * 1_000_000 + _UNDERSHOOT))
 
 
@@ -344,7 +284,7 @@ def _salvage(data: msgspec.Raw, build: Callable[[msgspec.Raw], Record]) -> list[
     """
     sound: list[Record] = []
     reasons: list[str] = []
-    for element in _raw_list.decode(data):
+    for element in wire.raw_list.decode(data):
         try:
             sound.append(build(element))
         except _BAD as error:
@@ -353,11 +293,11 @@ def _salvage(data: msgspec.Raw, build: Callable[[msgspec.Raw], Record]) -> list[
 
 
 def _parse_status(data: msgspec.Raw, _received_at: datetime) -> Event:
-    systems = _systems.decode(data)
+    systems = wire.statuses.decode(data)
     return SystemStatus(systems[-1].system) if systems else Ignored("empty status")
 
 
-def _parse_answer(envelope: _Frame) -> Event:
+def _parse_answer(envelope: wire.Frame) -> Event:
     method, result, error = envelope.method, envelope.result or {}, envelope.error or ""
     if method == "pong":
         return Pong()
@@ -389,7 +329,7 @@ def rest_result(status: int, body: bytes) -> dict[str, msgspec.Raw]:
         RestError: the answer is an error, or none at all; `TemporaryError` where asking again may help.
     """
     try:
-        answer = _rest_answers.decode(body)
+        answer = wire.rest_answers.decode(body)
     except BROKEN as error:
         raise TemporaryError(f"status {status}, not an answer: {error}") from None
     if not answer.error:

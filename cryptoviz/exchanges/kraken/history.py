@@ -19,7 +19,7 @@ import msgspec
 
 from cryptoviz.exchanges.candles import build, candle, page_of
 from cryptoviz.exchanges.history import Page, Row
-from cryptoviz.exchanges.kraken import feed
+from cryptoviz.exchanges.kraken import feed, wire
 from cryptoviz.exchanges.kraken.spec import KRAKEN
 from cryptoviz.exchanges.pages import SETTLED, telling
 from cryptoviz.pairs import EPOCH, Series, floor
@@ -35,10 +35,6 @@ _STEPS_BACK: Final = tuple(
 )
 _NEAR: Final = timedelta(hours=1)
 _OK: Final = 200
-
-# start, open, high, low, close, average, volume, count
-_Row = tuple[int, Decimal, Decimal, Decimal, Decimal, str, Decimal, int]
-_rows: Final = msgspec.json.Decoder(list[_Row])
 
 
 class KrakenHistory:
@@ -186,16 +182,16 @@ def _nanos(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(microseconds=1) * 1000
 
 
-def _read_rows(body: bytes) -> list[_Row]:
+def _read_rows(body: bytes) -> list[wire.RestCandle]:
     result = feed.rest_result(_OK, body)
     result.pop("last", None)
-    return _rows.decode(next(iter(result.values()), msgspec.Raw(b"[]")))
+    return wire.rest_candles.decode(next(iter(result.values()), msgspec.Raw(b"[]")))
 
 
 def _instant(seconds: int) -> datetime:
     return EPOCH + timedelta(seconds=seconds)
 
 
-def _candle(series: Series, row: _Row, received_at: datetime) -> Row:
+def _candle(series: Series, row: wire.RestCandle, received_at: datetime) -> Row:
     start, opening, high, low, closing, _average, volume, trades = row
     return candle(series, _instant(start), (opening, high, low, closing, volume, trades), received_at)
