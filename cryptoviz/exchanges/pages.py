@@ -1,4 +1,4 @@
-"""Candles that an exchange lists from a time on: pages, and which of them are closed."""
+"""Candles that an exchange lists from a time on: pages, which of them are closed, and where there are none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cryptoviz.exchanges.candles import page_of
-from cryptoviz.exchanges.history import Page, Row
+from cryptoviz.exchanges.history import Page, Row, Span
 from cryptoviz.pairs import Timeframe, floor
 from cryptoviz.records import Candle
 
@@ -23,6 +23,12 @@ def closed(rows: Sequence[Row], now: datetime) -> Sequence[Row]:
 def telling(rows: Sequence[Row]) -> Sequence[Row]:
     """The rows that say how far an answer reaches: the candles; where there is none, whatever came."""
     return [row for row in rows if isinstance(row, Candle)] or rows
+
+
+def left_out(rows: Sequence[Row], since: datetime, until: datetime, length: timedelta) -> list[Span]:
+    """Where an answer about a range has no row, for an exchange that leaves windows without trades out."""
+    bounds = [since, *(bound for row in rows for bound in (row.window_start, row.window_start + length)), until]
+    return [(start, end) for start, end in zip(bounds[::2], bounds[1::2], strict=True) if start < end]
 
 
 def pages(

@@ -134,5 +134,7 @@ def test_every_wire_type_has_a_sample_that_it_reads_and_every_letter_in_it_a_mea
             assert letters <= told, f"{name}: what do {letters - told} mean?"
         fields = getattr(kind, "__struct_fields__", ())
         inside = set(re.findall(r"`(\w+)`", text)) & vars(module).keys()
-        assert samples(text) or inside or fields in {(), ("data",), ("pairs",), ("code", "msg")}, f"{name} has no sample"
+        assert samples(text) or inside or fields in {(), ("data",), ("pairs",), ("code", "msg")}, (
+            f"{name} has no sample"
+        )
     assert shown >= 5
