@@ -22,12 +22,15 @@ from assets.tables import CANDLES, TRADES, table_metadata
 from cryptoviz.backfill.publish import resume_left
 from cryptoviz.candles.settle import settle_open
 from cryptoviz.clock import now
-from cryptoviz.gaps.completeness import State, read
-from cryptoviz.gaps.completeness_page import page
+from cryptoviz.gaps.completeness import HistoryState, read
+from cryptoviz.gaps.completeness_report import report
 from cryptoviz.gaps.differences import compare, explain
-from cryptoviz.gaps.healing import Outcome, Treated, heal_candles, heal_trades, until_silent
+from cryptoviz.gaps.healing import heal_candles
+from cryptoviz.gaps.healing_run import HealingResult, HealingRun, until_silent
+from cryptoviz.gaps.healing_trades import heal_trades
 from cryptoviz.gaps.labels import GapStatus
-from cryptoviz.gaps.scan import EVER, GRACE, collected, look, look_at_trades, look_everywhere, pairs_of
+from cryptoviz.gaps.scan import EVER, GRACE, collected_series, pairs_of, scan, scan_everything, scan_trades
+from cryptoviz.gaps.tables import GapOutcome
 from cryptoviz.gate.report import GateError
 from cryptoviz.settings import settings
 
@@ -70,7 +73,9 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
         tags={"layer": "batch"},
         metadata={
             **table_metadata("trade_gaps"),
-            **code("assets/gaps.py", "cryptoviz/gaps/healing.py", "sql/functions/trade_gaps.sql", "docs/history.md"),
+            **code(
+                "assets/gaps.py", "cryptoviz/gaps/healing_trades.py", "sql/functions/trade_gaps.sql", "docs/history.md"
+            ),
         },
     )
     def trade_gaps(
@@ -85,13 +90,14 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
         began, at = time.monotonic(), now()
         with database.writer() as connection, exchange_rest.history(database) as history:
             since = EVER if config.whole_history else at - RECENT_TRADES
-            found: Counter[Outcome] = Counter()
-            for exchange, pairs in pairs_of(collected(settings())).items():
-                found += look_at_trades(connection, exchange, pairs, since, at - GRACE)
+            found: Counter[GapOutcome] = Counter()
+            for exchange, pairs in pairs_of(collected_series(settings())).items():
+                found += scan_trades(connection, exchange, pairs, since, at - GRACE)
+            healing = HealingRun(connection, history, until=at + _PATIENCE)
             treated = _worked_off(
                 context,
                 exchanges,
-                lambda exchange: heal_trades(connection, history, [exchange], until=at + _PATIENCE),
+                lambda exchange: heal_trades(healing, [exchange]),
             )
         return dg.MaterializeResult(metadata=_told(found, treated, "trades", time.monotonic() - began))
 
@@ -127,25 +133,20 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
 
         began, at = time.monotonic(), now()
         with database.writer() as connection, exchange_rest.history(database) as history:
-            series = collected(settings())
+            series = collected_series(settings())
             held.settle(connection)
             left = resume_left(connection, at)
             if left:
                 context.log.info("%d batches published that had passed when their runs were killed", left)
             if config.whole_history:
-                looked_at, found = look_everywhere(database.writer, series, at - GRACE)
+                looked_at, found = scan_everything(connection, series, at - GRACE)
                 settled = settle_open(connection)
                 context.log.info("candles that were open: %s", dict(settled))
             else:
-                looked_at, found = len(series), look(connection, series, at - RECENT, at - GRACE)
-            treated = _worked_off(
-                context,
-                exchanges,
-                lambda exchange: heal_candles(
-                    connection, history, [exchange], context.run.run_id, until=at + _PATIENCE
-                ),
-            )
-        yield outcome_of_all([report for one in treated for report in one.reports], CANDLE_GAPS)
+                looked_at, found = len(series), scan(connection, series, at - RECENT, at - GRACE)
+            healing = HealingRun(connection, history, context.run.run_id, at + _PATIENCE)
+            treated = _worked_off(context, exchanges, lambda exchange: heal_candles(healing, [exchange]))
+        yield outcome_of_all([found for result in treated for found in result.reports], CANDLE_GAPS)
         held_back = sum(one.held_back for one in treated)
         told = _told(found, treated, "candles", time.monotonic() - began)
         yield dg.MaterializeResult(
@@ -165,7 +166,7 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
             **code(
                 "assets/gaps.py",
                 "cryptoviz/gaps/completeness.py",
-                "cryptoviz/gaps/completeness_page.py",
+                "cryptoviz/gaps/completeness_report.py",
                 "docs/history.md",
             ),
         },
@@ -180,7 +181,7 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
         with database.writer() as connection:
             differing = sum(
                 compare(connection, exchange, pairs, now() - COMPARED, now() - GRACE)
-                for exchange, pairs in pairs_of(collected(settings())).items()
+                for exchange, pairs in pairs_of(collected_series(settings())).items()
             )
             causes = Counter(one.cause.value for one in explain(connection, context.run.run_id))
             state = read(connection, now())
@@ -195,20 +196,20 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
     return [trade_gaps, candle_gaps, completeness]
 
 
-def state_metadata(state: State) -> dict[str, Any]:
+def state_metadata(state: HistoryState) -> dict[str, Any]:
     """The page, and the numbers that Dagster plots over time."""
-    return {"state": dg.MetadataValue.md(page(state)), **state.numbers}
+    return {"state": dg.MetadataValue.md(report(state)), **state.numbers}
 
 
 def _worked_off(
-    context: dg.AssetExecutionContext, exchanges: Iterable[str], heal: Callable[[str], Iterator[Treated]]
-) -> list[Treated]:
+    context: dg.AssetExecutionContext, exchanges: Iterable[str], heal: Callable[[str], Iterator[HealingResult]]
+) -> list[HealingResult]:
     treated = []
     try:
         for exchange in exchanges:
             for one in until_silent(heal(exchange)):
                 treated.append(one)
-                context.log.info("%s: %s", one.subject, one.reason or _words(one.counted) or "found again")
+                context.log.info("%s: %s", one.subject, one.reason or _words(one.counts) or "found again")
     except GateError as error:
         raise dg.Failure(
             f"The gate itself failed, not the data: {error}. What it had to judge then was neither stored nor held "
@@ -218,11 +219,11 @@ def _worked_off(
     return treated
 
 
-def _told(found: Counter[Outcome], treated: Sequence[Treated], what: str, seconds: float) -> dict[str, Any]:
-    became: Counter[Outcome] = Counter()
+def _told(found: Counter[GapOutcome], treated: Sequence[HealingResult], what: str, seconds: float) -> dict[str, Any]:
+    became: Counter[GapOutcome] = Counter()
     for one in treated:
-        became.update(one.counted)
-    shown = "\n".join(f"| {one.subject} | {_words(one.counted)} | {_why(one)} |" for one in treated[:_SHOWN])
+        became.update(one.counts)
+    shown = "\n".join(f"| {one.subject} | {_words(one.counts)} | {_why(one)} |" for one in treated[:_SHOWN])
     table = f"| asked about | became | why not more |\n| --- | --- | --- |\n{shown}"
     return {
         f"{what} found missing": sum(count for (status, _label), count in found.items() if status == GapStatus.OPEN),
@@ -235,14 +236,14 @@ def _told(found: Counter[Outcome], treated: Sequence[Treated], what: str, second
     }
 
 
-def _why(one: Treated) -> str:
+def _why(one: HealingResult) -> str:
     held_back = f"{one.held_back} in quarantine" if one.held_back else ""
     return "; ".join(filter(None, (held_back, one.reason)))
 
 
-def _words(counted: Mapping[Outcome, int]) -> str:
+def _words(counted: Mapping[GapOutcome, int]) -> str:
     return ", ".join(f"{count} {status} {label or ''}".strip() for (status, label), count in _sorted(counted))
 
 
-def _sorted(counted: Mapping[Outcome, int]) -> list[tuple[Outcome, int]]:
+def _sorted(counted: Mapping[GapOutcome, int]) -> list[tuple[GapOutcome, int]]:
     return sorted(counted.items(), key=lambda one: (one[0][0], one[0][1] or ""))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
@@ -21,12 +21,15 @@ from assets.partitions import history_partitions, month_bounds
 from assets.resources import Database, ExchangeRest
 from assets.streams import MARKET_OWNERS, code
 from assets.tables import CANDLES
+from cryptoviz.backfill.due import BackfillStatus
+from cryptoviz.backfill.fetch import fetch
+from cryptoviz.backfill.fetch_run import Fetched, FetchRun, SeriesBusyError
+from cryptoviz.backfill.run import backfill
+from cryptoviz.backfill.states import state
+from cryptoviz.gate.report import GateError
 from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
 from cryptoviz.settings import settings
-
-if TYPE_CHECKING:
-    from cryptoviz.backfill.fetch import Fetched, Worker
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def _asset(timeframe: Timeframe, key: dg.AssetKey) -> dg.AssetsDefinition:
         check_specs=[gate_check(key)],
         metadata={
             "table": dg.MetadataValue.text(CANDLES),
-            **code("assets/history.py", "cryptoviz/backfill/fetch.py", "cryptoviz/backfill/exchange_history.py"),
+            **code("assets/history.py", "cryptoviz/backfill/run.py", "cryptoviz/backfill/exchange_history.py"),
         },
     )
     def candles(context: dg.AssetExecutionContext, database: Database, exchange_rest: ExchangeRest) -> Iterator[Any]:
@@ -126,16 +129,12 @@ def _described(timeframe: Timeframe) -> str:
     )
 
 
-def _fetch(context: dg.AssetExecutionContext, database: Database, rest: ExchangeRest, stretch: Stretch) -> "Fetched":
+def _fetch(context: dg.AssetExecutionContext, database: Database, rest: ExchangeRest, stretch: Stretch) -> Fetched:
     """Fetch one stretch; what stops it is written down, so that the others are not stopped by it."""
-    # Loading the code location needs none of this.
-    from cryptoviz.backfill.fetch import Fetched, SeriesBusyError, Worker, fetch  # noqa: PLC0415
-    from cryptoviz.gate.report import GateError  # noqa: PLC0415
-
     done = Fetched(stretch.series, stretch.since, stretch.since)
     try:
         with database.writer() as connection, rest.history(database) as history:
-            worker = Worker(connection, settings(), history, context.run.run_id)
+            worker = FetchRun(connection, settings(), history, context.run.run_id)
             if CONFIGURED in context.run.tags:
                 done = _configured(worker, stretch)
             else:
@@ -148,20 +147,17 @@ def _fetch(context: dg.AssetExecutionContext, database: Database, rest: Exchange
     return done
 
 
-def _configured(worker: "Worker", stretch: Stretch) -> "Fetched":
-    from cryptoviz.backfill.due import Status  # noqa: PLC0415
-    from cryptoviz.backfill.fetch import Fetched, backfill, state  # noqa: PLC0415
-
+def _configured(worker: FetchRun, stretch: Stretch) -> Fetched:
     done = backfill(worker, stretch.series)
     if done is not None:
         return done
     known = state(worker.connection, worker.settings, stretch.series)
-    complete = known.status is Status.COMPLETED
+    complete = known.status is BackfillStatus.COMPLETED
     reason = "" if complete else f"it failed a while ago and is tried again at {known.due_at}"
     return Fetched(stretch.series, stretch.since, stretch.since, complete=complete, reason=reason)
 
 
-def _metadata(found: "Sequence[tuple[Stretch, Fetched]]") -> dict[str, Any]:
+def _metadata(found: Sequence[tuple[Stretch, Fetched]]) -> dict[str, Any]:
     rows, seconds = sum(done.rows for _, done in found), sum(done.seconds for _, done in found)
     return {
         "rows": rows,
@@ -173,7 +169,7 @@ def _metadata(found: "Sequence[tuple[Stretch, Fetched]]") -> dict[str, Any]:
     }
 
 
-def _row(one: Stretch, done: "Fetched") -> Mapping[str, Any]:
+def _row(one: Stretch, done: Fetched) -> Mapping[str, Any]:
     return {
         "exchange": one.series.exchange,
         "pair": one.series.pair,

@@ -17,7 +17,7 @@ from assets.resources import Database
 from assets.runs import HEAVY_SQL
 from assets.streams import MARKET_OWNERS, code
 from assets.tables import CANDLES, table_metadata
-from cryptoviz.candles.indicators import Progress, Refreshed, progress, rebuild, refresh
+from cryptoviz.candles.indicators import IndicatorProgress, Refreshed, progress, rebuild, refresh
 
 REFRESH_INDICATORS: Final = dg.define_asset_job(
     "refresh_indicators",
@@ -76,7 +76,7 @@ def indicators(
     )
 
 
-def indicators_metadata(done: Refreshed, reached: Sequence[Progress]) -> dict[str, Any]:
+def indicators_metadata(done: Refreshed, reached: Sequence[IndicatorProgress]) -> dict[str, Any]:
     """The numbers of a refresh, and how far the indicators are."""
     return {
         "rows written": done.candles + done.rows,

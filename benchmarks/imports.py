@@ -27,7 +27,7 @@ from cryptoviz.gate import engine
 from cryptoviz.imports import gate
 from cryptoviz.imports.files import files
 from cryptoviz.imports.layouts import Kind, recognise
-from cryptoviz.imports.progress import Progress, Target
+from cryptoviz.imports.progress import ImportProgress, Target
 from cryptoviz.imports.trades import TradesImport
 from cryptoviz.settings import Role
 from cryptoviz.storage.database import connect
@@ -73,7 +73,7 @@ def run_import(one: Stage, archive: Path, count: int, how: AbstractContextManage
         [file] = files([str(archive)])
         layout = recognise(file, Kind.TRADES)
         job = TradesImport(
-            file, layout, _TARGET, Progress(file, layout, _TARGET), "bench", told=lambda *_: None, candles=candles
+            file, layout, _TARGET, ImportProgress(file, layout, _TARGET), "bench", told=lambda *_: None, candles=candles
         )
         done = job.run(writer, connection)
     seconds = time.perf_counter() - started

@@ -34,7 +34,7 @@ from cryptoviz.candles.indicators import refresh
 from cryptoviz.candles.rebuild import made_anew
 from cryptoviz.imports.files import files
 from cryptoviz.imports.layouts import Kind, recognise
-from cryptoviz.imports.progress import Progress, Target
+from cryptoviz.imports.progress import ImportProgress, Target
 from cryptoviz.imports.trades import TradesImport
 from cryptoviz.pairs import Series, Timeframe, floor
 from cryptoviz.records import Side, Trade
@@ -188,7 +188,7 @@ def imported(settings: Settings, archive: Path, done: threading.Event) -> None:
             layout = recognise(file, Kind.TRADES)
             target = Target(_EXCHANGE, pair)
             with writer() as own:
-                TradesImport(file, layout, target, Progress(file, layout, target), "bench", told=_quiet).run(
+                TradesImport(file, layout, target, ImportProgress(file, layout, target), "bench", told=_quiet).run(
                     writer, own
                 )
             since = datetime.now(UTC) - timedelta(days=3)

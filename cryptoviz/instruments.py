@@ -104,8 +104,8 @@ def fetch(exchange: str, address: str | None, timeout_s: float) -> Listing:
     spec = EXCHANGES.get(exchange)
     market = connect(spec.ccxt_id if spec else exchange, _addresses(exchange, address), timeout_s)
     with asking(exchange, market):
-        listed = market.fetch_markets()
-    return parse(exchange, listed, market.precisionMode)
+        markets = market.fetch_markets()
+    return parse(exchange, markets, market.precisionMode)
 
 
 def parse(exchange: str, markets: Iterable[Mapping[str, Any]], precision_mode: int = _TICK_SIZE) -> Listing:
@@ -154,12 +154,12 @@ def _name(market: Mapping[str, Any]) -> str:
     return str(alternative or market.get("id") or "")
 
 
-def compare(stored: Mapping[str, str], listed: Iterable[Instrument], held: Collection[str] = ()) -> Changes:
+def compare(stored: Mapping[str, str], current: Iterable[Instrument], held: Collection[str] = ()) -> Changes:
     """What `listed` changes in a table that holds `stored`, the status of each pair of that exchange.
 
     Pairs that are `held` back are listed too, but nothing that was said of them counts.
     """
-    now = {instrument.pair: instrument.status for instrument in listed}
+    now = {instrument.pair: instrument.status for instrument in current}
     return Changes(
         new=tuple(sorted(now.keys() - stored.keys())),
         changed=tuple(
@@ -181,7 +181,7 @@ def publish(
     Raises:
         GateError: the gate itself failed; nothing was changed.
     """
-    rows = [_row(one, seen_at, run) for one in listing.instruments]
+    rows = [_row(instrument, seen_at, run) for instrument in listing.instruments]
     with connection.transaction():
         found = audit(connection, SUBJECT, rows, run, asset)
         hold_back(connection, SUBJECT, rows, found)
@@ -226,24 +226,24 @@ def restore(connection: Connection[Any], payload: Mapping[str, Any]) -> None:
         Decimal(payload[name]) if payload.get(name) is not None else None
         for name in ("price_increment", "volume_increment")
     )
-    one = Instrument(
+    instrument = Instrument(
         payload["exchange"], payload["pair"], payload["status"], price_step, volume_step, payload.get("spelling")
     )
-    _upsert(connection, one.exchange, [one], seen_at)
+    _upsert(connection, instrument.exchange, [instrument], seen_at)
 
 
-def _row(one: Instrument, seen_at: datetime, run: str) -> Row:
-    steps = {"price_increment": one.price_increment, "volume_increment": one.volume_increment}
+def _row(instrument: Instrument, seen_at: datetime, run: str) -> Row:
+    steps = {"price_increment": instrument.price_increment, "volume_increment": instrument.volume_increment}
     payload = {
-        "exchange": one.exchange,
-        "pair": one.pair,
-        "status": one.status,
+        "exchange": instrument.exchange,
+        "pair": instrument.pair,
+        "status": instrument.status,
         **{name: None if step is None else f"{step:f}" for name, step in steps.items()},
-        "spelling": one.spelling,
+        "spelling": instrument.spelling,
         "received_at": seen_at.isoformat(),
     }
-    key = f"{one.exchange}|{one.pair}"
-    return Row(key, payload, {"source": one.exchange}, key, run)
+    key = f"{instrument.exchange}|{instrument.pair}"
+    return Row(key, payload, {"source": instrument.exchange}, key, run)
 
 
 def _upsert(connection: Connection[Any], exchange: str, rows: Sequence[Instrument], seen_at: datetime) -> None:
@@ -266,7 +266,7 @@ def known_exchanges(connection: Connection[Any], pairs: Mapping[str, Collection[
     return {
         exchange
         for exchange, wanted in pairs.items()
-        if (listed := listed_as(connection, exchange)) and all(listed.get(pair) for pair in wanted)
+        if (spellings := listed_as(connection, exchange)) and all(spellings.get(pair) for pair in wanted)
     }
 
 

@@ -95,5 +95,10 @@ class Series:
         """
         return cls(exchange, pair, Timeframe(timeframe))
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """The series as the columns of a candle name it, and so the parameters of most statements."""
+        return {"exchange": self.exchange, "symbol": self.pair, "timeframe": self.timeframe.value}
+
     def __str__(self) -> str:
         return f"{self.exchange} {self.pair} {self.timeframe}"

@@ -32,7 +32,7 @@ _Restore = Callable[["Connection[Any]", Mapping[str, Any]], None]
 
 _RESTORED: Final[Mapping[str, Sequence[_Restore]]] = {
     instruments.SUBJECT: (instruments.restore,),
-    audit.SUBJECT: (publish.restore, publish.look_again, publish.settle_again),
+    audit.SUBJECT: (publish.restore, publish.refresh_gaps_of, publish.settle_again),
 }
 """What is stored by us, and what follows from it: every other subject goes through a topic."""
 
@@ -50,14 +50,14 @@ class Resolved:
     why: str = ""
 
 
-def listed(
+def list_rows(
     connection: Connection[Any], *, subject: str | None = None, every: bool = False, limit: int = 100
 ) -> list[dict[str, Any]]:
     """The rows in quarantine, those seen last first; `every`: resolved ones too."""
     return fetch_rows(connection, "quarantine_list", {"subject": subject, "all": every, "limit": limit})
 
 
-def shown(connection: Connection[Any], number: int) -> dict[str, Any] | None:
+def show_row(connection: Connection[Any], number: int) -> dict[str, Any] | None:
     """One row, whole; None: there is none of that id."""
     return next(iter(fetch_rows(connection, "quarantine_show", {"id": number})), None)
 
@@ -85,12 +85,12 @@ def release(connection: Connection[Any], ids: Iterable[int], actor: str, run: st
                     for number, _, key, series, payload, origin in group]  # fmt: skip
             resolved += _released(connection, subject, rows, run)
             if subject in _RESTORED or subject == held.SUBJECT:
-                left = {one.id for one in resolved}
+                left = {row.id for row in resolved}
                 passed += [(subject, row) for row in rows if row.number not in left]
         _resolve(connection, resolved, actor, released=True)
     resolved += [_restored(connection, subject, row, actor) for subject, row in passed]
     held.settle(connection)
-    return sorted(resolved, key=lambda one: one.id)
+    return sorted(resolved, key=lambda row: row.id)
 
 
 def _restored(connection: Connection[Any], subject: str, row: Row, actor: str) -> Resolved:
@@ -123,7 +123,7 @@ def discard(connection: Connection[Any], ids: Iterable[int], actor: str) -> list
         _resolve(connection, resolved, actor, released=False)
     held.follow(connection, missing)
     held.settle(connection)
-    return sorted(resolved, key=lambda one: one.id)
+    return sorted(resolved, key=lambda row: row.id)
 
 
 def _taken(connection: Connection[Any], ids: Iterable[int]) -> tuple[list[tuple[Any, ...]], list[Resolved]]:
@@ -164,14 +164,14 @@ def _stage(connection: Connection[Any], subject: str, rows: Sequence[Row], run: 
 
 
 def _resolve(connection: Connection[Any], resolved: Sequence[Resolved], actor: str, *, released: bool) -> None:
-    done = [one.id for one in resolved if one.done]
+    done = [row.id for row in resolved if row.done]
     if done:
         connection.execute(query("quarantine_resolve"), {"ids": done, "actor": actor, "released": released})
 
 
-def told(resolved: Sequence[Resolved]) -> Mapping[str, Any]:
+def audit_facts(resolved: Sequence[Resolved]) -> Mapping[str, Any]:
     """What became of rows, for the audit log."""
     return {
-        "done": [one.id for one in resolved if one.done],
-        "refused": {str(one.id): one.why for one in resolved if not one.done},
+        "done": [row.id for row in resolved if row.done],
+        "refused": {str(row.id): row.why for row in resolved if not row.done},
     }

@@ -18,7 +18,7 @@ from typing import Annotated, Final, TypeVar
 
 import msgspec
 
-from cryptoviz.pairs import Timeframe, is_pair
+from cryptoviz.pairs import Series, Timeframe, is_pair
 
 EARLIEST: Final = datetime(2009, 1, 3, tzinfo=UTC)
 """Nothing on a crypto exchange happened before Bitcoin's first block."""
@@ -220,6 +220,38 @@ class Candle(Record, frozen=True, kw_only=True, gc=False):
             _decimal("volume", self.volume, zero=True)
         if not (low <= self.open <= high and low <= self.close <= high):
             raise ValueError("open and close do not lie between low and high")
+
+
+def fetched_candle(
+    series: Series,
+    start: datetime,
+    prices: tuple[Decimal, Decimal, Decimal, Decimal],
+    volume: Decimal,
+    trades: int,
+    *,
+    received_at: datetime,
+) -> Candle:
+    """A closed candle as an exchange gave it, or as trades of the past come to. `prices`: open, high, low, close.
+
+    Raises:
+        ValueError: no candle can be like that.
+    """
+    return Candle(
+        received_at=received_at,
+        window_start=start,
+        window_end=start + series.timeframe.length,
+        exchange=series.exchange,
+        symbol=series.pair,
+        timeframe=series.timeframe,
+        open=prices[0],
+        high=prices[1],
+        low=prices[2],
+        close=prices[3],
+        volume=volume,
+        trade_count=trades,
+        closed=True,
+        source=CandleSource.REST,
+    )
 
 
 class Alert(Record, frozen=True, kw_only=True, gc=False):

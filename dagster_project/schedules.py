@@ -15,7 +15,7 @@ from assets.polls import POLL_ARTICLES, POLL_MARKET
 from assets.reports import BUILD_REPORTS
 from assets.resources import Database
 from assets.storage import KEEP_STORAGE
-from cryptoviz.gaps.scan import configured
+from cryptoviz.gaps.scan import configured_series
 from cryptoviz.pairs import Timeframe
 from cryptoviz.settings import Settings
 from jobs.housekeeping import PURGE_HISTORY
@@ -154,7 +154,7 @@ def fetch_streamed(settings: Settings) -> dg.ScheduleDefinition:
         partitions = context.instance.get_dynamic_partitions(str(SERIES.name))
         try:
             with database.reader() as connection:
-                wanted = {f"{one.exchange}:{one.pair}" for one in configured(connection, settings)}
+                wanted = {f"{one.exchange}:{one.pair}" for one in configured_series(connection, settings)}
         except psycopg.OperationalError as error:
             yield dg.SkipReason(f"the database is away: {str(error).strip()}")
             return

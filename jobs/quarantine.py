@@ -69,7 +69,7 @@ def _resolve(
     action: str,
     resolve: Callable[["Connection[Any]", list[int], str], list["Resolved"]],
 ) -> "list[Resolved]":
-    from cryptoviz.quarantine import open_ids, told  # noqa: PLC0415 - loading the code location needs no client
+    from cryptoviz.quarantine import audit_facts, open_ids  # noqa: PLC0415 - loading the code location needs no client
 
     if not config.ids and not config.subject:
         raise refused("ids", "no row is named", "Give ids, or a subject for all its open rows.")
@@ -83,7 +83,7 @@ def _resolve(
                 found = resolve(connection, numbers, actor(context))
             except GateError as error:
                 raise dg.Failure(f"The gate itself failed, nothing was changed: {error}") from error
-            facts.update(told(found))
+            facts.update(audit_facts(found))
     for one in found:
         if not one.done:
             context.log.warning("%d was left as it is: %s", one.id, one.why)

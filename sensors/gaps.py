@@ -22,9 +22,9 @@ from assets.keys import CANDLE_GAPS, COMPLETENESS, TRADE_GAPS
 from assets.resources import Database
 from assets.runs import UNENDED
 from cryptoviz.clock import now
-from cryptoviz.gaps.completeness import State, read
+from cryptoviz.gaps.completeness import HistoryState, read
 from cryptoviz.gaps.differences import compare
-from cryptoviz.gaps.scan import GRACE, Due, collected, due, look, look_at_trades, pairs_of
+from cryptoviz.gaps.scan import GRACE, WaitingWork, collected_series, due, pairs_of, scan, scan_trades
 from cryptoviz.settings import settings
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Memory:
     told: float = 0
 
 
-def decide(waiting: Mapping[str, Due], memory: Memory, at: datetime, *, failed: bool) -> tuple[str, bool]:
+def decide(waiting: Mapping[str, WaitingWork], memory: Memory, at: datetime, *, failed: bool) -> tuple[str, bool]:
     """Why to start a run now (empty: do not), and whether it is to look at the whole history.
 
     `failed`: the run before did.
@@ -135,14 +135,16 @@ def _given_up(memory: Memory, at: datetime) -> Memory:
     return replace(memory, told=at.timestamp())
 
 
-def _look(connection: Connection[Any], memory: Memory, at: datetime) -> tuple[dict[str, Due], State | None, Memory]:
+def _look(
+    connection: Connection[Any], memory: Memory, at: datetime
+) -> tuple[dict[str, WaitingWork], HistoryState | None, Memory]:
     ours = settings()
-    series = collected(ours)
-    look(connection, series, at - RECENT, at - GRACE)
+    series = collected_series(ours)
+    scan(connection, series, at - RECENT, at - GRACE)
     if at.timestamp() - memory.trades >= TRADES_EVERY.total_seconds():
         since, until = at - RECENT_TRADES, at - GRACE
         for exchange, pairs in pairs_of(series).items():
-            look_at_trades(connection, exchange, pairs, since, until)
+            scan_trades(connection, exchange, pairs, since, until)
             compare(connection, exchange, pairs, since, until)
         memory = replace(memory, trades=at.timestamp())
     state = None

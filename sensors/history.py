@@ -15,19 +15,19 @@ from assets.history_runs import CONFIGURED, EXCHANGE, FETCH_HISTORY, TIMEFRAME, 
 from assets.partitions import HISTORY_BEGINS, SERIES
 from assets.resources import Database
 from assets.runs import UNENDED
-from cryptoviz.backfill.due import Plan, due
+from cryptoviz.backfill.due import BackfillPlan, due
 from cryptoviz.settings import Settings
 
 INTERVAL_S: Final = 30
 
 
-def fetches(plans: Iterable[Plan], partitions: Sequence[str], under_way: set[tuple[str, str]]) -> list[Fetch]:
+def fetches(plans: Iterable[BackfillPlan], partitions: Sequence[str], under_way: set[tuple[str, str]]) -> list[Fetch]:
     """The runs to ask for: one for each exchange and timeframe that has none `under_way`.
 
     It takes as many series as one range of partitions holds that lack the same months; the others wait for the next.
     `partitions` are the series in the order in which Dagster knows them.
     """
-    groups: dict[tuple[str, str], list[Plan]] = {}
+    groups: dict[tuple[str, str], list[BackfillPlan]] = {}
     for plan in plans:
         if _name(plan) in partitions:
             groups.setdefault((plan.series.exchange, plan.series.timeframe), []).append(plan)
@@ -39,11 +39,11 @@ def fetches(plans: Iterable[Plan], partitions: Sequence[str], under_way: set[tup
     return found
 
 
-def _name(plan: Plan) -> str:
+def _name(plan: BackfillPlan) -> str:
     return f"{plan.series.exchange}:{plan.series.pair}"
 
 
-def _months(plan: Plan) -> tuple[str, str]:
+def _months(plan: BackfillPlan) -> tuple[str, str]:
     since = plan.since or plan.listed_from or datetime(HISTORY_BEGINS.year, HISTORY_BEGINS.month, 1, tzinfo=UTC)
     return months(since, max(plan.until, plan.position or plan.until))
 
@@ -61,7 +61,7 @@ def history_due(settings: Settings) -> dg.SensorDefinition:
         """Leaves what a run is at work on to that run."""
         import psycopg  # noqa: PLC0415 - loading the code location needs no driver
 
-        from cryptoviz.backfill.fetch import keep_history, states  # noqa: PLC0415
+        from cryptoviz.backfill.states import keep_history, states  # noqa: PLC0415
 
         try:
             with database.writer() as connection:
@@ -89,5 +89,5 @@ def _under_way(instance: dg.DagsterInstance) -> set[tuple[str, str]]:
     return {(one[EXCHANGE], one[TIMEFRAME]) for one in tags if CONFIGURED in one}
 
 
-def _why(plans: Sequence[Plan]) -> str:
+def _why(plans: Sequence[BackfillPlan]) -> str:
     return f"runs are at work on {len(plans)} series" if plans else "all that the settings ask for has been fetched"

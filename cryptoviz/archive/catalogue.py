@@ -25,7 +25,7 @@ _NAME: Final = re.compile(r"(?P<piece>.+)-r(?P<revision>\d+)-(?P<sha256>[0-9a-f]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FileFilter:
     """Which files: those that meet all that is given, and touch the range."""
 
     subject: str | None = None
@@ -63,18 +63,18 @@ class Restored:
     until: datetime
 
 
-def listed(connection: Connection[Any], wanted: Wanted) -> list[dict[str, Any]]:
+def list_files(connection: Connection[Any], wanted: FileFilter) -> list[dict[str, Any]]:
     """The files of the catalogue, by subject, series and time."""
     return fetch_rows(connection, "archive_files_list", vars(wanted))
 
 
-def verify(connection: Connection[Any], store: Store, wanted: Wanted) -> Iterator[Verified]:
+def verify(connection: Connection[Any], store: Store, wanted: FileFilter) -> Iterator[Verified]:
     """Read every file again, compare it with the catalogue, and write down what was found.
 
     Raises:
         OSError: the storage does not answer: that says nothing of its files.
     """
-    for entry in listed(connection, wanted):
+    for entry in list_files(connection, wanted):
         found = _verified(store, entry)
         connection.execute(query("archive_files_verified"), {"path": found.path, "status": found.status})
         yield found
@@ -97,7 +97,7 @@ def _verified(store: Store, entry: dict[str, Any]) -> Verified:
     return Verified(path, "sound")
 
 
-def adopt(connection: Connection[Any], store: Store, wanted: Wanted) -> Iterator[Adopted]:
+def adopt(connection: Connection[Any], store: Store, wanted: FileFilter) -> Iterator[Adopted]:
     """Enter what a later night wrote in the place of files that are absent: the database is that of an older backup.
 
     A later revision of a file has all rows of those before. Raises:
@@ -110,7 +110,7 @@ def adopt(connection: Connection[Any], store: Store, wanted: Wanted) -> Iterator
         for path in there:
             if name := _NAME.fullmatch(path):
                 latest[name["piece"]] = max(latest.get(name["piece"], (0, "")), (int(name["revision"]), path))
-        for entry in listed(connection, wanted):
+        for entry in list_files(connection, wanted):
             name = _NAME.fullmatch(entry["path"])
             revision, path = latest.get(name["piece"], (0, "")) if name else (0, "")
             if entry["path"] in there or revision <= entry["revision"]:
@@ -134,14 +134,14 @@ def _taken(store: Store, entry: dict[str, Any]) -> dict[str, Any] | None:
     return entry | found | {"sha256": file.sha256, "schema_version": LAYOUT}
 
 
-def unlisted(connection: Connection[Any], store: Store) -> list[str]:
+def uncatalogued_files(connection: Connection[Any], store: Store) -> list[str]:
     """Files of the storage that the catalogue does not have: left by who was killed, or by another database."""
-    known = {entry["path"] for entry in listed(connection, Wanted())}
+    known = {entry["path"] for entry in list_files(connection, FileFilter())}
     return [path for path in store.paths() if path not in known]
 
 
 def restore(
-    connection: Connection[Any], store: Store, wanted: Wanted, *, now: datetime, keep: timedelta = KEEP
+    connection: Connection[Any], store: Store, wanted: FileFilter, *, now: datetime, keep: timedelta = KEEP
 ) -> Iterator[Restored]:
     """Bring rows back into the database, file by file, each in a transaction of its own; again changes nothing.
 
@@ -151,7 +151,7 @@ def restore(
         OSError: the storage does not answer.
     """
     with alone(connection):
-        for entry in listed(connection, wanted):
+        for entry in list_files(connection, wanted):
             data = sound(store, entry["path"], entry["sha256"])
             subject = SUBJECTS[entry["subject"]]
             since = max(entry["since"], wanted.since or entry["since"]).astimezone(UTC)
@@ -161,6 +161,6 @@ def restore(
                     connection.execute(query("archive_lock_tiering"))
                 rows.bring(connection, subject, data)
                 count = rows.give_back(connection, piece)
-                asked = {"path": entry["path"], "until": now + keep}
-                found = connection.execute(query("archive_files_restored"), asked).fetchone()
+                parameters = {"path": entry["path"], "until": now + keep}
+                found = connection.execute(query("archive_files_restored"), parameters).fetchone()
             yield Restored(entry["path"], count, found[0] if found else now + keep)

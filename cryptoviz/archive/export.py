@@ -39,7 +39,7 @@ class ArchiveError(Exception):
 
 
 @dataclass(frozen=True)
-class Left:
+class ArchivedPiece:
     """What became of one piece. `late`: it joined rows that had left before."""
 
     piece: Piece
@@ -82,7 +82,7 @@ def archive(
     now: datetime,
     *,
     until: datetime | None = None,
-) -> Iterator[Left]:
+) -> Iterator[ArchivedPiece]:
     """Let all that is due leave, piece by piece, each committed by itself; none begins after `until`.
 
     A piece that cannot leave stays, and the others go on. The connection must be in autocommit mode. Raises:
@@ -135,8 +135,8 @@ def due(connection: Connection[Any], subject: Subject, now: datetime) -> Iterato
     border = row[0] if row else None
     start = datetime(1900, 1, 1, tzinfo=UTC)
     while border is not None:
-        asked = {"relation": subject.relation, "time": subject.time, "since": start, "until": border}
-        row = connection.execute(query("archive_oldest"), asked).fetchone()
+        parameters = {"relation": subject.relation, "time": subject.time, "since": start, "until": border}
+        row = connection.execute(query("archive_oldest"), parameters).fetchone()
         if row is None or row[0] is None:
             return
         start, end = subject.unit.around(row[0])
@@ -146,7 +146,7 @@ def due(connection: Connection[Any], subject: Subject, now: datetime) -> Iterato
         start = end
 
 
-def leave(connection: Connection[Any], store: Store, piece: Piece) -> Left:
+def leave(connection: Connection[Any], store: Store, piece: Piece) -> ArchivedPiece:
     """Let one piece leave. Raises what `archive` does; then its rows are where they were."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
@@ -159,13 +159,13 @@ def leave(connection: Connection[Any], store: Store, piece: Piece) -> Left:
     raise AssertionError("unreachable")
 
 
-def _leave(connection: Connection[Any], store: Store, piece: Piece) -> Left:
+def _leave(connection: Connection[Any], store: Store, piece: Piece) -> ArchivedPiece:
     began = time.monotonic()
     with connection.transaction():
         connection.execute(query("archive_snapshot"))
         there = rows.digest(connection, piece)
-        kept = [(one, _kept(connection, one)) for one in rows.series(connection, piece)]
-        drafts = [draft for one, file in kept if (draft := _drafted(connection, store, one, file)) is not None]
+        kept = [(part, _kept(connection, part)) for part in rows.series(connection, piece)]
+        drafts = [draft for part, file in kept if (draft := _drafted(connection, store, part, file)) is not None]
     for draft in drafts:
         store.move(draft.temporary, draft.path)
     try:
@@ -177,7 +177,7 @@ def _leave(connection: Connection[Any], store: Store, piece: Piece) -> Left:
     for draft in drafts:
         if draft.instead_of is not None:
             store.remove(draft.instead_of)
-    return Left(
+    return ArchivedPiece(
         piece,
         there.rows,
         len(drafts),
@@ -189,8 +189,8 @@ def _leave(connection: Connection[Any], store: Store, piece: Piece) -> Left:
 
 def _commit(connection: Connection[Any], piece: Piece, there: rows.Digest, drafts: Iterable[_Draft]) -> None:
     with connection.transaction():
-        asked = {**rows.parameters(piece), "rows": there.rows, "digest": there.content}
-        connection.execute(query("archive_remove"), asked)
+        parameters = {**rows.parameters(piece), "rows": there.rows, "digest": there.content}
+        connection.execute(query("archive_remove"), parameters)
         connection.execute(query("archive_left"), {"subject": piece.subject.name, "since": piece.since, **piece.named})
         for draft in drafts:
             connection.execute(query("archive_files_upsert"), _entry(draft))
@@ -234,14 +234,14 @@ def sound(store: Store, path: str, sha256: str) -> bytes:
 
 
 def _kept(connection: Connection[Any], piece: Piece) -> _Kept | None:
-    asked = {"subject": piece.subject.name, "since": piece.since, **piece.named}
-    row = connection.execute(query("archive_files_of"), asked).fetchone()
+    parameters = {"subject": piece.subject.name, "since": piece.since, **piece.named}
+    row = connection.execute(query("archive_files_of"), parameters).fetchone()
     return _Kept(*row) if row else None
 
 
 def _restored(connection: Connection[Any], piece: Piece, now: datetime) -> bool:
-    asked = {"subject": piece.subject.name, "since": piece.since, "now": now, **piece.named}
-    return connection.execute(query("archive_restored"), asked).fetchone() is not None
+    parameters = {"subject": piece.subject.name, "since": piece.since, "now": now, **piece.named}
+    return connection.execute(query("archive_restored"), parameters).fetchone() is not None
 
 
 def _entry(draft: _Draft) -> Mapping[str, Any]:

@@ -39,10 +39,10 @@ def columns(connection: Connection[Any], subject: Subject) -> dict[str, str]:
 
 def digest(connection: Connection[Any], piece: Piece, table: str | None = None) -> Digest:
     """What the rows of a piece come to, in its table or in a temporary one."""
-    asked = {**parameters(piece), "relation": table or piece.subject.relation}
-    row = connection.execute(query("archive_digest"), asked).fetchone()
+    bound = {**parameters(piece), "relation": table or piece.subject.relation}
+    row = connection.execute(query("archive_digest"), bound).fetchone()
     if row is None:
-        raise LookupError(asked["relation"])
+        raise LookupError(bound["relation"])
     return Digest(*row)
 
 

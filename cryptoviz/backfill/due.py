@@ -15,7 +15,7 @@ from enum import StrEnum
 from cryptoviz.pairs import Series, ceiling, floor
 
 
-class Status(StrEnum):
+class BackfillStatus(StrEnum):
     """How a backfill stands."""
 
     PENDING = "pending"
@@ -25,7 +25,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
-class State:
+class BackfillState:
     """What is wanted of a series, and what is known of it.
 
     `age`: how far back it is wanted; None: to the exchange's first candle. `position`: everything before it is staged;
@@ -35,7 +35,7 @@ class State:
 
     series: Series
     age: timedelta | None
-    status: Status | None = None
+    status: BackfillStatus | None = None
     start: datetime | None = None
     end: datetime | None = None
     position: datetime | None = None
@@ -49,7 +49,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BackfillPlan:
     """A range to be fetched, and how far that got.
 
     `since` None: from the exchange's first candle on. `open_end`: it goes on to the newest closed candle, however long
@@ -73,47 +73,47 @@ class Plan:
         return self.covered_from is None
 
 
-def due(state: State, now: datetime) -> Plan | None:
+def due(state: BackfillState, now: datetime) -> BackfillPlan | None:
     """What is to be fetched of a series now; None: nothing."""
     if state.due_at is not None and state.due_at > now:
         return None
-    if state.status is Status.COMPLETED:
+    if state.status is BackfillStatus.COMPLETED:
         return _older(state, now)
     if state.position is None or state.start is None or state.end is None:
         return _anew(state, now)
     until = state.covered_from or state.end
-    return Plan(
+    return BackfillPlan(
         state.series, state.start, until, state.end, state.position, state.published, state.covered_from,
         state.from_first, state.listed_from, state.attempts,
     )  # fmt: skip
 
 
-def _anew(state: State, now: datetime) -> Plan | None:
+def _anew(state: BackfillState, now: datetime) -> BackfillPlan | None:
     until = floor(min(now, state.listed_to or now), state.series.timeframe)
     since = _wanted(state, now)
     if since is not None and since >= until:
         return None
     from_first = state.listed_from is not None and since == floor(state.listed_from, state.series.timeframe)
-    return Plan(
+    return BackfillPlan(
         state.series, since, until, until, from_first=from_first, listed_from=state.listed_from, attempts=state.attempts
     )
 
 
-def _older(state: State, now: datetime) -> Plan | None:
+def _older(state: BackfillState, now: datetime) -> BackfillPlan | None:
     since = _wanted(state, now)
     if state.start is None or state.end is None or state.from_first or (since is not None and since >= state.start):
         return None
-    return Plan(
+    return BackfillPlan(
         state.series, since, state.start, state.end, covered_from=state.start, listed_from=state.listed_from,
         attempts=state.attempts,
     )  # fmt: skip
 
 
-def _wanted(state: State, now: datetime) -> datetime | None:
+def _wanted(state: BackfillState, now: datetime) -> datetime | None:
     """Since when the series is wanted; None: since the exchange's first candle, whenever that was."""
     timeframe = state.series.timeframe
     since = None if state.age is None else ceiling(now - state.age, timeframe)
     if state.listed_from is None:
         return since
-    listed = floor(state.listed_from, timeframe)
-    return listed if since is None else max(since, listed)
+    first_listed = floor(state.listed_from, timeframe)
+    return first_listed if since is None else max(since, first_listed)

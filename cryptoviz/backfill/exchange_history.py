@@ -126,10 +126,10 @@ class ExchangeHistory:
             raise RuntimeError("an ExchangeHistory is used within its context")
         if (exchange, pair) in self._confirmed:
             return
-        listed = instruments.listed_as(self._connection, exchange)
-        if refused := unconfirmed(exchange, [pair], listed):
+        spellings = instruments.listed_as(self._connection, exchange)
+        if refused := unconfirmed(exchange, [pair], spellings):
             raise ExchangeRefusedError(refused[pair])
-        if any(listed.values()):
+        if any(spellings.values()):
             self._confirmed.add((exchange, pair))
 
     def _made(self, exchange: str) -> HistoryAdapter:

@@ -20,17 +20,18 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.candles.audit import SUBJECT, row_of
+from cryptoviz.candles.fetched import store
 from cryptoviz.candles.settle import settle as settle_candles
 from cryptoviz.exchanges.history import Row as Given
 from cryptoviz.exchanges.history import Span
-from cryptoviz.gaps.healing import record, store
+from cryptoviz.gaps.tables import record_candle_gaps
 from cryptoviz.gate import engine, gate, suites
 from cryptoviz.gate.frames import Row, instant
 from cryptoviz.gate.gate import Audit
 from cryptoviz.gate.report import Report, Scope, Severity
 from cryptoviz.gate.suites import Suite
 from cryptoviz.pairs import Series, Timeframe, ceiling, floor
-from cryptoviz.records import Candle, CandleSource
+from cryptoviz.records import fetched_candle
 from cryptoviz.storage import driver
 from cryptoviz.storage.pieces import Pace, piece
 from cryptoviz.storage.queries import fetch_rows, query
@@ -39,10 +40,10 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 
-_JUDGED: Final = "judged_candles"
-_SHOWN: Final = 20
-_LEFT: Final = timedelta(minutes=15)
-"""What passed so long ago and is not published belongs to somebody who was killed."""
+_JUDGED_TABLE: Final = "judged_candles"
+_EXAMPLES: Final = 20
+_ABANDONED_AFTER: Final = timedelta(minutes=15)
+"""What passed so long ago and is not published was left by a run that was killed."""
 
 _COLUMNS: Final = ("window_start", "window_end", "open", "high", "low", "close", "volume", "trade_count")
 
@@ -57,13 +58,7 @@ class Batch:
     @property
     def names(self) -> dict[str, str]:
         """How the statements name it."""
-        series = self.series
-        return {
-            "origin": self.origin,
-            "exchange": series.exchange,
-            "symbol": series.pair,
-            "timeframe": series.timeframe.value,
-        }
+        return {"origin": self.origin, **self.series.columns}
 
 
 @dataclass(frozen=True)
@@ -107,18 +102,18 @@ def publish(
     *,
     span: Span | None = None,
     first_time: bool = False,
-    judged: Callable[[Published], None] = lambda _published: None,
-    settle: Callable[[Published], None] = lambda _published: None,
+    on_verdict: Callable[[Published], None] = lambda _published: None,
+    on_published: Callable[[Published], None] = lambda _published: None,
 ) -> Published:
     """Judge what is staged of a batch and publish what passes. A batch that is blocked goes to quarantine as a whole.
 
     The connection must be in autocommit mode: the rows are judged where they are, before the first transaction. `span`:
-    what was asked for; gaps and completeness are brought up to date for it, and for what came. `first_time`: nobody has
-    asked for that before, so that what was missing there was not lost.
+    the range that was fetched; gaps and completeness are brought up to date for it, and for what came. `first_time`:
+    nothing was fetched there before, so that what is missing was not lost.
 
-    `judged` belongs to the transaction of the verdict: from then on what passed is sure to be published, by this call
-    or another. `settle` belongs to the last transaction, when all of it is. Where everything is blocked, both belong to
-    the verdict.
+    `on_verdict` is called in the transaction of the verdict: from then on what passed is sure to be published, by this
+    call or another. `on_published` is called in the last transaction, when all of it is published. Where everything is
+    blocked, both are called in the transaction of the verdict.
 
     Raises:
         SuiteError: the suite cannot be read or makes no sense; nothing was changed.
@@ -131,14 +126,14 @@ def publish(
     with connection.transaction():
         if found is not None:
             _verdict(connection, named, found)
-        judged(published)
+        on_verdict(published)
         if published.blocked:
-            settle(published)
+            on_published(published)
     published = replace(published, changed=_published(connection, batch) if waiting.any else {})
     if not published.blocked:
         with connection.transaction():
-            _look_over(connection, batch.series, waiting.came, span, first_time=first_time)
-            settle(published)
+            _refresh(connection, batch.series, waiting.came, span, first_time=first_time)
+            on_published(published)
         _settle(connection, batch.series, waiting.came, span)
     return published
 
@@ -152,21 +147,21 @@ def resume(connection: Connection[Any], batch: Batch, span: Span | None = None) 
     changed = _published(connection, batch) if waiting.passed else {}
     if span is not None or changed:
         with connection.transaction():
-            _look_over(connection, batch.series, waiting.came, span, first_time=False)
+            _refresh(connection, batch.series, waiting.came, span, first_time=False)
         _settle(connection, batch.series, waiting.came, span)
     return changed
 
 
 def resume_left(connection: Connection[Any], now: datetime) -> int:
     """Publish what passed some time ago and was left by runs that were killed; how many batches that were."""
-    left = connection.execute(query("staged_candles_left"), {"before": now - _LEFT}).fetchall()
+    left = connection.execute(query("staged_candles_left"), {"before": now - _ABANDONED_AFTER}).fetchall()
     for exchange, pair, timeframe, origin in left:
         resume(connection, Batch(origin, Series.of(exchange, pair, timeframe)))
     return len(left)
 
 
 @dataclass(frozen=True)
-class _Waiting:
+class _StagedCounts:
     """What is staged of a batch: how many candles are to be judged, the number of the last of them, how many passed."""
 
     count: int
@@ -179,11 +174,11 @@ class _Waiting:
         return bool(self.count or self.passed)
 
 
-def _waiting(connection: Connection[Any], batch: Batch) -> _Waiting:
+def _waiting(connection: Connection[Any], batch: Batch) -> _StagedCounts:
     found: tuple[int, int | None, int, datetime | None, datetime | None] | None
     found = connection.execute(query("staged_candles_waiting"), batch.names).fetchone()
     count, last, passed, since, until = found or (0, None, 0, None, None)
-    return _Waiting(count, last, passed, (since, until) if since is not None and until is not None else None)
+    return _StagedCounts(count, last, passed, (since, until) if since is not None and until is not None else None)
 
 
 def _published(connection: Connection[Any], batch: Batch) -> Mapping[str, int]:
@@ -202,7 +197,7 @@ def _published(connection: Connection[Any], batch: Batch) -> Mapping[str, int]:
             return dict(changed)
 
 
-def _verdict(connection: Connection[Any], named: Mapping[str, Any], found: _Judged) -> None:
+def _verdict(connection: Connection[Any], named: Mapping[str, Any], found: _BatchVerdict) -> None:
     audit, rows = found.audit, found.rows
     gate.write(connection, audit.report, found.document)
     gate.hold_back(connection, SUBJECT, rows, audit)
@@ -210,10 +205,10 @@ def _verdict(connection: Connection[Any], named: Mapping[str, Any], found: _Judg
     connection.execute(query("staged_candles_settle"), {**named, "held": held})
 
 
-def _look_over(connection: Connection[Any], series: Series, *spans: Span | None, first_time: bool) -> None:
+def _refresh(connection: Connection[Any], series: Series, *spans: Span | None, first_time: bool) -> None:
     known = _around(spans)
     if known:
-        look(connection, series, *known, first_time=first_time)
+        refresh_gaps(connection, series, *known, first_time=first_time)
 
 
 def _settle(connection: Connection[Any], series: Series, *spans: Span | None) -> None:
@@ -227,17 +222,16 @@ def _around(spans: Iterable[Span | None]) -> Span | None:
     return (min(span[0] for span in known), max(span[1] for span in known)) if known else None
 
 
-def look(
+def refresh_gaps(
     connection: Connection[Any], series: Series, since: datetime, until: datetime, *, first_time: bool = False
 ) -> None:
     """Bring gaps and completeness in line with the candles of a range, and of what follows from them."""
-    for one in followers(series):
+    for follower in followers(series):
         # What comes next of a first fetch completes the last of the longer windows.
-        start, end = floor(since, one.timeframe), (floor if first_time else ceiling)(until, one.timeframe)
+        start, end = floor(since, follower.timeframe), (floor if first_time else ceiling)(until, follower.timeframe)
         if first_time:
-            names = {"exchange": one.exchange, "symbol": one.pair, "timeframe": one.timeframe.value}
-            connection.execute(query("candle_gaps_forget"), {**names, "since": start, "until": end})
-        record(connection, one, start, end)
+            connection.execute(query("candle_gaps_forget"), {**follower.columns, "since": start, "until": end})
+        record_candle_gaps(connection, follower, start, end)
 
 
 def followers(series: Series) -> list[Series]:
@@ -248,21 +242,23 @@ def followers(series: Series) -> list[Series]:
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _BatchVerdict:
     audit: Audit
     rows: Sequence[Row]
     document: Mapping[str, Any]
 
 
-def _audited(connection: Connection[Any], named: Mapping[str, Any], *, count: int, run: str, asset: str) -> _Judged:
+def _audited(
+    connection: Connection[Any], named: Mapping[str, Any], *, count: int, run: str, asset: str
+) -> _BatchVerdict:
     began = time.monotonic()
     suite = suites.read(SUBJECT)
-    judged = judge(connection, suite, named, count)
-    rows = _rows(connection, named, _to_look_at(judged), run)
-    return _Judged(
-        gate.concluded(suite, judged, rows, count=count, run=run, asset=asset, began=began),
+    results = judge(connection, suite, named, count)
+    rows = _rows(connection, named, _numbers_to_read(results), run)
+    return _BatchVerdict(
+        gate.concluded(suite, results, rows, count=count, run=run, asset=asset, began=began),
         rows,
-        engine.document(suite, judged),
+        engine.document(suite, results),
     )
 
 
@@ -271,20 +267,20 @@ def judge(connection: Connection[Any], suite: Suite, named: Mapping[str, Any], c
     # What is derived from the rows beside a row is derived once, and not for every expectation.
     driver.ClientCursor(connection).execute(query("staged_candles_judged"), named)
     try:
-        with engine.Table(connection, _JUDGED, "number") as table:
+        with engine.Table(connection, _JUDGED_TABLE, "number") as table:
             return table.evaluate(suite, count)
     finally:
         connection.execute(query("staged_candles_judged_drop"))
 
 
-def _to_look_at(judged: Sequence[engine.Judged]) -> list[int] | None:
-    """The numbers of the rows to be held back, and of a few that are only shown; None: of all."""
-    failed = [one for one in judged if not one.outcome.success]
-    critical = [one for one in failed if one.expectation.severity is Severity.CRITICAL]
-    if any(one.expectation.scope is Scope.BATCH for one in critical):
+def _numbers_to_read(results: Sequence[engine.Judged]) -> list[int] | None:
+    """The numbers of the rows that are held back, and of a few examples of what is only reported; None: of all."""
+    failed = [result for result in results if not result.outcome.success]
+    critical = [result for result in failed if result.expectation.severity is Severity.CRITICAL]
+    if any(result.expectation.scope is Scope.BATCH for result in critical):
         return None
-    held = {number for one in critical for number in one.outcome.rows}
-    return sorted(held | {number for one in failed for number in one.outcome.rows[:_SHOWN]})
+    held = {number for result in critical for number in result.outcome.rows}
+    return sorted(held | {number for result in failed for number in result.outcome.rows[:_EXAMPLES]})
 
 
 def _rows(connection: Connection[Any], named: Mapping[str, Any], numbers: list[int] | None, run: str) -> list[Row]:
@@ -300,33 +296,24 @@ def restore(connection: Connection[Any], payload: Mapping[str, Any]) -> None:
     Raises:
         ValueError: it is no candle.
     """
-    start, end, received = (instant(payload.get(name)) for name in ("window_start", "window_end", "received_at"))
-    if start is None or end is None or received is None:
+    start, end, received_at = (instant(payload.get(name)) for name in ("window_start", "window_end", "received_at"))
+    if start is None or end is None or received_at is None:
         raise ValueError("window_start, window_end or received_at is no instant")
     series = Series.of(payload["exchange"], payload["symbol"], payload["timeframe"])
-    numbers = {name: Decimal(payload[name]) for name in ("open", "high", "low", "close", "volume")}
-    row = Candle(
-        received_at=received,
-        window_start=start,
-        window_end=end,
-        exchange=series.exchange,
-        symbol=series.pair,
-        timeframe=series.timeframe,
-        trade_count=int(payload["trade_count"]),
-        closed=True,
-        source=CandleSource.REST,
-        **numbers,
-    )
-    store(connection, series, [row])
+    if end - start != series.timeframe.length:
+        raise ValueError(f"window is not {series.timeframe} long")
+    opening, high, low, close, volume = (Decimal(payload[name]) for name in ("open", "high", "low", "close", "volume"))
+    prices, trades = (opening, high, low, close), int(payload["trade_count"])
+    store(connection, series, [fetched_candle(series, start, prices, volume, trades, received_at=received_at)])
 
 
-def look_again(connection: Connection[Any], payload: Mapping[str, Any]) -> None:
+def refresh_gaps_of(connection: Connection[Any], payload: Mapping[str, Any]) -> None:
     """Bring gaps and completeness in line with a candle that was published as it was held back."""
     start, end = instant(payload["window_start"]), instant(payload["window_end"])
     if start is not None and end is not None:
         series = Series.of(payload["exchange"], payload["symbol"], payload["timeframe"])
         with connection.transaction():
-            look(connection, series, start, end)
+            refresh_gaps(connection, series, start, end)
 
 
 def settle_again(connection: Connection[Any], payload: Mapping[str, Any]) -> None:

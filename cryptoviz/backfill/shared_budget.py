@@ -83,13 +83,13 @@ class SharedBudget:
                 return
 
     def _reserve(self, weight: float) -> float:
-        asked = {
+        parameters = {
             "exchange": self._exchange,
             "cost": timedelta(seconds=weight * _MINUTE_S / self._allowance.per_minute),
             "burst": _BURST,
             "patience": self._patience,
         }
-        place = self._connection.execute(query("rest_budget_reserve"), asked).fetchone()
+        place = self._connection.execute(query("rest_budget_reserve"), parameters).fetchone()
         if place is None:
             left, because = self._closed() or (self._patience.total_seconds(), "too many are waiting")
             raise ClosedError(f"{self._exchange} is left alone: {because}", left)
@@ -103,17 +103,17 @@ class SharedBudget:
 
     def failed(self, error: ExchangeUnavailableError) -> float:
         """There was no answer: close to all where that is due. Seconds for which it is closed now."""
-        asked = {
+        parameters = {
             "exchange": self._exchange,
             "because": str(error)[:500],
-            "asked": timedelta(seconds=error.retry_after) if error.retry_after else None,
+            "retry_after": timedelta(seconds=error.retry_after) if error.retry_after else None,
             "nth": 1 if isinstance(error, ExchangeLimitedError) else _NTH_FAILURE,
             "first": _FIRST_PAUSE,
             "longest": _LONGEST_PAUSE,
         }
-        found = self._connection.execute(query("rest_budget_failed"), asked).fetchone()
+        found = self._connection.execute(query("rest_budget_failed"), parameters).fetchone()
         closed_for = float(found[0]) if found is not None else 0.0
-        _log.warning("exchange_failed", exchange=self._exchange, reason=asked["because"], closed_for_s=closed_for)
+        _log.warning("exchange_failed", exchange=self._exchange, reason=parameters["because"], closed_for_s=closed_for)
         return closed_for
 
     def answered(self, used: float | None = None) -> None:
@@ -126,5 +126,5 @@ class SharedBudget:
             return
         because = f"{used:.0f} of weight are used in this minute, by all at this address"
         pause = timedelta(seconds=_MINUTE_S - time.time() % _MINUTE_S)
-        asked = {"exchange": self._exchange, "because": because, "pause": pause}
-        self._connection.execute(query("rest_budget_close"), asked)
+        parameters = {"exchange": self._exchange, "because": because, "pause": pause}
+        self._connection.execute(query("rest_budget_close"), parameters)

@@ -58,9 +58,9 @@ def audited(
     began = time.monotonic()
     given: list[Given] = [*answer.rows, *answer.impossible]
     suite = suites.read(SUBJECT)
-    rows = [row_of(_payload(series, one, at), origin, run, number) for number, one in enumerate(given)]
-    judged = engine.evaluate(suite, frames.columns(SUBJECT, rows, Known()), briefly=True)
-    found = gate.concluded(suite, judged, rows, count=len(rows), run=run, asset=asset_of(series), began=began)
+    rows = [row_of(_payload(series, candle, at), origin, run, number) for number, candle in enumerate(given)]
+    results = engine.evaluate(suite, frames.columns(SUBJECT, rows, Known()), briefly=True)
+    found = gate.concluded(suite, results, rows, count=len(rows), run=run, asset=asset_of(series), began=began)
     suspect = {*found.faults, *range(len(answer.rows), len(given))}
     keys = {"subject": SUBJECT, "keys": [rows[position].key for position in suspect]}
     discarded = {key for (key,) in connection.execute(query("quarantine_discarded"), keys)}
@@ -69,7 +69,7 @@ def audited(
     passed = found.passed(answer.rows)
     keys = {"subject": SUBJECT, "keys": [row.key for row in found.passed(rows[: len(answer.rows)])]}
     with connection.transaction():
-        gate.write(connection, found.report, engine.document(suite, judged))
+        gate.write(connection, found.report, engine.document(suite, results))
         gate.hold_back(connection, SUBJECT, rows, replace(found, faults=held))
         connection.execute(query("quarantine_overtaken"), {**keys, "actor": run})
     why = {result.name: result.why for result in found.report.results}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Progress:
+class IndicatorProgress:
     """How far the indicators of a timeframe are."""
 
     timeframe: str
@@ -62,9 +62,9 @@ def rebuild(connection: Connection[Any]) -> Iterator[tuple[Sequence[str], int]]:
         yield (exchange, symbol, timeframe), int(_value(connection, "rebuild_indicators", series))
 
 
-def progress(connection: Connection[Any]) -> list[Progress]:
+def progress(connection: Connection[Any]) -> list[IndicatorProgress]:
     """How far the indicators are, timeframe by timeframe, from the shortest on."""
-    return [Progress(*row) for row in connection.execute(query("indicators_newest"))]
+    return [IndicatorProgress(*row) for row in connection.execute(query("indicators_newest"))]
 
 
 def _value(connection: Connection[Any], name: str, parameters: dict[str, str] | None = None) -> Any:

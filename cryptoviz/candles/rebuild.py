@@ -27,7 +27,7 @@ class TradesRemovedError(ValueError):
 
 
 @dataclass(frozen=True)
-class Step:
+class RebuildStep:
     """One committed transaction: the candles it changed, by timeframe."""
 
     pair: str
@@ -38,26 +38,26 @@ class Step:
 
 def rebuild(
     connection: Connection[Any], exchange: str, pairs: Sequence[str], since: datetime, until: datetime
-) -> Iterator[Step]:
+) -> Iterator[RebuildStep]:
     """Make the candles of the minutes from `since` to `until` anew; each step is committed when it is yielded.
 
     The connection must be in autocommit mode. Raises:
         TradesRemovedError: nothing was changed.
     """
-    asked = {"exchange": exchange, "pairs": list(pairs), "since": since, "until": until}
-    bare = connection.execute(query("candles_without_trades"), asked).fetchall()
+    parameters = {"exchange": exchange, "pairs": list(pairs), "since": since, "until": until}
+    bare = connection.execute(query("candles_without_trades"), parameters).fetchall()
     if bare:
-        told = "; ".join(
+        lost = "; ".join(
             f"{pair}: {count} minutes, the first {first:%Y-%m-%d %H:%M} UTC" for pair, count, first in bare
         )
-        raise TradesRemovedError(f"the trades of these candles are no longer stored: {told}")
+        raise TradesRemovedError(f"the trades of these candles are no longer stored: {lost}")
     for pair in pairs:
         yield from made_anew(connection, exchange, pair, since, until)
 
 
 def made_anew(
     connection: Connection[Any], exchange: str, pair: str, since: datetime, until: datetime
-) -> Iterator[Step]:
+) -> Iterator[RebuildStep]:
     """Make the candles of one pair anew wherever there are trades, whatever is stored of them; each step is committed.
 
     The connection must be in autocommit mode.
@@ -71,5 +71,5 @@ def made_anew(
             [(_, upto, _), *rows] = connection.execute(query("rebuild_candles"), {**bounds, **most}).fetchall()
         if upto is None:
             return
-        yield Step(pair, since, min(upto, until), {timeframe: count for timeframe, _, count in rows})
+        yield RebuildStep(pair, since, min(upto, until), {timeframe: count for timeframe, _, count in rows})
         since = upto

@@ -55,8 +55,8 @@ def repair(connection: Connection[Any]) -> Iterator[Repaired]:
     for exchange, pair, position, until in connection.execute(query("candle_repairs_due")).fetchall():
         day = position
         while day < until:
-            asked = {"exchange": exchange, "pair": pair, "since": day, "until": until}
-            row = connection.execute(query("candle_repairs_next"), asked).fetchone()
+            parameters = {"exchange": exchange, "pair": pair, "since": day, "until": until}
+            row = connection.execute(query("candle_repairs_next"), parameters).fetchone()
             day = row[0] if row and row[0] is not None else until
             found: Counter[str] = Counter()
             advance = partial(_advance, connection, exchange, pair)

@@ -95,7 +95,7 @@ def cover(connection: Connection[Any], exchange: str, pair: str, since: datetime
     """Look at the ids of the trades of a range: of which time are all of them stored."""
     at, pace = since, Pace(_TRADES, _FEWEST_TRADES, _MOST_TRADES)
     while at < until:
-        asked = {"exchange": exchange, "pair": pair, "since": at, "until": until, "trades": pace.rows}
+        parameters = {"exchange": exchange, "pair": pair, "since": at, "until": until, "trades": pace.rows}
         with piece(connection, pace, "lock_batch"):
-            found = connection.execute(query("trade_coverage_settle"), asked).fetchone()
+            found = connection.execute(query("trade_coverage_settle"), parameters).fetchone()
         at = found[0] if found else until

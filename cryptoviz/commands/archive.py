@@ -61,11 +61,11 @@ def list_(
     """List the files of the archive."""
     import psycopg
 
-    from cryptoviz.archive.catalogue import Wanted, listed
+    from cryptoviz.archive.catalogue import FileFilter, list_files
 
-    wanted = Wanted(subject, exchange, pair, timeframe, _utc(since), _utc(until), troubled)
+    wanted = FileFilter(subject, exchange, pair, timeframe, _utc(since), _utc(until), troubled)
     with explained("the catalogue cannot be read", _START, psycopg.Error), _connected(Role.READER, load()) as database:
-        files = listed(database, wanted)
+        files = list_files(database, wanted)
     if json:
         as_json(files)
         return
@@ -104,7 +104,7 @@ def verify(
     from cryptoviz.archive.export import BusyError
     from cryptoviz.archive.store import store
 
-    wanted = catalogue.Wanted(subject, exchange, pair, timeframe, _utc(since), _utc(until))
+    wanted = catalogue.FileFilter(subject, exchange, pair, timeframe, _utc(since), _utc(until))
     settings = load()
     with (
         explained("the archive's catalogue cannot be read", _START, psycopg.Error),
@@ -116,7 +116,7 @@ def verify(
         with suppress(BusyError):
             adopted.extend(catalogue.adopt(connection, place, wanted))
         found = list(catalogue.verify(connection, place, wanted))
-        others = catalogue.unlisted(connection, place)
+        others = catalogue.uncatalogued_files(connection, place)
     bad = [one for one in found if one.status != "sound"]
     if json:
         told = {"troubled": [vars(one) for one in bad], "entered": [vars(one) for one in adopted]}
@@ -152,7 +152,7 @@ def restore(
     from cryptoviz.archive.files import DamagedError
     from cryptoviz.archive.store import store
 
-    wanted = catalogue.Wanted(subject, exchange, pair, timeframe, _utc(since), _utc(until))
+    wanted = catalogue.FileFilter(subject, exchange, pair, timeframe, _utc(since), _utc(until))
     settings = load()
     with (
         explained("the rows cannot be restored", _START, psycopg.Error),

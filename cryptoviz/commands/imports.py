@@ -17,7 +17,7 @@ from cryptoviz.stack.errors import StackError
 
 if TYPE_CHECKING:
     from cryptoviz.imports.files import File
-    from cryptoviz.imports.run import Asked, Outcome
+    from cryptoviz.imports.run import ImportRequest, ImportResult
 
 app = typer.Typer(
     help="Import archives of trades or candles: files, folders, patterns such as 'BTCUSDT-*.zip', zips as they are.",
@@ -95,7 +95,7 @@ def candles(
     _import(_asked("candles", exchange, pair, timeframe, form, pair_anyway=pair_anyway), files, json=json)
 
 
-def _import(asked: Asked, paths: Sequence[str], *, json: bool) -> None:
+def _import(asked: ImportRequest, paths: Sequence[str], *, json: bool) -> None:
     import psycopg
 
     from cryptoviz.gate.report import GateError
@@ -106,7 +106,7 @@ def _import(asked: Asked, paths: Sequence[str], *, json: bool) -> None:
     with explained("nothing was imported", "see `cryptoviz import --help`", ImportRefusedError):
         found = files(paths)
     connection = partial(connect, Role.WRITER, load(), autocommit=True, application_name="cryptoviz import")
-    outcomes: list[Outcome] = []
+    outcomes: list[ImportResult] = []
     try:
         with (
             explained("the import stopped", f"{_START}; then {_AGAIN}", psycopg.Error),
@@ -126,11 +126,13 @@ def _import(asked: Asked, paths: Sequence[str], *, json: bool) -> None:
     finish(not any(one.became.failed for one in outcomes))
 
 
-def _asked(kind: str, exchange: str, pair: str, timeframe: str | None, form: str | None, *, pair_anyway: bool) -> Asked:
+def _asked(
+    kind: str, exchange: str, pair: str, timeframe: str | None, form: str | None, *, pair_anyway: bool
+) -> ImportRequest:
     from cryptoviz.exchanges import spelling
     from cryptoviz.exchanges.spellings import UnspelledPairError
     from cryptoviz.imports.layouts import Format, Kind
-    from cryptoviz.imports.run import Asked
+    from cryptoviz.imports.run import ImportRequest
     from cryptoviz.pairs import Timeframe
 
     name = exchange.strip().lower()
@@ -146,7 +148,7 @@ def _asked(kind: str, exchange: str, pair: str, timeframe: str | None, form: str
     formats = {str(one): one for one in Format}
     if form is not None and form not in formats:
         raise StackError(f"there is no format {form!r}", fix=f"one of {', '.join(formats)}")
-    return Asked(
+    return ImportRequest(
         Kind(kind),
         name,
         symbol,
@@ -189,7 +191,7 @@ def _bar(files: Sequence[File], *, quiet: bool) -> Iterator[Callable[[File, int,
         yield told
 
 
-def _tell(outcomes: Sequence[Outcome], json: bool) -> None:
+def _tell(outcomes: Sequence[ImportResult], json: bool) -> None:
     rows = [_row(one) for one in outcomes]
     if json:
         as_json({"files": rows, **{name: sum(row[name] for row in rows) for name in _SUMS}})
@@ -205,7 +207,7 @@ def _tell(outcomes: Sequence[Outcome], json: bool) -> None:
         say("rows that failed the gate: `cryptoviz quarantine list`")
 
 
-def _tell_left_out(outcomes: Sequence[Outcome]) -> None:
+def _tell_left_out(outcomes: Sequence[ImportResult]) -> None:
     """Which files were not taken and why: a folder or an archive may have thousands."""
     if not outcomes:
         return
@@ -225,7 +227,7 @@ def _tell_left_out(outcomes: Sequence[Outcome]) -> None:
 _SUMS: Final = ("rows", "stored", "known", "quarantined")
 
 
-def _row(one: Outcome) -> dict[str, Any]:
+def _row(one: ImportResult) -> dict[str, Any]:
     done = one.rows
     return {
         "file": one.file.name,

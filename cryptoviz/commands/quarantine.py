@@ -48,10 +48,10 @@ def list_(
     """List rows that failed a gate, with the reason; those seen last first."""
     import psycopg
 
-    from cryptoviz.quarantine import listed
+    from cryptoviz.quarantine import list_rows
 
     with explained("quarantine cannot be read", _START, psycopg.Error), _connected(Role.READER, load()) as connection:
-        rows = listed(connection, subject=subject, every=every, limit=limit)
+        rows = list_rows(connection, subject=subject, every=every, limit=limit)
     if json:
         as_json(rows)
         return
@@ -66,10 +66,10 @@ def show(number: Annotated[int, typer.Argument(metavar="ID")], json: Json = Fals
     """Show one row whole: its fields, every reason, where it came from and what became of it."""
     import psycopg
 
-    from cryptoviz.quarantine import shown
+    from cryptoviz.quarantine import show_row
 
     with explained("quarantine cannot be read", _START, psycopg.Error), _connected(Role.READER, load()) as connection:
-        row = shown(connection, number)
+        row = show_row(connection, number)
     if row is None:
         raise StackError(f"there is no row {number} in quarantine", fix="`cryptoviz quarantine list --all` shows all")
     if json:
@@ -118,7 +118,7 @@ def _resolve(
     import psycopg
 
     from cryptoviz.gate.report import GateError
-    from cryptoviz.quarantine import open_ids, told
+    from cryptoviz.quarantine import audit_facts, open_ids
     from cryptoviz.storage.audit import recorded
 
     if not ids and subject is None:
@@ -133,7 +133,7 @@ def _resolve(
         detail = {"by": "command line", "ids": numbers, "reason": reason}
         with recorded(writer, actor=getuser(), action=action, subject=subject or "", detail=detail) as facts:
             found = resolve(connection, numbers, getuser())
-            facts.update(told(found))
+            facts.update(audit_facts(found))
     return found
 
 

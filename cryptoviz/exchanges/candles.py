@@ -12,7 +12,7 @@ from typing import Final
 from cryptoviz.exchanges.history import Impossible, Page, Row, Span
 from cryptoviz.logs import logger
 from cryptoviz.pairs import Series
-from cryptoviz.records import FRACTION_DIGITS, INTEGER_DIGITS, Candle, CandleSource, Trade
+from cryptoviz.records import FRACTION_DIGITS, INTEGER_DIGITS, Candle, Trade, fetched_candle
 
 _NOTHING: Final = Decimal(0)
 
@@ -55,22 +55,7 @@ def candle(series: Series, start: datetime, figures: Figures, received_at: datet
             raise ValueError("a number is missing")
         if not 0 <= trades <= _MOST_TRADES:
             raise ValueError("trade_count is negative" if trades < 0 else "trade_count is too large")
-        return Candle(
-            received_at=received_at,
-            window_start=start,
-            window_end=start + series.timeframe.length,
-            exchange=series.exchange,
-            symbol=series.pair,
-            timeframe=series.timeframe,
-            open=opening,
-            high=high,
-            low=low,
-            close=closing,
-            volume=volume,
-            trade_count=trades,
-            closed=True,
-            source=CandleSource.REST,
-        )
+        return fetched_candle(series, start, (opening, high, low, closing), volume, trades, received_at=received_at)
     except ValueError as error:
         _log.warning("candle_impossible", series=str(series), window_start=start.isoformat(), reason=str(error))
         return Impossible(

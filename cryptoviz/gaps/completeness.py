@@ -1,6 +1,6 @@
 """The state of the history: how complete it is, what is missing and why, what is being fetched, where it lies.
 
-completeness, candle_gaps, trade_gaps, backfill_progress, tiers -> State -> numbers, and a page (history.page)
+completeness, candle_gaps, trade_gaps, backfill_progress, tiers -> HistoryState -> figures, and a report
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 PLOTTED: Final = timedelta(days=90)
 
-Row = Mapping[str, Any]
+TableRow = Mapping[str, Any]
+"""Column name -> value."""
 
 
 @dataclass(frozen=True)
-class Backfill:
+class BackfillProgress:
     """A backfill that is not completed. Counts are candles."""
 
     series: str
@@ -38,7 +39,7 @@ class Backfill:
 
     @property
     def share(self) -> float:
-        """How much of it is done, from 0 to 1."""
+        """The share of it that is done, from 0 to 1."""
         return min(1.0, self.processed / self.total) if self.total else 0.0
 
     @property
@@ -51,19 +52,19 @@ class Backfill:
 
 
 @dataclass(frozen=True)
-class State:
+class HistoryState:
     """What the database says of the history. The rows are those of the statements named like the fields."""
 
     at: datetime
-    timeframes: Sequence[Row]
-    minutes: Sequence[Row]
-    gaps: Sequence[Row]
-    backfills: Sequence[Backfill]
-    tiers: Sequence[Row]
+    timeframes: Sequence[TableRow]
+    minutes: Sequence[TableRow]
+    gaps: Sequence[TableRow]
+    backfills: Sequence[BackfillProgress]
+    tiers: Sequence[TableRow]
 
     @property
     def numbers(self) -> dict[str, float]:
-        """What is worth a plot over time."""
+        """The figures that are worth a plot over time."""
         expected, known = _sum(self.timeframes, "expected"), _known(self.timeframes)
         return {
             **({"complete %": percent(known, expected)} if expected else {}),
@@ -75,8 +76,8 @@ class State:
             "days lacking": _sum(self.timeframes, "lacking_days"),
             "open gaps in candles": self._open("candles"),
             "open gaps in trades": self._open("trades"),
-            "backfills running": sum(one.status == "in_progress" for one in self.backfills),
-            "backfills failed": sum(one.status == "failed" for one in self.backfills),
+            "backfills running": sum(backfill.status == "in_progress" for backfill in self.backfills),
+            "backfills failed": sum(backfill.status == "failed" for backfill in self.backfills),
             **{f"{row['subject']} {row['tier']} MB": round(row["bytes"] / 1_000_000, 1) for row in self.tiers},
         }
 
@@ -84,10 +85,10 @@ class State:
         return sum(row["gaps"] for row in self.gaps if row["kind"] == kind and row["status"] != GapStatus.EXPLAINED)
 
 
-def read(connection: Connection[Any], at: datetime) -> State:
-    """The state now."""
+def read(connection: Connection[Any], at: datetime) -> HistoryState:
+    """Read the state of the history now."""
     days = {"since": (at - PLOTTED).date(), "until": at.date()}
-    return State(
+    return HistoryState(
         at,
         fetch_rows(connection, "completeness_timeframes"),
         fetch_rows(connection, "completeness_minutes", days),
@@ -102,8 +103,8 @@ def percent(known: int, expected: int) -> float:
     return 100.0 if known >= expected else min(99.99, round(100 * known / expected, 2))
 
 
-def _backfill(row: Row) -> Backfill:
-    return Backfill(
+def _backfill(row: TableRow) -> BackfillProgress:
+    return BackfillProgress(
         f"{row['exchange']} {row['symbol']} {row['timeframe']}",
         row["status"],
         row["start_ts"],
@@ -117,9 +118,9 @@ def _backfill(row: Row) -> Backfill:
     )
 
 
-def _sum(rows: Sequence[Row], name: str) -> int:
+def _sum(rows: Sequence[TableRow], name: str) -> int:
     return sum(row[name] for row in rows)
 
 
-def _known(rows: Sequence[Row]) -> int:
+def _known(rows: Sequence[TableRow]) -> int:
     return _sum(rows, "stored") + _sum(rows, "no_trades")

@@ -2,7 +2,7 @@
 
     candle_differences, trade_data, trade_gaps, exchange_candles -> facts -> cause -> written down, and a quality result
 
-Whatever trades turn out to be missing becomes a gap in the trades, and is healed like any other.
+Whatever trades turn out to be missing becomes a gap in the trades, and is healed like any compared.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.candles.settle import settle
 from cryptoviz.clock import Clock, now
-from cryptoviz.gaps.healing import record_trades
+from cryptoviz.gaps.tables import record_trade_gaps
 from cryptoviz.pairs import Series
 from cryptoviz.storage import driver
 from cryptoviz.storage.queries import fetch_rows, query
@@ -25,8 +25,8 @@ from cryptoviz.storage.queries import fetch_rows, query
 if TYPE_CHECKING:
     from psycopg import Connection
 
-SETTLED: Final = timedelta(minutes=2)
-"""Trades that are still under way arrive within this time."""
+TRADES_ARRIVE_WITHIN: Final = timedelta(minutes=2)
+"""Trades that are still on their way when a candle is fetched arrive within this time."""
 
 SUITE: Final = "fetched_equals_streamed"
 _AT_ONCE: Final = 500
@@ -48,8 +48,8 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """What a candle says."""
+class CandleFigures:
+    """Open to close, volume and trade count of a candle."""
 
     open: Decimal
     high: Decimal
@@ -58,14 +58,16 @@ class Numbers:
     volume: Decimal
     trade_count: int
 
-    def equals(self, other: Numbers, price_step: Decimal = Decimal(0), volume_step: Decimal = Decimal(0)) -> bool:
-        """Whether it is the same, give or take so much. A count of 0 beside a volume was never counted."""
-        counted = all(numbers.trade_count or not numbers.volume for numbers in (self, other))
-        prices = zip(self.prices, other.prices, strict=True)
+    def equals(
+        self, compared: CandleFigures, price_step: Decimal = Decimal(0), volume_step: Decimal = Decimal(0)
+    ) -> bool:
+        """Whether the figures are equal, give or take these steps. A trade count of 0 beside a volume says nothing."""
+        counted = all(numbers.trade_count or not numbers.volume for numbers in (self, compared))
+        prices = zip(self.prices, compared.prices, strict=True)
         return (
             all(abs(mine - theirs) <= price_step for mine, theirs in prices)
-            and abs(self.volume - other.volume) <= volume_step
-            and (self.trade_count == other.trade_count or not counted)
+            and abs(self.volume - compared.volume) <= volume_step
+            and (self.trade_count == compared.trade_count or not counted)
         )
 
     @property
@@ -75,7 +77,7 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Facts:
+class DifferenceFacts:
     """What is known of a difference.
 
     `trades`: what the stored trades of the window come to now. `missing`: ids between and beside them that are not
@@ -84,20 +86,20 @@ class Facts:
     them are known, and `minutes_fetched` whether the exchange gave each of them.
     """
 
-    streamed: Numbers
-    fetched: Numbers
-    trades: Numbers | None
+    streamed: CandleFigures
+    fetched: CandleFigures
+    trades: CandleFigures | None
     missing: int
     begins: bool
-    witness: Numbers | None
+    witness: CandleFigures | None
     price_step: Decimal
     volume_step: Decimal
-    minutes: Numbers | None = None
+    minutes: CandleFigures | None = None
     minutes_fetched: bool = False
 
 
 @dataclass(frozen=True)
-class Explained:
+class ExplainedDifference:
     """A difference with its cause, and why it is believed to be that."""
 
     series: Series
@@ -106,7 +108,7 @@ class Explained:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-def cause(facts: Facts) -> tuple[Cause, str]:
+def cause(facts: DifferenceFacts) -> tuple[Cause, str]:
     """Why the candles differ, and the evidence in words."""
     if facts.trades is not None and facts.trades.equals(facts.fetched):
         return Cause.LATE_TRADES, "the trades now come to what was fetched"
@@ -122,7 +124,7 @@ def cause(facts: Facts) -> tuple[Cause, str]:
     return _with_all_ids(facts)
 
 
-def _with_all_ids(facts: Facts) -> tuple[Cause, str]:
+def _with_all_ids(facts: DifferenceFacts) -> tuple[Cause, str]:
     if facts.trades is None:
         return Cause.UNEXPLAINED, "no trade of the window is stored any more"
     if facts.begins:
@@ -137,18 +139,18 @@ def compare(connection: Connection[Any], exchange: str, pairs: Sequence[str], si
 
     Longer candles are those of the days that the range touches. The connection must be in autocommit mode.
     """
-    asked = {"exchange": exchange, "pairs": list(pairs), "since": since, "until": until}
-    minutes = len(connection.execute(query("candle_differences_find"), asked).fetchall())
+    parameters = {"exchange": exchange, "pairs": list(pairs), "since": since, "until": until}
+    minutes = len(connection.execute(query("candle_differences_find"), parameters).fetchall())
     return minutes + sum(settle(connection, exchange, pair, since, until)["differing"] for pair in pairs)
 
 
-def explain(connection: Connection[Any], run: str, *, clock: Clock = now) -> list[Explained]:
+def explain(connection: Connection[Any], run: str, *, clock: Clock = now) -> list[ExplainedDifference]:
     """Write down the cause of every difference that has none, each as a result of `run`; gaps in trades are recorded.
 
     A difference of the last moments waits for trades that are still under way. The connection must be in autocommit
     mode.
     """
-    explained: list[Explained] = []
+    explained: list[ExplainedDifference] = []
     while rows := _unexplained(connection, clock()):
         with connection.transaction():
             explained += [_explain(connection, row) for row in rows]
@@ -158,12 +160,14 @@ def explain(connection: Connection[Any], run: str, *, clock: Clock = now) -> lis
 
 
 def _unexplained(connection: Connection[Any], at: datetime) -> list[dict[str, Any]]:
-    return fetch_rows(connection, "candle_differences_facts", {"found_before": at - SETTLED, "limit": _AT_ONCE})
+    return fetch_rows(
+        connection, "candle_differences_facts", {"found_before": at - TRADES_ARRIVE_WITHIN, "limit": _AT_ONCE}
+    )
 
 
-def _explain(connection: Connection[Any], row: Mapping[str, Any]) -> Explained:
+def _explain(connection: Connection[Any], row: Mapping[str, Any]) -> ExplainedDifference:
     series = Series.of(row["exchange"], row["symbol"], row["timeframe"])
-    facts = Facts(
+    facts = DifferenceFacts(
         _numbers(row, "stream"),
         _numbers(row, "rest"),
         _numbers(row, "trades") if row["trades_trade_count"] else None,
@@ -177,56 +181,61 @@ def _explain(connection: Connection[Any], row: Mapping[str, Any]) -> Explained:
     )
     found, words = cause(facts)
     if facts.missing:
-        record_trades(connection, series.exchange, series.pair, row["window_start"], row["window_end"])
+        record_trade_gaps(connection, series.exchange, series.pair, row["window_start"], row["window_end"])
     differing = {
         name: {"streamed": str(getattr(facts.streamed, name)), "fetched": str(getattr(facts.fetched, name))}
         for name in _FIELDS
         if getattr(facts.streamed, name) != getattr(facts.fetched, name)
     }
-    return Explained(series, row["window_start"], found, {"evidence": words, **differing})
+    return ExplainedDifference(series, row["window_start"], found, {"evidence": words, **differing})
 
 
-def _numbers(row: Mapping[str, Any], prefix: str) -> Numbers:
-    return Numbers(*(row[f"{prefix}_{name}"] for name in _FIELDS))
+def _numbers(row: Mapping[str, Any], prefix: str) -> CandleFigures:
+    return CandleFigures(*(row[f"{prefix}_{name}"] for name in _FIELDS))
 
 
-def _write(connection: Connection[Any], explained: Sequence[Explained], run: str, at: datetime) -> None:
-    details = [driver.Jsonb(dict(one.detail)) for one in explained]
+def _write(connection: Connection[Any], explained: Sequence[ExplainedDifference], run: str, at: datetime) -> None:
+    details = [driver.Jsonb(dict(difference.detail)) for difference in explained]
     connection.execute(
         query("candle_differences_explain"),
         {
-            "window_start": [one.window_start for one in explained],
-            "exchange": [one.series.exchange for one in explained],
-            "symbol": [one.series.pair for one in explained],
-            "timeframe": [one.series.timeframe.value for one in explained],
-            "cause": [one.cause.value for one in explained],
+            "window_start": [difference.window_start for difference in explained],
+            "exchange": [difference.series.exchange for difference in explained],
+            "symbol": [difference.series.pair for difference in explained],
+            "timeframe": [difference.series.timeframe.value for difference in explained],
+            "cause": [difference.cause.value for difference in explained],
             "detail": details,
             "now": at,
         },
     )
     results = [
-        _Result(f"{one.series} {one.window_start:%Y-%m-%d %H:%M}", False, {"cause": one.cause.value, **one.detail}, 1)
-        for one in explained
+        _CheckResult(
+            f"{difference.series} {difference.window_start:%Y-%m-%d %H:%M}",
+            False,
+            {"cause": difference.cause.value, **difference.detail},
+            1,
+        )
+        for difference in explained
     ]
     _keep(connection, run, at, results)
 
 
-def _conclude(connection: Connection[Any], explained: Sequence[Explained], run: str, at: datetime) -> None:
-    causes = Counter(one.cause.value for one in explained)
+def _conclude(connection: Connection[Any], explained: Sequence[ExplainedDifference], run: str, at: datetime) -> None:
+    causes = Counter(difference.cause.value for difference in explained)
     observed = {"differences": len(explained), **causes}
-    whole = _Result("every fetched candle is what was streamed", not explained, observed, len(explained))
+    whole = _CheckResult("every fetched candle is what was streamed", not explained, observed, len(explained))
     _keep(connection, run, at, [whole])
 
 
 @dataclass(frozen=True)
-class _Result:
+class _CheckResult:
     expectation: str
     success: bool
     observed: Mapping[str, Any]
     count: int
 
 
-def _keep(connection: Connection[Any], run: str, at: datetime, results: Sequence[_Result]) -> None:
+def _keep(connection: Connection[Any], run: str, at: datetime, results: Sequence[_CheckResult]) -> None:
     connection.execute(
         query("quality_results_insert"),
         {

@@ -1,11 +1,11 @@
 """What becomes of a gap, decided from what the exchange answers. Pure: the clock is an argument.
 
-    asked -> has the candle                     lost_by_us      stored, healed
-          -> has it, without trades             no_trades       stored, healed
-          -> has none, says: no trades          no_trades       explained
-          -> has none                           source_missing  asked again at growing distance, then explained
-          -> has what no candle can be          (as before)     held back, asked again at growing distance
-          -> gave no answer, or half of one     (as before)     asked again at growing distance
+    the exchange has the candle               lost_by_us      stored, healed
+                 has it, without trades       no_trades       stored, healed
+                 has none, says: no trades    no_trades       explained
+                 has none                     source_missing  asked again at growing intervals, then explained
+                 has what no candle can be    (as before)     held back, asked again at growing intervals
+                 gives half an answer, none   (as before)     asked again at growing intervals
 
 The set work is done in ``sql/functions/candle_gaps_recorded.sql``: what is missing, and rows that are split, grown,
 healed.
@@ -27,8 +27,10 @@ CONFIRMED: Final = 5
 """So often an exchange must have said that it has no such candle before it is believed for good."""
 
 TRADES_CONFIRMED: Final = 3
-PAGE: Final = 1000
-"""Windows asked for at once."""
+"""The same of trades."""
+
+PER_REQUEST: Final = 1000
+"""So many windows (or trade ids) are asked for at once."""
 
 _CONFIRMED_AGAIN: Final = (
     timedelta(minutes=10),
@@ -48,7 +50,7 @@ REFUSED_AGAIN: Final = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Gap:
-    """Consecutive windows of a series that are not stored. `attempts` counts this one, where somebody is asking."""
+    """Consecutive windows of a series that are not stored. `attempts` includes the one that is under way."""
 
     series: Series
     start: datetime
@@ -79,8 +81,8 @@ class Finding(StrEnum):
 
 
 @dataclass(frozen=True)
-class Run:
-    """Consecutive windows of one finding. `reason`: of what is impossible."""
+class FindingSpan:
+    """Consecutive windows with the same finding. `reason`: why they cannot be candles."""
 
     start: datetime
     end: datetime
@@ -101,34 +103,34 @@ class Ruling:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-def pages(start: datetime, end: datetime, timeframe: Timeframe) -> Iterator[Span]:
-    """A range cut into pieces of at most `PAGE` windows, the oldest first."""
-    step = timeframe.length * PAGE
+def request_spans(start: datetime, end: datetime, timeframe: Timeframe) -> Iterator[Span]:
+    """A range cut into spans of at most `PER_REQUEST` windows, the oldest first."""
+    step = timeframe.length * PER_REQUEST
     while start < end:
         stop = min(end, start + step)
         yield start, stop
         start = stop
 
 
-def findings(start: datetime, end: datetime, timeframe: Timeframe, answer: Answer) -> list[Run]:
-    """What an answer says of each window from `start` to `end`, equal neighbours in one run."""
-    listed = {row.window_start: Finding.TRADED if row.volume else Finding.QUIET for row in answer.rows}
+def findings(start: datetime, end: datetime, timeframe: Timeframe, answer: Answer) -> list[FindingSpan]:
+    """What an answer says of each window from `start` to `end`, equal neighbours in one span."""
+    by_window = {row.window_start: Finding.TRADED if row.volume else Finding.QUIET for row in answer.rows}
     length = timeframe.length
     impossible = {start + (row.window_start - start) // length * length: row.reason for row in answer.impossible}
     otherwise = Finding.LACKING if answer.complete else Finding.UNANSWERED
-    runs: list[Run] = []
+    spans: list[FindingSpan] = []
     at = start
     while at < end:
         following, reason = at + length, ""
-        if (found := listed.get(at)) is None and at in impossible:
+        if (found := by_window.get(at)) is None and at in impossible:
             found, reason = Finding.IMPOSSIBLE, impossible[at]
         found = found or (Finding.SILENT if _within(at, following, answer.silent) else otherwise)
-        if runs and (runs[-1].finding, runs[-1].reason) == (found, reason):
-            runs[-1] = replace(runs[-1], end=following)
+        if spans and (spans[-1].finding, spans[-1].reason) == (found, reason):
+            spans[-1] = replace(spans[-1], end=following)
         else:
-            runs.append(Run(at, following, found, reason))
+            spans.append(FindingSpan(at, following, found, reason))
         at = following
-    return runs
+    return spans
 
 
 def _within(start: datetime, end: datetime, spans: Sequence[Span]) -> bool:
@@ -137,21 +139,21 @@ def _within(start: datetime, end: datetime, spans: Sequence[Span]) -> bool:
 
 def rulings(gap: Gap, answer: Answer, now: datetime) -> list[Ruling]:
     """What to write of the windows of a gap that an answer does not fill."""
-    runs = findings(gap.start, gap.end, gap.series.timeframe, answer)
-    found = (_ruling(replace(gap, start=run.start, end=run.end), run, now) for run in runs)
+    spans = findings(gap.start, gap.end, gap.series.timeframe, answer)
+    found = (_ruling(replace(gap, start=span.start, end=span.end), span, now) for span in spans)
     return [ruling for ruling in found if ruling is not None]
 
 
-def _ruling(gap: Gap, run: Run, now: datetime) -> Ruling | None:
+def _ruling(gap: Gap, span: FindingSpan, now: datetime) -> Ruling | None:
     times = gap.confirmations + 1
-    match run.finding:
+    match span.finding:
         case Finding.SILENT:
             return Ruling(gap.start, gap.end, GapLabel.NO_TRADES, GapStatus.EXPLAINED, times, None)
         case Finding.LACKING:
             due, status = confirmed(times, CONFIRMED, now)
             return Ruling(gap.start, gap.end, GapLabel.SOURCE_MISSING, status, times, due)
         case Finding.IMPOSSIBLE:
-            return unanswered(gap, now, run.reason)
+            return unanswered(gap, now, span.reason)
         case Finding.UNANSWERED:
             return unanswered(gap, now, "the answer did not reach that far")
         case Finding.TRADED | Finding.QUIET:

@@ -63,12 +63,12 @@ def without_blanks(file: File, layout: Layout) -> Layout:
     first = next(iter(chunks(file, layout, Position())), None)
     if first is None:
         return layout
-    said = [field for field in ("trade_id", "side", "maker") if field in layout.fields]
-    blanks = [blank(first.table[layout.fields[field]]) for field in said]
+    optional = [field for field in ("trade_id", "side", "maker") if field in layout.fields]
+    blanks = [blank(first.table[layout.fields[field]]) for field in optional]
     enough = 1 if layout.format is Format.FREQTRADE else max(1, first.table.num_rows)
     if max(blanks) < enough:
         return layout
-    return replace(layout, fields={field: name for field, name in layout.fields.items() if field not in said})
+    return replace(layout, fields={field: name for field, name in layout.fields.items() if field not in optional})
 
 
 def explained(layout: Layout, name: str, exchange: str) -> str:
@@ -87,8 +87,8 @@ def refuse_other_numbering(
     """
     if target.exchange not in AGGREGATING:
         return
-    asked = {"exchange": target.exchange, "pair": target.pair, "since": since, "until": until}
-    found = connection.execute(query("import_trades_numbering"), asked).fetchone()
+    parameters = {"exchange": target.exchange, "pair": target.pair, "since": since, "until": until}
+    found = connection.execute(query("import_trades_numbering"), parameters).fetchone()
     if found is None:
         return
     at, number, first, last = found

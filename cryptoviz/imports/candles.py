@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cryptoviz.backfill import publish
-from cryptoviz.gaps.healing import rule
 from cryptoviz.gaps.rulings import Gap, unanswered
+from cryptoviz.gaps.tables import rule_candle_gaps
 from cryptoviz.gate.gate import Fault
 from cryptoviz.imports import held, values
 from cryptoviz.imports.chunks import Chunk, Position, chunks
@@ -29,9 +29,9 @@ from cryptoviz.imports.files import File, ImportRefusedError
 from cryptoviz.imports.gate import Judge, Judgement, Origin, contradiction, hold_back, nonsense, refuse_nonsense
 from cryptoviz.imports.layouts import Format, Kind, Layout
 from cryptoviz.imports.plausible import refuse_no_candles
-from cryptoviz.imports.progress import Progress, Standing, Target
-from cryptoviz.imports.trades import Connect, Imported, Told, copy, drop, lines
-from cryptoviz.imports.windows import Last, Piece, Reach, Row, filled, pieces, quiet_after, with_held
+from cryptoviz.imports.progress import ImportProgress, ImportState, Target
+from cryptoviz.imports.trades import Connect, ImportedRows, ReportProgress, copy, drop, lines
+from cryptoviz.imports.windows import FileCandle, LastClose, Piece, Reach, filled, pieces, quiet_after, with_held
 from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.storage.queries import fetch_rows, query
 
@@ -57,10 +57,10 @@ _SAME: Final = Decimal("1e-12")
 
 
 @dataclass(frozen=True)
-class Read:
+class ChunkCandles:
     """What a chunk comes to: candles in the order of time, and the rows that are none or belong to none."""
 
-    rows: Sequence[Row]
+    rows: Sequence[FileCandle]
     faults: Mapping[int, Fault]
     judgement: Judgement | None = None
     """Of the trades, where the candles are made of trades."""
@@ -83,22 +83,22 @@ class CandlesImport:
         file: File,
         layout: Layout,
         target: Target,
-        progress: Progress,
+        progress: ImportProgress,
         run: str,
         *,
-        told: Told,
+        report_progress: ReportProgress,
     ) -> None:
         self._file, self._layout, self._target, self._progress = file, layout, target, progress
-        self._run, self._told = run, told
+        self._run, self._report_progress = run, report_progress
         self._series = Series(target.exchange, target.pair, target.timeframe or Timeframe.M1)
         self._length = self._series.timeframe.length
         self._batch = publish.Batch(f"import {progress.fingerprint[:12]}", self._series)
-        self._done = Imported()
-        self._last: Last | None = None
+        self._done = ImportedRows()
+        self._last: LastClose | None = None
         self._share = 0.0
         self._judge: Judge | None = None
 
-    def run(self, _connect: Connect, connection: Connection[Any]) -> Imported:
+    def run(self, _connect: Connect, connection: Connection[Any]) -> ImportedRows:
         """Store what is not stored yet. `connection` commits by itself.
 
         Raises:
@@ -116,7 +116,7 @@ class CandlesImport:
         self._progress.finish(connection)
         return self._done
 
-    def _resume(self, connection: Connection[Any], standing: Standing) -> None:
+    def _resume(self, connection: Connection[Any], standing: ImportState) -> None:
         """Publish what passed before the position was committed; what comes after it is read again."""
         span = (standing.first, standing.last) if standing.first and standing.last else None
         self._done.candles.update(publish.resume(connection, self._batch, span))
@@ -139,7 +139,7 @@ class CandlesImport:
             newest = pc.max(minutes[:first]).as_py()
         return 0 if minutes.null_count < len(minutes) else int(table.num_rows)
 
-    def _read_last(self, connection: Connection[Any], standing: Standing) -> Last | None:
+    def _read_last(self, connection: Connection[Any], standing: ImportState) -> LastClose | None:
         if standing.last is None:
             return None
         at = standing.last - self._length
@@ -151,7 +151,7 @@ class CandlesImport:
         series = self._series
         return {"exchange": series.exchange, "symbol": series.pair, "timeframe": series.timeframe.value}
 
-    def _read(self, connection: Connection[Any], chunk: Chunk, judging: ExitStack) -> Read:
+    def _read(self, connection: Connection[Any], chunk: Chunk, judging: ExitStack) -> ChunkCandles:
         staged = values.columns(chunk, self._layout)
         if self._layout.kind is Kind.CANDLES:
             return self._candles(staged)
@@ -160,7 +160,7 @@ class CandlesImport:
             self._judge = judging.enter_context(Judge(connection, "trades_import", "import_trades"))
         return self._minutes(connection, self._judge, chunk, staged)
 
-    def _candles(self, staged: pa.Table) -> Read:
+    def _candles(self, staged: pa.Table) -> ChunkCandles:
         refuse_no_candles(self._file, self._layout.format, self._target, staged)
         faults: dict[int, Fault] = {}
         found = []
@@ -170,25 +170,25 @@ class CandlesImport:
                 continue
             prices = {name: row[name] for name in values.PRICES[Kind.CANDLES]}
             start = _EPOCH + row["microseconds"] * _MICROSECOND
-            found.append(Row(row["row_number"], start, **prices, trade_count=row.get("trade_count") or 0))
+            found.append(FileCandle(row["row_number"], start, **prices, trade_count=row.get("trade_count") or 0))
         found.sort(key=lambda row: row.start)
-        return Read(found, faults)
+        return ChunkCandles(found, faults)
 
-    def _minutes(self, connection: Connection[Any], judge: Judge, chunk: Chunk, staged: pa.Table) -> Read:
+    def _minutes(self, connection: Connection[Any], judge: Judge, chunk: Chunk, staged: pa.Table) -> ChunkCandles:
         self._refuse_disorder(staged)
         connection.execute("TRUNCATE import_trades")
         names = tuple(name for name in _STAGED if name in (*staged.column_names, "age_s"))
         copy(connection, f"COPY import_trades ({', '.join(names)}) FROM STDIN (FORMAT csv)", lines(staged, names))
-        judged = judge.rows(staged.num_rows)
-        refuse_nonsense(self._file, judged.faults, staged.num_rows)
-        reaches = self._reaches(connection, judged.faults)
-        drop(connection, "import_trades_drop", judged.faults)
+        judgement = judge.rows(staged.num_rows)
+        refuse_nonsense(self._file, judgement.faults, staged.num_rows)
+        reaches = self._reaches(connection, judgement.faults)
+        drop(connection, "import_trades_drop", judgement.faults)
         rows = fetch_rows(connection, "import_minutes", {"counted": not self._layout.aggregated})
-        found = with_held([Row(**row) for row in rows], reaches)
+        found = with_held([FileCandle(**row) for row in rows], reaches)
         if self._layout.format not in _WHOLE_ARCHIVES:
             begins = chunk.until.rows == chunk.count
             found = found[1 if begins else 0 : -1 if chunk.last else None]
-        return Read(found, judged.faults, judged, reaches)
+        return ChunkCandles(found, judgement.faults, judgement, reaches)
 
     def _reaches(self, connection: Connection[Any], faults: Mapping[int, Fault]) -> list[Reach]:
         if not faults:
@@ -207,11 +207,11 @@ class CandlesImport:
                 " no candles can be made of them"
             )
 
-    def _store(self, connection: Connection[Any], chunk: Chunk, read: Read) -> None:
+    def _store(self, connection: Connection[Any], chunk: Chunk, read: ChunkCandles) -> None:
         """Store what a chunk comes to: two of its rows may be years apart, and each piece of that time is committed."""
         if read.judgement is None:
             refuse_nonsense(self._file, read.faults, chunk.count)
-        windows: Iterable[Row] = read.rows
+        windows: Iterable[FileCandle] = read.rows
         ordered = all(before.number < after.number for before, after in pairwise(read.rows))
         if self._layout.format is Format.KRAKEN and ordered:  # leaves windows without trades out
             windows = filled(read.rows, self._last, self._length, read.unplaced)
@@ -219,9 +219,11 @@ class CandlesImport:
         for number, piece in enumerate(pieces(chunk, windows, self._share, end, ordered=ordered)):
             self._store_piece(connection, chunk, read, piece, number)
             self._share = piece.share
-            self._told(piece.count, piece.share)
+            self._report_progress(piece.count, piece.share)
 
-    def _store_piece(self, connection: Connection[Any], chunk: Chunk, read: Read, piece: Piece, number: int) -> None:
+    def _store_piece(
+        self, connection: Connection[Any], chunk: Chunk, read: ChunkCandles, piece: Piece, number: int
+    ) -> None:
         fresh, differing = self._compared(connection, [row for row in piece.rows if not row.held])
         faults = {**piece.within(read.faults), **differing}
         if read.judgement is None:
@@ -230,7 +232,7 @@ class CandlesImport:
         batch = f"{key[:12]}:{chunk.until.rows}" + (f":{number}" if number else "")
         origin = Origin(self._run, self._layout.kind.value, self._file.name, key, batch, self._place)
 
-        def judged(published: publish.Published) -> None:
+        def on_verdict(published: publish.Published) -> None:
             refused = self._refused(connection, origin, fresh, published)
             if read.judgement is not None and piece.first:
                 read.judgement.write_results(connection, origin)
@@ -238,16 +240,22 @@ class CandlesImport:
             self._hold(connection, read, piece)
             self._advance(connection, piece, fresh, faults=len(faults), differing=len(differing), held=refused)
 
-        def settle(_published: publish.Published) -> None:
+        def on_published(_published: publish.Published) -> None:
             at, reason = datetime.now(UTC), f"rows of {self._file.name} are in quarantine"
             gaps = [Gap(self._series, row.start, row.start + self._length) for row in piece.rows if row.held]
-            rule(connection, self._series, [unanswered(gap, at, reason) for gap in gaps])
+            rule_candle_gaps(connection, self._series, [unanswered(gap, at, reason) for gap in gaps])
 
         copy(connection, _COPY_CANDLES, self._lines(fresh))
         try:
             span = piece.span(self._length)
             published = publish.publish(
-                connection, self._batch, origin.attempt, ASSET, span=span, judged=judged, settle=settle
+                connection,
+                self._batch,
+                origin.attempt,
+                ASSET,
+                span=span,
+                on_verdict=on_verdict,
+                on_published=on_published,
             )
         except ImportRefusedError:
             publish.forget(connection, self._batch)
@@ -257,14 +265,14 @@ class CandlesImport:
             price = piece.rows[-1].price_after
             self._last = None if price is None else (piece.rows[-1].start, price)
 
-    def _hold(self, connection: Connection[Any], read: Read, piece: Piece) -> None:
+    def _hold(self, connection: Connection[Any], read: ChunkCandles, piece: Piece) -> None:
         """Keep what is known of minutes of which some rows are in quarantine, until these are decided."""
         minutes = {row.start for row in piece.rows if row.held}
         if not minutes:
             return
         quiet = quiet_after(read.rows, read.unplaced) if self._layout.format is Format.KRAKEN else {}
         faults = [(reach.row, at) for reach in read.reaches for at in sorted({reach.since, reach.until} & minutes)]
-        asked = {
+        parameters = {
             "fingerprint": self._progress.fingerprint,
             "counted": not self._layout.aggregated,
             "minutes": sorted(minutes),
@@ -272,16 +280,18 @@ class CandlesImport:
             "rows": [row for row, _minute in faults],
             "of_minutes": [minute for _row, minute in faults],
         }
-        connection.execute(query("held_trades_insert"), {**self._names, **asked})
+        connection.execute(query("held_trades_insert"), {**self._names, **parameters})
 
-    def _compared(self, connection: Connection[Any], whole: Sequence[Row]) -> tuple[list[Row], dict[int, Fault]]:
+    def _compared(
+        self, connection: Connection[Any], whole: Sequence[FileCandle]
+    ) -> tuple[list[FileCandle], dict[int, Fault]]:
         """The rows whose windows no fetched candle has yet, and those that contradict one."""
         if not whole:
             return [], {}
         bounds = {"since": min(row.start for row in whole), "until": max(row.start for row in whole)}
         stored = connection.execute(query("import_candles_known"), {**self._names, **bounds}).fetchall()
         known = {start: ("stored", tuple(figures)) for start, *figures, _count in stored}
-        fresh: list[Row] = []
+        fresh: list[FileCandle] = []
         differing: dict[int, Fault] = {}
         for row in whole:
             place, figures = known.setdefault(row.start, ("", ()))
@@ -289,8 +299,8 @@ class CandlesImport:
                 fresh.append(row)
                 known[row.start] = "in the file before", row.figures
             elif not row.made and not _same(row.figures, figures):
-                said = ", ".join(map(str, figures))
-                differing[row.number] = contradiction(f"the candle of {row.start:%Y-%m-%d %H:%M} is {place}: {said}")
+                numbers = ", ".join(map(str, figures))
+                differing[row.number] = contradiction(f"the candle of {row.start:%Y-%m-%d %H:%M} is {place}: {numbers}")
         return fresh, differing
 
     @property
@@ -299,7 +309,7 @@ class CandlesImport:
         return {**place, "aggregated": True} if self._layout.aggregated else place
 
     def _refused(
-        self, connection: Connection[Any], origin: Origin, fresh: Sequence[Row], published: publish.Published
+        self, connection: Connection[Any], origin: Origin, fresh: Sequence[FileCandle], published: publish.Published
     ) -> int:
         """How many candles the gate held back; quarantine is told their rows."""
         report = published.report
@@ -307,21 +317,26 @@ class CandlesImport:
             return 0
         held = report.counts.quarantined
         if published.blocked or nonsense(held, len(fresh)):
-            failed = "; ".join(f"{one.why} {one.observed or ''}".strip() for one in report.failed)
+            failed = "; ".join(f"{result.why} {result.observed or ''}".strip() for result in report.failed)
             raise ImportRefusedError(
                 f"{self._file.name} is not what it should be: {held} of {len(fresh)} candles are at fault: {failed}"
             )
         if held:
             names = "|".join(self._names.values())
-            told = {"key": [f"{names}|{row.start.isoformat()}" for row in fresh], "row": [row.number for row in fresh]}
-            connection.execute(query("import_candles_origin"), {"run": origin.attempt, "file": self._file.name, **told})
+            origins = {
+                "key": [f"{names}|{row.start.isoformat()}" for row in fresh],
+                "row": [row.number for row in fresh],
+            }
+            connection.execute(
+                query("import_candles_origin"), {"run": origin.attempt, "file": self._file.name, **origins}
+            )
         return held
 
     def _advance(
         self,
         connection: Connection[Any],
         piece: Piece,
-        fresh: Sequence[Row],
+        fresh: Sequence[FileCandle],
         *,
         faults: int,
         differing: int,
@@ -338,7 +353,7 @@ class CandlesImport:
         self._done.quarantined += counts["quarantined"]
         self._done.reaches((fresh[0].start, fresh[-1].start + self._length) if fresh else None)
 
-    def _lines(self, rows: Sequence[Row]) -> memoryview:
+    def _lines(self, rows: Sequence[FileCandle]) -> memoryview:
         names = "\t".join((*self._names.values(), self._batch.origin))
         return memoryview(
             "".join(
@@ -349,5 +364,5 @@ class CandlesImport:
         )
 
 
-def _same(some: Sequence[Decimal], others: Sequence[Decimal]) -> bool:
-    return all(abs(one - other) <= abs(other) * _SAME for one, other in zip(some, others, strict=True))
+def _same(figures: Sequence[Decimal], stored: Sequence[Decimal]) -> bool:
+    return all(abs(new - old) <= abs(old) * _SAME for new, old in zip(figures, stored, strict=True))

@@ -38,7 +38,7 @@ class Position:
 
 
 @dataclass(frozen=True)
-class Broken:
+class BrokenLine:
     """A line that has not as many cells as the others."""
 
     row: int
@@ -56,7 +56,7 @@ class Chunk:
     since: Position
     table: pa.Table
     rows: pa.Array
-    broken: tuple[Broken, ...]
+    broken: tuple[BrokenLine, ...]
     until: Position
     share: float
     last: bool
@@ -75,12 +75,12 @@ class Chunk:
         return Position(self.since.bytes + int(self.ends[done - 1]), row - 1)
 
 
-Whole = Callable[["pa.Table", "pa.Array"], int]
+WholeRows = Callable[["pa.Table", "pa.Array"], int]
 """How many of some rows (of these numbers) need nothing that follows; the others are given with the next piece."""
 
 
 def chunks(
-    file: File, layout: Layout, since: Position, whole: Whole | None = None, *, parts: int = 1
+    file: File, layout: Layout, since: Position, whole: WholeRows | None = None, *, parts: int = 1
 ) -> Iterator[Chunk]:
     """The rows of a file after a position, in order; `whole` is not asked about the last ones.
 
@@ -143,7 +143,7 @@ class _ArraysAsLines:
 
 
 def _lines(
-    file: File, layout: Layout, source: Any, since: Position, whole: Whole | None, *, size: int
+    file: File, layout: Layout, source: Any, since: Position, whole: WholeRows | None, *, size: int
 ) -> Iterator[Chunk]:
     at, rest = since, b""
     if since.bytes:
@@ -173,7 +173,7 @@ def _lines(
 def _shortened(chunk: Chunk, rows: int) -> tuple[int, Chunk]:
     """The first rows of a chunk, and the bytes that they take."""
     until = chunk.before(chunk.rows[rows - 1].as_py() + 1) if rows else chunk.since
-    broken = tuple(one for one in chunk.broken if one.row <= until.rows)
+    broken = tuple(line for line in chunk.broken if line.row <= until.rows)
     shorter = replace(chunk, table=chunk.table[:rows], rows=chunk.rows[:rows], broken=broken, until=until)
     return until.bytes - chunk.since.bytes, shorter
 
@@ -209,11 +209,11 @@ def _share(file: File, source: Any, position: int) -> float:
 
 
 def _parsed(layout: Layout, text: bytes, at: Position, share: float, *, last: bool) -> Chunk:
-    broken: list[Broken] = []
+    broken: list[BrokenLine] = []
 
     def keep(row: Any) -> str:
         reason = f"{row.actual_columns} cells where there should be {row.expected_columns}"
-        broken.append(Broken(at.rows + row.number, row.text, reason))
+        broken.append(BrokenLine(at.rows + row.number, row.text, reason))
         return "skip"
 
     table = csv.read_csv(
@@ -231,14 +231,14 @@ def _parsed(layout: Layout, text: bytes, at: Position, share: float, *, last: bo
     count = table.num_rows + len(broken)
     numbers = np.arange(at.rows + 1, at.rows + 1 + count, dtype=np.int64)
     if broken:
-        numbers = np.setdiff1d(numbers, [one.row for one in broken])
+        numbers = np.setdiff1d(numbers, [line.row for line in broken])
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
     until = Position(at.bytes + len(text), at.rows + count)
     return Chunk(at, table, pa.array(numbers), tuple(broken), until, share, last, ends)
 
 
 def _columnar(
-    file: File, layout: Layout, source: Any, since: Position, whole: Whole | None, *, size: int
+    file: File, layout: Layout, source: Any, since: Position, whole: WholeRows | None, *, size: int
 ) -> Iterator[Chunk]:
     try:
         total, batches = _batches(layout, source, size)
@@ -266,7 +266,7 @@ def _batches(layout: Layout, source: Any, size: int) -> tuple[int, Iterator[pa.T
     if layout.packing is Packing.PARQUET:
         parquet = pq.ParquetFile(source)
         found = parquet.iter_batches(size, columns=wanted)
-        return parquet.metadata.num_rows, (pa.Table.from_batches([one]) for one in found)
+        return parquet.metadata.num_rows, (pa.Table.from_batches([batch]) for batch in found)
     arrow = pa.ipc.open_file(source)
     total = sum(arrow.get_batch(number).num_rows for number in range(arrow.num_record_batches))
     return total, (

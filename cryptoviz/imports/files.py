@@ -120,32 +120,32 @@ def files(paths: Iterable[str]) -> list[File]:
     """
     found: dict[tuple[Path, str | None], File] = {}
     for text in paths:
-        for one in _meant(text):
-            key = one.path, one.member
-            if one.named or key not in found:
-                found[key] = one
+        for file in _meant(text):
+            key = file.path, file.member
+            if file.named or key not in found:
+                found[key] = file
     return list(found.values())
 
 
 def _meant(text: str) -> Iterator[File]:
     path = Path(text).expanduser()
     if path.is_dir():
-        inside = sorted(one for one in path.rglob("*") if one.is_file() and _known(one.name))
+        inside = sorted(entry for entry in path.rglob("*") if entry.is_file() and _known(entry.name))
         if not inside:
             raise ImportRefusedError(f"there is nothing in {text} that could be imported")
-        for one in inside:
-            yield from _one(one, named=False, within=one.relative_to(path).as_posix(), root=path)
+        for entry in inside:
+            yield from _files_at(entry, named=False, within=entry.relative_to(path).as_posix(), root=path)
     elif path.exists():
-        yield from _one(path, named=True)
+        yield from _files_at(path, named=True)
     else:
         matching = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207 - any pattern
         if not matching:
             raise ImportRefusedError(f"there is no file {text}")
-        inside = [one for one in matching if one.is_file() and _known(one.name)]
+        inside = [entry for entry in matching if entry.is_file() and _known(entry.name)]
         if not inside:
             raise ImportRefusedError(f"there is nothing that could be imported among what {text} names")
-        for one in inside:
-            yield from _one(one, named=False, root=_fixed(path))
+        for entry in inside:
+            yield from _files_at(entry, named=False, root=_fixed(path))
 
 
 def _fixed(pattern: Path) -> Path:
@@ -170,19 +170,19 @@ def _known(name: str) -> bool:
     return name.lower().endswith((*KNOWN_SUFFIXES, ".zip"))
 
 
-def _one(path: Path, *, named: bool, within: str = "", root: Path | None = None) -> Iterator[File]:
+def _files_at(path: Path, *, named: bool, within: str = "", root: Path | None = None) -> Iterator[File]:
     if not zipfile.is_zipfile(path):
         yield File(path, None, path.stat().st_size, named, within, root)
         return
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [one for one in archive.infolist() if not one.is_dir() and _importable(one.filename)]
+            members = [member for member in archive.infolist() if not member.is_dir() and _importable(member.filename)]
     except (OSError, zipfile.BadZipFile) as error:
         raise ImportRefusedError(f"{path.name} is a zip that cannot be read: {error}") from error
     if not members:
         raise ImportRefusedError(f"there is nothing in {path.name} that could be imported")
-    for one in sorted(members, key=lambda member: member.filename):
-        yield File(path, one.filename, one.file_size, named and len(members) == 1, within, root)
+    for member in sorted(members, key=lambda member: member.filename):
+        yield File(path, member.filename, member.file_size, named and len(members) == 1, within, root)
 
 
 def _importable(name: str) -> bool:

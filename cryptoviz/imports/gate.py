@@ -73,7 +73,7 @@ class Judgement:
     """What an audit of staged rows found: `faults` by the number of the row."""
 
     suite: Suite
-    judged: list[engine.Judged]
+    results: list[engine.Judged]
     faults: dict[int, Fault]
     count: int
     _contradictions: Mapping[int, str] = field(default_factory=dict)
@@ -93,9 +93,9 @@ class Judgement:
         """Write down what each expectation found, within the caller's transaction."""
         rows = tuple(self._contradictions)
         agreed = engine.added(_AGREES, engine.Outcome(not rows, None, len(rows), rows), self.count)
-        judged = [*self.judged, agreed]
+        results = [*self.results, agreed]
         asset = f"import/{origin.subject}"
-        told = {
+        header = {
             "run": origin.attempt,
             "asset": asset,
             "suite": self.suite.name,
@@ -104,18 +104,18 @@ class Judgement:
         connection.execute(
             query("quality_results_insert"),
             {
-                **told,
-                "expectation": [one.expectation.name for one in judged],
-                "severity": [one.expectation.severity.value for one in judged],
-                "success": [one.outcome.success for one in judged],
-                "observed": [as_json(one.outcome.observed) for one in judged],
-                "unexpected_count": [one.outcome.unexpected_count for one in judged],
+                **header,
+                "expectation": [result.expectation.name for result in results],
+                "severity": [result.expectation.severity.value for result in results],
+                "success": [result.outcome.success for result in results],
+                "observed": [as_json(result.outcome.observed) for result in results],
+                "unexpected_count": [result.outcome.unexpected_count for result in results],
             },
         )
-        failed = sorted(one.expectation.name for one in judged if not one.outcome.success)
-        document = as_json(engine.document(self.suite, judged))
+        failed = sorted(result.expectation.name for result in results if not result.outcome.success)
+        document = as_json(engine.document(self.suite, results))
         connection.execute(
-            query("quality_document_insert"), {**told, "success": not failed, "failed": failed, "document": document}
+            query("quality_document_insert"), {**header, "success": not failed, "failed": failed, "document": document}
         )
 
 
@@ -176,16 +176,20 @@ class Judge:
         Raises:
             SuiteError, GateError: nothing could be said of them.
         """
-        judged = self._engine.evaluate(self._suite, count)
-        failed = [one for one in judged if not one.outcome.success and one.expectation.severity is Severity.CRITICAL]
-        wanted = sorted({row for one in failed for row in one.outcome.rows})
+        results = self._engine.evaluate(self._suite, count)
+        failed = [
+            result
+            for result in results
+            if not result.outcome.success and result.expectation.severity is Severity.CRITICAL
+        ]
+        wanted = sorted({row for result in failed for row in result.outcome.rows})
         found = dict(self._staged(wanted)) if wanted else {}
         faults: dict[int, list[Expectation]] = {row: [] for row in wanted}
-        for one in failed:
-            for row in one.outcome.rows:
-                faults[row].append(one.expectation)
+        for result in failed:
+            for row in result.outcome.rows:
+                faults[row].append(result.expectation)
         return Judgement(
-            self._suite, judged, {row: _fault(broken, found[row]) for row, broken in faults.items()}, count
+            self._suite, results, {row: _fault(broken, found[row]) for row, broken in faults.items()}, count
         )
 
     def _staged(self, rows: list[int]) -> Iterable[tuple[int, dict[str, Any]]]:
@@ -197,6 +201,7 @@ def _fault(broken: list[Expectation], row: Mapping[str, Any]) -> Fault:
     if row.get("unreadable"):
         return Fault(broken[0].name, f"{row['unreadable']}.")
     reasons = (
-        f"{one.why.rstrip('.')} ({', '.join(f'{name}: {row.get(name)}' for name in one.columns)})." for one in broken
+        f"{expectation.why.rstrip('.')} ({', '.join(f'{name}: {row.get(name)}' for name in expectation.columns)})."
+        for expectation in broken
     )
     return Fault(broken[0].name, " ".join(reasons))

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from cryptoviz.backfill.publish import look
-from cryptoviz.gaps import healing
+from cryptoviz.backfill.publish import refresh_gaps
+from cryptoviz.candles import fetched
 from cryptoviz.gate import gate
 from cryptoviz.gate.frames import Row
 from cryptoviz.gate.gate import Fault
@@ -27,7 +27,7 @@ from cryptoviz.imports.chunks import Chunk, Position
 from cryptoviz.imports.layouts import Format, Kind, Layout, Packing
 from cryptoviz.imports.windows import windows
 from cryptoviz.pairs import Series, Timeframe
-from cryptoviz.records import Candle, CandleSource
+from cryptoviz.records import Candle, fetched_candle
 from cryptoviz.storage.pieces import Pace, piece
 from cryptoviz.storage.queries import query
 
@@ -43,7 +43,7 @@ _PLACELESS: Final = Fault("readable", "An older version held it back without its
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldTrade:
     """A row of quarantine, read once more. `values`: as they would be staged; `place`: exchange and pair."""
 
     key: str
@@ -67,9 +67,9 @@ class Held:
         return self.values.get("trade_id") is not None and "side" in self.values
 
 
-def read(rows: Sequence[Row]) -> list[Held]:
+def read(rows: Sequence[Row]) -> list[HeldTrade]:
     """Read rows of quarantine as if they had just come from their file."""
-    return [Held(row.key, row.origin, _values(row.payload)) for row in rows]
+    return [HeldTrade(row.key, row.origin, _values(row.payload)) for row in rows]
 
 
 def refused(connection: Connection[Any], rows: Sequence[Row]) -> Mapping[int, Fault]:
@@ -104,7 +104,7 @@ def discard(connection: Connection[Any], rows: Sequence[Row]) -> None:
     connection.execute(query("held_trades_discard"), {"keys": [row.key for row in rows]})
 
 
-def explain(connection: Connection[Any], rows: Sequence[Row]) -> list[Held]:
+def explain(connection: Connection[Any], rows: Sequence[Row]) -> list[HeldTrade]:
     """Of rows with an id that were discarded: there is no such trade. Within the caller's transaction.
 
     Returns the trades whose minutes `follow` makes anew. A caller that is killed before that leaves them to
@@ -117,7 +117,7 @@ def explain(connection: Connection[Any], rows: Sequence[Row]) -> list[Held]:
     return trades
 
 
-def follow(connection: Connection[Any], trades: Sequence[Held]) -> None:
+def follow(connection: Connection[Any], trades: Sequence[HeldTrade]) -> None:
     """Close what lacked these trades alone. The connection must be in autocommit mode."""
     pace = Pace()
     for held in trades:
@@ -137,13 +137,18 @@ def release(connection: Connection[Any], row: Row) -> None:
         connection.execute(query("trades_store_fetched"), {**held.pair, **trade, "timestamps": [held.made]})
         connection.execute(query("candles_refresh"), {**held.pair, "instants": [held.made]})
         return
-    told = {name: held.values[name] for name in ("price", "volume")}
     minute = (held.made or _EPOCH).replace(second=0, microsecond=0)
-    asked = {"key": row.key, "minute": minute, "trade_count": _count(held)}
-    connection.execute(query("held_trades_release"), {**asked, **told})
+    parameters = {
+        "key": row.key,
+        "minute": minute,
+        "price": held.values["price"],
+        "volume": held.values["volume"],
+        "trade_count": _count(held),
+    }
+    connection.execute(query("held_trades_release"), parameters)
 
 
-def _count(held: Held) -> int:
+def _count(held: HeldTrade) -> int:
     if held.place.get("aggregated"):
         return 0
     return int(held.values.get("trade_count") or 1)
@@ -196,12 +201,11 @@ def _settle_file(connection: Connection[Any], series: Series, fingerprint: str, 
     if done := [minute for minute in minutes if minute.start not in waiting]:
         with connection.transaction():
             connection.execute(query("held_trades_done"), {**names, "minutes": [minute.start for minute in done]})
-            look(connection, series, done[0].start, max(minute.end for minute in done))
+            refresh_gaps(connection, series, done[0].start, max(minute.end for minute in done))
 
 
 def _recall(connection: Connection[Any], series: Series, starts: Sequence[datetime | None]) -> None:
-    names = {"exchange": series.exchange, "symbol": series.pair, "timeframe": series.timeframe.value}
-    connection.execute(query("candles_recall"), {**names, "starts": [*starts]})
+    connection.execute(query("candles_recall"), {**series.columns, "starts": [*starts]})
 
 
 def _store(connection: Connection[Any], series: Series, candles: Sequence[Candle]) -> None:
@@ -210,7 +214,7 @@ def _store(connection: Connection[Any], series: Series, candles: Sequence[Candle
     bounds = {"since": candles[0].window_start, "until": candles[-1].window_start}
     known = {start for (start,) in connection.execute(query("held_trades_known"), {**names, **bounds})}
     if fresh := [candle for candle in candles if candle.window_start not in known]:
-        healing.store(connection, series, fresh)
+        fetched.store(connection, series, fresh)
 
 
 def _candles(
@@ -238,44 +242,28 @@ def _candles(
         if minute.settled_until is None:
             yield minute.start, _of_trades(series, minute, price)
         since = max(minute.start + _MINUTE, minute.settled_until or minute.start)
-        quiet = (price, price, price, price, Decimal(0))
-        for at in windows(since, minute.end, _MINUTE):
-            yield minute.start, _candle(series, at, quiet, 0)
+        for start in windows(since, minute.end, _MINUTE):
+            yield minute.start, _quiet(series, start, price)
 
 
 def _of_trades(series: Series, minute: _Minute, price: Decimal) -> Candle:
     if minute.open is None or minute.high is None or minute.low is None or minute.close is None:
-        return _candle(series, minute.start, (price, price, price, price, Decimal(0)), 0)
-    figures = (minute.open, minute.high, minute.low, minute.close, minute.volume or Decimal(0))
-    return _candle(series, minute.start, figures, minute.trade_count or 0)
+        return _quiet(series, minute.start, price)
+    prices = (minute.open, minute.high, minute.low, minute.close)
+    volume, trades = minute.volume or Decimal(0), minute.trade_count or 0
+    return fetched_candle(series, minute.start, prices, volume, trades, received_at=datetime.now(UTC))
+
+
+def _quiet(series: Series, start: datetime, price: Decimal) -> Candle:
+    """The candle of a minute in which nobody traded: the price before it."""
+    return fetched_candle(series, start, (price, price, price, price), Decimal(0), 0, received_at=datetime.now(UTC))
 
 
 def _close_before(connection: Connection[Any], series: Series, start: datetime) -> Decimal | None:
-    names = {"exchange": series.exchange, "symbol": series.pair, "timeframe": series.timeframe.value}
-    found = connection.execute(query("import_candle_close"), {**names, "at": start - _MINUTE}).fetchone()
+    found = connection.execute(query("import_candle_close"), {**series.columns, "at": start - _MINUTE}).fetchone()
     return Decimal(found[0]) if found else None
 
 
 def _waits(connection: Connection[Any], names: Mapping[str, str], minute: _Minute) -> bool:
     found = connection.execute(query("held_trades_before"), {**names, "minute": minute.start}).fetchone()
     return bool(found and found[0])
-
-
-def _candle(series: Series, start: datetime, figures: tuple[Decimal, ...], count: int) -> Candle:
-    opening, high, low, close, volume = figures
-    return Candle(
-        received_at=datetime.now(UTC),
-        window_start=start,
-        window_end=start + _MINUTE,
-        exchange=series.exchange,
-        symbol=series.pair,
-        timeframe=series.timeframe,
-        open=opening,
-        high=high,
-        low=low,
-        close=close,
-        volume=volume,
-        trade_count=count,
-        closed=True,
-        source=CandleSource.REST,
-    )

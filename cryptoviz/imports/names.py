@@ -29,7 +29,7 @@ from cryptoviz.exchanges.spellings import UnspelledPairError
 from cryptoviz.imports.words import ANYBODYS, CAPITAL_QUOTES, EXCHANGES, MARKETS, NEUTRAL, QUOTES, RENAMED
 
 
-class Says(StrEnum):
+class NameMeaning(StrEnum):
     """What a name says."""
 
     PAIR = "the pair"
@@ -46,7 +46,7 @@ class Verdict:
     `above`: a folder above what was asked for says so.
     """
 
-    says: Says
+    says: NameMeaning
     reason: str = ""
     above: bool = False
 
@@ -91,7 +91,9 @@ def verdict(above: Sequence[str], inside: Sequence[str], exchange: str, pair: st
 def _market(name: str, exchange: str, pair: str) -> Verdict | None:
     """Whether a name says another kind of market beside the pair."""
     word = next((word for word in _known(name, exchange, pair) if word in MARKETS), None)
-    return Verdict(Says.MARKET, f"its name says {word!r}: {MARKETS[word]}, not the spot market") if word else None
+    return (
+        Verdict(NameMeaning.MARKET, f"its name says {word!r}: {MARKETS[word]}, not the spot market") if word else None
+    )
 
 
 def _inside(stem: str, folders: Sequence[str], exchange: str, pair: str) -> Verdict | None:
@@ -100,7 +102,7 @@ def _inside(stem: str, folders: Sequence[str], exchange: str, pair: str) -> Verd
     for folder in reversed(kept):
         word = next((word for word in _known(folder, exchange, pair) if word in MARKETS), None)
         if word:
-            return Verdict(Says.MARKET, f"it lies in {folder!r}: {MARKETS[word]}, not the spot market")
+            return Verdict(NameMeaning.MARKET, f"it lies in {folder!r}: {MARKETS[word]}, not the spot market")
     for name in (stem, *reversed(kept)):
         named = _exchanges(name, exchange, pair)
         if named:
@@ -119,7 +121,9 @@ def _above(folders: Sequence[str], exchange: str, pair: str, *, settled: bool) -
             continue
         market = next((word for word in words if word in MARKETS and word not in ANYBODYS), None)
         if market:
-            return Verdict(Says.MARKET, f"it lies in {folder!r}: {MARKETS[market]}, not the spot market", above=True)
+            return Verdict(
+                NameMeaning.MARKET, f"it lies in {folder!r}: {MARKETS[market]}, not the spot market", above=True
+            )
         if "spot" in words:
             return None
         named = _exchanges(folder, exchange, pair)
@@ -136,7 +140,7 @@ def _all_known(folder: str, exchange: str) -> bool:
 
 
 def _of_another(name: str, named: str, exchange: str, *, above: bool = False) -> Verdict:
-    return Verdict(Says.OTHER, f"{name!r} says {named}, not {exchange}", above)
+    return Verdict(NameMeaning.OTHER, f"{name!r} says {named}, not {exchange}", above)
 
 
 def _without_coins(folders: Sequence[str], exchange: str, pair: str) -> list[str]:
@@ -186,14 +190,14 @@ def _of_name(name: str, exchange: str, pair: str) -> Verdict | None:
     after = _words(name[found.end() :])
     if after and after[0].upper() in {*QUOTES, *pair.split("/")} and not _neutral(after[0], exchange):
         settled = f"its name says {after[0]!r} after the pair: a contract that is settled in it, not the spot market"
-        return Verdict(Says.MARKET, settled)
+        return Verdict(NameMeaning.MARKET, settled)
     expiry = next((word for word in after if _expires(word)), None)
     if expiry is not None:
-        return Verdict(Says.MARKET, _ENDS.format(expiry))
+        return Verdict(NameMeaning.MARKET, _ENDS.format(expiry))
     left = [word for word in _words(pattern.sub(" ", name)) if not _neutral(word, exchange)]
     if left:
-        return Verdict(Says.MORE, f"its name says {', '.join(left)} beside {pair}, which may be anything")
-    return Verdict(Says.PAIR)
+        return Verdict(NameMeaning.MORE, f"its name says {', '.join(left)} beside {pair}, which may be anything")
+    return Verdict(NameMeaning.PAIR)
 
 
 def _without_pair(name: str, exchange: str, pair: str) -> Verdict | None:
@@ -201,13 +205,13 @@ def _without_pair(name: str, exchange: str, pair: str) -> Verdict | None:
     words = _words(name)
     contract = next((word for before, word in pairwise(words) if before.upper() == base and _expires(word)), None)
     if contract is not None:
-        return Verdict(Says.MARKET, _ENDS.format(contract))
+        return Verdict(NameMeaning.MARKET, _ENDS.format(contract))
     written = rf"(?<![A-Z0-9.]){re.escape(base)}{_MARK}{re.escape(quote)}(?![A-Z0-9])"
     if not _is_only(exchange, pair, pair) and re.search(written, name.upper()):
-        return Verdict(Says.OTHER, f"its name says {name}, which is another coin's name at {exchange}")
+        return Verdict(NameMeaning.OTHER, f"its name says {name}, which is another coin's name at {exchange}")
     if all(len(word) == 1 or _neutral(word, exchange) for word in words):
         return None
-    return Verdict(Says.OTHER, f"its name says {name}, not {pair}")
+    return Verdict(NameMeaning.OTHER, f"its name says {name}, not {pair}")
 
 
 def _of_folders(outer: Sequence[str], inner: Sequence[str], exchange: str, pair: str, *, vouched: bool) -> Verdict:
@@ -216,16 +220,16 @@ def _of_folders(outer: Sequence[str], inner: Sequence[str], exchange: str, pair:
     for place in range(len(folders), 0, -1):
         folder, above = folders[place - 1], place <= len(outer)
         if place > 1 and _pattern(exchange, pair).fullmatch(f"{folders[place - 2]}/{folder}"):
-            return Verdict(Says.PAIR)
+            return Verdict(NameMeaning.PAIR)
         found = _of_name(folder, exchange, pair)
         if found is None or folder.upper() == pair.partition("/")[0]:
             continue
-        if found.says is Says.PAIR:
+        if found.says is NameMeaning.PAIR:
             return found
         if above and (vouched or not _quoted(folder)):
             break
         return Verdict(found.says, f"it lies in {folder!r}, which is not {pair}", above)
-    return Verdict(Says.NOTHING, f"neither its name nor its folder says {pair}")
+    return Verdict(NameMeaning.NOTHING, f"neither its name nor its folder says {pair}")
 
 
 @lru_cache(maxsize=64)

@@ -57,7 +57,7 @@ def _refuse_other_length(file: File, form: Format, times: Any, timeframe: Timefr
         raise ImportRefusedError(f"{file.name} has a row every {_duration(apart)}: no candles of {timeframe}")
     if form is Format.KRAKEN and timeframe_named(file.stem, form) == timeframe:
         return
-    longer = {other for other in (apart, int(steps.min())) if other > length and _multiples(steps, other)}
+    longer = {step for step in (apart, int(steps.min())) if step > length and _multiples(steps, step)}
     enough = len(steps) >= _ENOUGH or often == len(steps) >= _REGULAR
     monthly = timeframe is Timeframe.D1 and _of_months(times)
     if monthly or (longer and enough):

@@ -29,7 +29,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ImportState:
     """What is committed of a file. `candles`: from when to when trades are stored whose candles are not made yet."""
 
     completed: bool
@@ -42,7 +42,7 @@ class Standing:
     candles: tuple[datetime, datetime] | None
 
 
-class Progress:
+class ImportProgress:
     """The row of one file and target."""
 
     def __init__(self, file: File, layout: Layout, target: Target) -> None:
@@ -68,7 +68,7 @@ class Progress:
         """Of the file."""
         return self._key["fingerprint"]
 
-    def begin(self, connection: Connection[Any]) -> Standing:
+    def begin(self, connection: Connection[Any]) -> ImportState:
         """Where it stands; until the connection ends, nobody else imports this file.
 
         Raises:
@@ -77,20 +77,20 @@ class Progress:
         lock = "|".join(self._key.values())
         if connection.execute(query("import_lock"), {"key": lock}).fetchone() != (True,):
             raise ImportRefusedError(f"{self._file.name} is being imported by another process")
-        told = {
+        values = {
             "file": self._file.name,
             "format": self._layout.format.value,
             "timeframe": self._target.timeframe or "",
         }
-        return self._read(connection, "import_progress_begin", told)
+        return self._read(connection, "import_progress_begin", values)
 
-    def _read(self, connection: Connection[Any], statement: str, told: dict[str, Any]) -> Standing:
-        row = connection.execute(query(statement), {**self._key, **told}).fetchone()
+    def _read(self, connection: Connection[Any], statement: str, values: dict[str, Any]) -> ImportState:
+        row = connection.execute(query(statement), {**self._key, **values}).fetchone()
         assert row is not None  # noqa: S101 - an upsert that always returns its row
         status, size, rows, stored, known, quarantined, first, last, since, until = row
         candles = (since, until) if since is not None else None
         self._position, self._kept, self.quarantined = Position(size, rows), stored + known, quarantined
-        return Standing(status == "completed", self._position, stored, known, quarantined, first, last, candles)
+        return ImportState(status == "completed", self._position, stored, known, quarantined, first, last, candles)
 
     def advance(
         self,
@@ -108,7 +108,7 @@ class Progress:
         `span`: the times of what was stored. `candles`: those of that time are still to be made.
         """
         first, last = span or (None, None)
-        told = {
+        values = {
             "bytes_read": until.bytes,
             "rows_read": until.rows,
             "stored": stored,
@@ -118,7 +118,7 @@ class Progress:
             "last_ts": last,
             "candles": candles and span is not None,
         }
-        connection.execute(query("import_progress_advance"), {**self._key, **told})
+        connection.execute(query("import_progress_advance"), {**self._key, **values})
         self._position = until
         self._kept += stored + known
         self.quarantined += quarantined
@@ -132,5 +132,5 @@ class Progress:
 
     def finish(self, connection: Connection[Any], error: str | None = None) -> None:
         """Everything is stored, or why it is not."""
-        told = {"status": "failed" if error else "completed", "error_message": error}
-        connection.execute(query("import_progress_finish"), {**self._key, **told})
+        values = {"status": "failed" if error else "completed", "error_message": error}
+        connection.execute(query("import_progress_finish"), {**self._key, **values})

@@ -15,14 +15,14 @@ from cryptoviz.imports.candles import CandlesImport
 from cryptoviz.imports.chunks import Position, chunks
 from cryptoviz.imports.files import File, ImportRefusedError, NotWantedError
 from cryptoviz.imports.layouts import Format, Kind, Layout, recognise, timeframe_named
-from cryptoviz.imports.names import Says, Verdict, verdict
-from cryptoviz.imports.progress import Progress, Target
-from cryptoviz.imports.trades import Connect, Imported, Told, TradesImport
+from cryptoviz.imports.names import NameMeaning, Verdict, verdict
+from cryptoviz.imports.progress import ImportProgress, Target
+from cryptoviz.imports.trades import Connect, ImportedRows, ReportProgress, TradesImport
 from cryptoviz.imports.values import columns
 from cryptoviz.pairs import Timeframe
 
 
-class Became(StrEnum):
+class ImportOutcome(StrEnum):
     """What became of a file."""
 
     IMPORTED = "imported"
@@ -35,11 +35,11 @@ class Became(StrEnum):
     @property
     def failed(self) -> bool:
         """Whether nothing of what somebody asked for was stored."""
-        return self in (Became.REFUSED, Became.QUARANTINED)
+        return self in (ImportOutcome.REFUSED, ImportOutcome.QUARANTINED)
 
 
 @dataclass(frozen=True)
-class Asked:
+class ImportRequest:
     """What somebody asked for: files of one kind, into one pair. Nothing: recognised from each file."""
 
     kind: Kind
@@ -54,24 +54,24 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ImportResult:
     """One file: what became of it, why, and its rows this time.
 
     `elsewhere`: its name is simply not the pair's. `note`: its name does not say the pair, and why it is taken.
     """
 
     file: File
-    became: Became
+    became: ImportOutcome
     reason: str = ""
     format: str = ""
     target: Target | None = None
-    rows: Imported = field(default_factory=Imported)
+    rows: ImportedRows = field(default_factory=ImportedRows)
     seconds: float = 0.0
     elsewhere: bool = False
     note: str = ""
 
 
-def import_file(file: File, asked: Asked, connect: Connect, told: Told) -> Outcome:
+def import_file(file: File, request: ImportRequest, connect: Connect, report_progress: ReportProgress) -> ImportResult:
     """Import what is not imported yet of one file; gaps and completeness follow.
 
     `connect` gives connections of the writer that commit by themselves.
@@ -83,37 +83,37 @@ def import_file(file: File, asked: Asked, connect: Connect, told: Told) -> Outco
     began = time.monotonic()
     form = note = ""
     try:
-        found = verdict(file.above, file.inside, asked.exchange, asked.pair, vouched=asked.pair_anyway)
-        if reason := _not_wanted(file, found, asked):
-            return replace(_other(file, reason), elsewhere=found.says is Says.OTHER and not found.above)
-        note = _note(found, asked)
-        layout = recognise(file, asked.kind, asked.format)
-        layout = without_blanks(file, without_ids(layout, asked.exchange, single=asked.single_trades))
+        found = verdict(file.above, file.inside, request.exchange, request.pair, vouched=request.pair_anyway)
+        if reason := _not_wanted(file, found, request):
+            return replace(_other(file, reason), elsewhere=found.says is NameMeaning.OTHER and not found.above)
+        note = _note(found, request)
+        layout = recognise(file, request.kind, request.format)
+        layout = without_blanks(file, without_ids(layout, request.exchange, single=request.single_trades))
         form = layout.format.value
         timeframe = None
         if layout.kind is Kind.CANDLES:
-            timeframe, reason = _timeframe(file, layout, asked)
+            timeframe, reason = _timeframe(file, layout, request)
             if timeframe is None:
                 return _other(file, reason)
-        target = Target(asked.exchange, asked.pair, timeframe)
-        progress = Progress(file, layout, target)
+        target = Target(request.exchange, request.pair, timeframe)
+        progress = ImportProgress(file, layout, target)
         with connect() as connection:
             try:
-                done = _importer(file, layout, target, progress, told).run(connect, connection)
+                done = _importer(file, layout, target, progress, report_progress).run(connect, connection)
             except ImportRefusedError as error:
                 progress.finish(connection, str(error))
                 raise
             all_quarantined = progress.all_quarantined(connection)
     except NotWantedError as error:
-        became = Became.REFUSED if file.named else Became.SKIPPED
-        return Outcome(file, became, str(error), form, seconds=time.monotonic() - began, note=note)
+        became = ImportOutcome.REFUSED if file.named else ImportOutcome.SKIPPED
+        return ImportResult(file, became, str(error), form, seconds=time.monotonic() - began, note=note)
     except ImportRefusedError as error:
-        return Outcome(file, Became.REFUSED, str(error), form, seconds=time.monotonic() - began, note=note)
-    became = Became.IMPORTED if done.rows or done.candles else Became.COMPLETE
-    reason = _candles_only(file, layout, asked)
+        return ImportResult(file, ImportOutcome.REFUSED, str(error), form, seconds=time.monotonic() - began, note=note)
+    became = ImportOutcome.IMPORTED if done.rows or done.candles else ImportOutcome.COMPLETE
+    reason = _candles_only(file, layout, request)
     if all_quarantined:
-        became, reason = Became.QUARANTINED, _ALL_QUARANTINED.format(file.name, progress.quarantined)
-    return Outcome(file, became, reason, form, target, done, time.monotonic() - began, note=note)
+        became, reason = ImportOutcome.QUARANTINED, _ALL_QUARANTINED.format(file.name, progress.quarantined)
+    return ImportResult(file, became, reason, form, target, done, time.monotonic() - began, note=note)
 
 
 _ALL_QUARANTINED: Final = (
@@ -124,44 +124,46 @@ _CANDLES_ONLY: Final = (
 )
 
 
-def _candles_only(file: File, layout: Layout, asked: Asked) -> str:
+def _candles_only(file: File, layout: Layout, request: ImportRequest) -> str:
     """Why no trades were stored; empty: they were, or there are none."""
     if layout.kind is Kind.CANDLES or layout.of_single_trades:
         return ""
-    return explained(layout, file.name, asked.exchange) if layout.aggregated else _CANDLES_ONLY.format(file.name)
+    return explained(layout, file.name, request.exchange) if layout.aggregated else _CANDLES_ONLY.format(file.name)
 
 
-def _not_wanted(file: File, found: Verdict, asked: Asked) -> str:
+def _not_wanted(file: File, found: Verdict, request: ImportRequest) -> str:
     """Why a file is not of the market that was asked for, by its name; empty: it is, or somebody vouches for it."""
-    if found.says is Says.PAIR or (file.named and (asked.pair_anyway or found.says is Says.NOTHING)):
+    if found.says is NameMeaning.PAIR or (file.named and (request.pair_anyway or found.says is NameMeaning.NOTHING)):
         return ""
-    kept = "; only spot trades and candles are kept" if found.says is Says.MARKET else ""
+    kept = "; only spot trades and candles are kept" if found.says is NameMeaning.MARKET else ""
     if file.named or found.above:
-        anyway = f"if it is {asked.pair} of {asked.exchange} all the same, say --pair-anyway"
+        anyway = f"if it is {request.pair} of {request.exchange} all the same, say --pair-anyway"
         return f"{found.reason}{kept}; {anyway}"
-    by_hand = f"; if it is {asked.pair}, name it by hand" if found.says in (Says.MORE, Says.NOTHING) else ""
+    by_hand = (
+        f"; if it is {request.pair}, name it by hand" if found.says in (NameMeaning.MORE, NameMeaning.NOTHING) else ""
+    )
     return f"{found.reason}{kept}{by_hand}"
 
 
-def _note(found: Verdict, asked: Asked) -> str:
+def _note(found: Verdict, request: ImportRequest) -> str:
     """Of a file that is taken: why, where its name does not say the pair."""
-    if found.says is Says.PAIR:
+    if found.says is NameMeaning.PAIR:
         return ""
-    because = "you named it" if found.says is Says.NOTHING else "you said --pair-anyway"
-    return f"{found.reason}: taken as {asked.pair} because {because}"
+    because = "you named it" if found.says is NameMeaning.NOTHING else "you said --pair-anyway"
+    return f"{found.reason}: taken as {request.pair} because {because}"
 
 
-def _other(file: File, reason: str) -> Outcome:
-    return Outcome(file, Became.REFUSED if file.named else Became.SKIPPED, f"{file.name}: {reason}")
+def _other(file: File, reason: str) -> ImportResult:
+    return ImportResult(file, ImportOutcome.REFUSED if file.named else ImportOutcome.SKIPPED, f"{file.name}: {reason}")
 
 
-def _timeframe(file: File, layout: Layout, asked: Asked) -> tuple[Timeframe | None, str]:
+def _timeframe(file: File, layout: Layout, request: ImportRequest) -> tuple[Timeframe | None, str]:
     """Of the candles of a file: what its name says, what was asked for, or how far apart its rows are; or why none."""
     named = timeframe_named(file.stem, layout.format)
-    if named and asked.timeframe and named != asked.timeframe:
-        return None, f"its name says {named}, not {asked.timeframe}"
-    length = named or asked.timeframe or _spacing(file, layout)
-    found = next((one for one in Timeframe if one == length), None)
+    if named and request.timeframe and named != request.timeframe:
+        return None, f"its name says {named}, not {request.timeframe}"
+    length = named or request.timeframe or _spacing(file, layout)
+    found = next((timeframe for timeframe in Timeframe if timeframe == length), None)
     kept = ", ".join(Timeframe)
     if length is None:
         return None, f"how long its candles are cannot be told: say --timeframe ({kept})"
@@ -173,13 +175,15 @@ def _spacing(file: File, layout: Layout) -> str | None:
     chunk = next(iter(chunks(file, layout, Position())), None)
     times = columns(chunk, layout)["microseconds"].drop_null().to_pylist() if chunk is not None else []
     usual = Counter(after - before for before, after in pairwise(times)).most_common(1)
-    return next((str(one) for one in Timeframe if usual and one.seconds * 1_000_000 == usual[0][0]), None)
+    return next(
+        (str(timeframe) for timeframe in Timeframe if usual and timeframe.seconds * 1_000_000 == usual[0][0]), None
+    )
 
 
 def _importer(
-    file: File, layout: Layout, target: Target, progress: Progress, told: Told
+    file: File, layout: Layout, target: Target, progress: ImportProgress, report_progress: ReportProgress
 ) -> TradesImport | CandlesImport:
     run = f"import {datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
     if layout.kind is Kind.TRADES and layout.of_single_trades:
-        return TradesImport(file, layout, target, progress, run, told=told)
-    return CandlesImport(file, layout, target, progress, run, told=told)
+        return TradesImport(file, layout, target, progress, run, report_progress=report_progress)
+    return CandlesImport(file, layout, target, progress, run, report_progress=report_progress)

@@ -24,14 +24,14 @@ from pyarrow import csv
 
 from cryptoviz.candles.rebuild import made_anew
 from cryptoviz.candles.settle import settle
-from cryptoviz.gaps.healing import record
+from cryptoviz.gaps.tables import record_candle_gaps
 from cryptoviz.imports import values
 from cryptoviz.imports.aggregates import refuse_other_numbering
 from cryptoviz.imports.chunks import Chunk, chunks
 from cryptoviz.imports.files import File
 from cryptoviz.imports.gate import Judge, Judgement, Origin, refuse_nonsense
 from cryptoviz.imports.layouts import Layout
-from cryptoviz.imports.progress import Progress, Target
+from cryptoviz.imports.progress import ImportProgress, Target
 from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.storage import driver
 from cryptoviz.storage.queries import query
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 Connect = Callable[[], AbstractContextManager["Connection[Any]"]]
-Told = Callable[[int, float], None]
+ReportProgress = Callable[[int, float], None]
 """Is told how many rows were stored or set aside, and which share of the file has been read."""
 
 CONNECTIONS: Final = 2
@@ -52,7 +52,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @dataclass
-class Imported:
+class ImportedRows:
     """What became of the rows of one file, this time."""
 
     rows: int = 0
@@ -74,7 +74,7 @@ class AbandonedError(Exception):
     """Another piece of the same work failed; its error is the one to tell."""
 
 
-class Turns:
+class TurnQueue:
     """Lets numbered pieces of work through in order, however fast each of them comes."""
 
     def __init__(self) -> None:
@@ -117,22 +117,22 @@ class TradesImport:
         file: File,
         layout: Layout,
         target: Target,
-        progress: Progress,
+        progress: ImportProgress,
         run: str,
         *,
-        told: Told,
+        report_progress: ReportProgress,
         candles: bool = True,
     ) -> None:
         self._file, self._layout, self._target, self._progress = file, layout, target, progress
-        self._run, self._told, self._with_candles = run, told, candles
+        self._run, self._report_progress, self._with_candles = run, report_progress, candles
         self._reading = threading.Lock()
-        self._publishing, self._refreshing = Turns(), Turns()
+        self._publishing, self._refreshing = TurnQueue(), TurnQueue()
         self._due: dict[int, Span] = {}
         self._counting_due = threading.Lock()
-        self._done = Imported()
+        self._done = ImportedRows()
         self._pieces: Iterator[tuple[int, Chunk]] = iter(())
 
-    def run(self, connect: Connect, connection: Connection[Any]) -> Imported:
+    def run(self, connect: Connect, connection: Connection[Any]) -> ImportedRows:
         """Store what is not stored yet. `connection` commits by itself, and `connect` gives more of its kind.
 
         Raises:
@@ -148,10 +148,10 @@ class TradesImport:
             with ThreadPoolExecutor(CONNECTIONS) as pool:
                 working = [pool.submit(self._work, connect) for _ in range(CONNECTIONS)]
                 try:
-                    failures = [error for one in working if (error := one.exception()) is not None]
+                    failures = [error for future in working if (error := future.exception()) is not None]
                 finally:
                     self._publishing.abandon()
-            for error in sorted(failures, key=lambda one: isinstance(one, AbandonedError)):
+            for error in sorted(failures, key=lambda error: isinstance(error, AbandonedError)):
                 raise error
             self._progress.finish(connection)
         self._look(connection)
@@ -164,7 +164,7 @@ class TradesImport:
         settle(connection, self._target.exchange, self._target.pair, self._done.first, self._done.last + _MICROSECOND)
         for timeframe in Timeframe:
             series = Series(self._target.exchange, self._target.pair, timeframe)
-            record(connection, series, self._done.first, self._done.last)
+            record_candle_gaps(connection, series, self._done.first, self._done.last)
 
     def _work(self, connect: Connect) -> None:
         try:
@@ -196,7 +196,7 @@ class TradesImport:
                 with self._counting_due:
                     del self._due[number]
                     left = list(self._due.values())
-                    due = (min(one[0] for one in left), max(one[1] for one in left)) if left else None
+                    due = (min(since for since, _until in left), max(until for _since, until in left)) if left else None
                     self._progress.candles_due(connection, due)
 
     def _publish(
@@ -231,14 +231,14 @@ class TradesImport:
         self._done.known += counts["known"]
         self._done.quarantined += counts["quarantined"]
         self._done.reaches(span)
-        self._told(staged.num_rows, chunk.share)
+        self._report_progress(staged.num_rows, chunk.share)
         return span
 
     def _known(self, connection: Connection[Any], found: Judgement, left: pa.Table, span: Span | None) -> list[int]:
         """The rows that are stored already, as they are; those that contradict what is stored join the faults."""
         if span is None:
             return []
-        asked = {
+        parameters = {
             "exchange": self._target.exchange,
             "pair": self._target.pair,
             "since": span[0],
@@ -246,8 +246,10 @@ class TradesImport:
         }
         ids = left["trade_id"].combine_chunks()
         ascending = pc.all(pc.greater(ids[1:], ids[:-1])).as_py() is not False
-        stored = connection.execute(query("import_trades_overlap"), asked).fetchone() == (True,)
-        rows = connection.execute(query("import_trades_compare"), asked).fetchall() if stored or not ascending else []
+        stored = connection.execute(query("import_trades_overlap"), parameters).fetchone() == (True,)
+        rows = (
+            connection.execute(query("import_trades_compare"), parameters).fetchall() if stored or not ascending else []
+        )
         found.contradict({row: difference for row, difference in rows if difference})
         return [row for row, _difference in rows]
 

@@ -77,7 +77,7 @@ def columns(chunk: Chunk, layout: Layout) -> pa.Table:
     if not chunk.broken:
         return table
     broken = pa.Table.from_pylist(
-        [{"row_number": one.row, "unreadable": one.reason} for one in chunk.broken], schema=table.schema
+        [{"row_number": line.row, "unreadable": line.reason} for line in chunk.broken], schema=table.schema
     )
     return pa.concat_tables([table, broken]).combine_chunks()
 
@@ -104,16 +104,16 @@ def _plain(text: str) -> str:
 def _written(raw: dict[str, pa.Array]) -> pa.Array:
     """Whether there is anything in a row: files end in empty lines."""
     written, *others = (pc.is_valid(column) for column in raw.values())
-    for other in others:
-        written = pc.or_(written, other)
+    for filled in others:
+        written = pc.or_(written, filled)
     return written
 
 
 def fields_of(chunk: Chunk, layout: Layout, row: int) -> dict[str, Any]:
     """A row as it stands in the file."""
-    for one in chunk.broken:
-        if one.row == row:
-            return {"text": one.text}
+    for line in chunk.broken:
+        if line.row == row:
+            return {"text": line.text}
     [found] = chunk.table.slice(pc.index(chunk.rows, row).as_py(), 1).to_pylist()
     return {field: found[name] for field, name in layout.fields.items()}
 
@@ -207,7 +207,7 @@ def _decimals(text: pa.Array) -> pa.Array:
     exponents = _where(pc.match_substring_regex(text, _EXPONENT), text)
     if exponents.null_count == len(exponents):
         return pointed
-    return pc.coalesce(pointed, pa.array([_microseconds(one) for one in exponents.to_pylist()], pa.int64()))
+    return pc.coalesce(pointed, pa.array([_microseconds(number) for number in exponents.to_pylist()], pa.int64()))
 
 
 def _microseconds(text: str | None) -> int | None:
@@ -223,7 +223,7 @@ def _dates(text: pa.Array) -> pa.Array:
     plain = _where(pc.match_substring_regex(text, _ISO), text)
     zoned = _where(pc.is_null(plain), text)
     readers: tuple[tuple[pa.Array, Callable[[pa.Array], pa.Array]], ...] = (
-        (plain, lambda one: one.cast(pa.timestamp("ns")).cast(pa.timestamp("us"), safe=False)),
+        (plain, lambda dates: dates.cast(pa.timestamp("ns")).cast(pa.timestamp("us"), safe=False)),
         (_where(pc.match_substring_regex(zoned, _ISO_ZONE), zoned), _zoned),
     )
     found = []
@@ -231,7 +231,7 @@ def _dates(text: pa.Array) -> pa.Array:
         try:
             found.append(read(column).cast(pa.int64()))
         except pa.ArrowInvalid:
-            found.append(pa.array([_instant(one) for one in column.to_pylist()], pa.int64()))
+            found.append(pa.array([_instant(date) for date in column.to_pylist()], pa.int64()))
     return pc.coalesce(*found)
 
 
@@ -255,7 +255,7 @@ def _unreadable(raw: dict[str, pa.Array], read: dict[str, pa.Array], words: dict
     found = pa.nulls(len(read["microseconds"]), pa.string())
     for field, (name, fault) in words.items():
         if read[field].null_count:
-            said = pc.fill_null(pc.utf8_slice_codeunits(raw[name].cast(pa.string()), 0, 100), "(nothing)")
-            reason = pc.binary_join_element_wise(name, said, fault, " ")
+            shown = pc.fill_null(pc.utf8_slice_codeunits(raw[name].cast(pa.string()), 0, 100), "(nothing)")
+            reason = pc.binary_join_element_wise(name, shown, fault, " ")
             found = pc.coalesce(found, _where(pc.is_null(read[field]), reason))
     return found

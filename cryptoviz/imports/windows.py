@@ -21,7 +21,7 @@ AT_ONCE: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FileCandle:
     """One candle as a file has it. `number`: of its row, or of the first of its trades; `made`: the file lacks it.
 
     `held`: rows of it are in quarantine, so that nobody knows it yet.
@@ -52,7 +52,7 @@ class Row:
         return tuple(Decimal(number) for number in (self.open, self.high, self.low, self.close, self.volume))
 
 
-Last = tuple[datetime, str]
+LastClose = tuple[datetime, str]
 """The newest window that was read, and its close."""
 
 
@@ -70,7 +70,7 @@ class Reach:
 class Piece:
     """Windows that are committed together, and where to go on in the file behind them; `first`: of their chunk."""
 
-    rows: Sequence[Row]
+    rows: Sequence[FileCandle]
     since: Position
     until: Position
     share: float
@@ -92,7 +92,9 @@ class Piece:
         return {row: fault for row, fault in faults.items() if self.since.rows < row <= self.until.rows}
 
 
-def filled(rows: Iterable[Row], last: Last | None, length: timedelta, faults: Iterable[int]) -> Iterator[Row]:
+def filled(
+    rows: Iterable[FileCandle], last: LastClose | None, length: timedelta, faults: Iterable[int]
+) -> Iterator[FileCandle]:
     """The rows, and between them the windows without trades, with the price carried on.
 
     Not where the price is not known, and not where a row in between is at fault: it may be of any of these windows.
@@ -102,7 +104,7 @@ def filled(rows: Iterable[Row], last: Last | None, length: timedelta, faults: It
         if last is not None and bisect_right(doubtful, row.number) == bisect_right(doubtful, number):
             start, price = last
             for at in windows(start + length, row.start, length):
-                yield Row(row.number, at, price, price, price, price, "0", 0, made=True)
+                yield FileCandle(row.number, at, price, price, price, price, "0", 0, made=True)
         yield row
         close = row.price_after
         last, number = None if close is None else (row.start, close), row.number
@@ -115,7 +117,7 @@ def windows(since: datetime, until: datetime, length: timedelta) -> Iterator[dat
         since += length
 
 
-def with_held(rows: Sequence[Row], reaches: Sequence[Reach]) -> list[Row]:
+def with_held(rows: Sequence[FileCandle], reaches: Sequence[Reach]) -> list[FileCandle]:
     """The minutes of some trades, those marked of which a trade is at fault; also where that was the only one."""
     first: dict[datetime, int] = {}
     for reach in reaches:
@@ -125,11 +127,11 @@ def with_held(rows: Sequence[Row], reaches: Sequence[Reach]) -> list[Row]:
         replace(row, held=True, number=min(row.number, first.pop(row.start))) if row.start in first else row
         for row in rows
     ]
-    alone = [Row(number, minute, "0", "0", "0", "0", "0", 0, held=True) for minute, number in first.items()]
+    alone = [FileCandle(number, minute, "0", "0", "0", "0", "0", 0, held=True) for minute, number in first.items()]
     return sorted([*found, *alone], key=lambda row: row.start)
 
 
-def quiet_after(rows: Sequence[Row], unplaced: Iterable[int]) -> dict[datetime, datetime]:
+def quiet_after(rows: Sequence[FileCandle], unplaced: Iterable[int]) -> dict[datetime, datetime]:
     """Until when nobody traded after each minute, as far as that is certain."""
     doubtful = sorted(unplaced)
     return {
@@ -140,7 +142,7 @@ def quiet_after(rows: Sequence[Row], unplaced: Iterable[int]) -> dict[datetime, 
 
 
 def pieces(
-    chunk: Chunk, windows: Iterable[Row], began: float, end: datetime | None, *, ordered: bool
+    chunk: Chunk, windows: Iterable[FileCandle], began: float, end: datetime | None, *, ordered: bool
 ) -> Iterator[Piece]:
     """The windows of a chunk, so many at once as are committed together; at least one piece.
 

@@ -72,8 +72,8 @@ def forget(connection: Connection[Any], now: datetime, *, batch: int = BATCH) ->
     for table, age in KEPT.items():
         yield from _forgotten(connection, table, {"before": now - age, "batch": batch})
     for subject in SUBJECTS.values():
-        told = {"subject": subject.name, "before": now - subject.memory, "batch": batch}
-        yield from _forgotten(connection, "published_keys", told)
+        parameters = {"subject": subject.name, "before": now - subject.memory, "batch": batch}
+        yield from _forgotten(connection, "published_keys", parameters)
 
 
 def _forgotten(connection: Connection[Any], table: str, parameters: Mapping[str, Any]) -> Iterator[Purged]:

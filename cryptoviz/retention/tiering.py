@@ -57,11 +57,11 @@ def drop_empty(connection: Connection[Any], relation: str, before: datetime) -> 
     return _until_none(connection, "drop_empty_chunks", relation=relation, before=before)
 
 
-def _until_none(connection: Connection[Any], statement: str, **asked: Any) -> int:
+def _until_none(connection: Connection[Any], statement: str, **parameters: Any) -> int:
     """Part after part, each committed by itself; how many there were."""
     count, found = 0, 1
     while found:
-        row = connection.execute(query(statement), asked).fetchone()
+        row = connection.execute(query(statement), parameters).fetchone()
         found = int(row[0]) if row else 0
         count += found
     return count

@@ -39,7 +39,7 @@ class Table:
 def tables() -> Mapping[str, Table]:
     """Every table of schema `public`, by name."""
     text = (SQL_DIR / "schema.sql").read_text(encoding="utf-8")
-    meanings = {name.replace('"', ""): said.replace("''", "'") for name, said in _COMMENT.findall(text)}
+    meanings = {name.replace('"', ""): comment.replace("''", "'") for name, comment in _COMMENT.findall(text)}
     return {
         name: Table(
             name,

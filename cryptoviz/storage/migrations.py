@@ -131,7 +131,7 @@ def shortcomings(settings: Settings) -> list[str]:
         psycopg.Error: the database does not answer.
     """
     with connect(Role.OWNER, settings, autocommit=True, application_name="cryptoviz migrate") as connection:
-        return [said for (said,) in connection.execute(query("server_shortcomings"))]
+        return [sentence for (sentence,) in connection.execute(query("server_shortcomings"))]
 
 
 def notes(settings: Settings, applied: Sequence[str]) -> list[str]:
@@ -141,7 +141,7 @@ def notes(settings: Settings, applied: Sequence[str]) -> list[str]:
         psycopg.Error: the database does not answer.
     """
     with connect(Role.OWNER, settings, autocommit=True, application_name="cryptoviz migrate") as connection:
-        return [said for (said,) in connection.execute(query("upgrade_notes"), {"names": list(applied)})]
+        return [sentence for (sentence,) in connection.execute(query("upgrade_notes"), {"names": list(applied)})]
 
 
 def _rows(connection: psycopg.Connection[Any], statement: LiteralString) -> Iterable[tuple[str, str]]:

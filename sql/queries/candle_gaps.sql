@@ -9,7 +9,7 @@ WHERE exchange = %(exchange)s AND symbol = %(symbol)s AND timeframe = %(timefram
 -- Takes the next gaps in the candles that are due, for whoever asks the exchange: the newest of a series and those
 -- before it that one request reaches, too; `candle_gap_is_due` says which are. Short timeframes first: the longer candles
 -- come from them.
--- Parameters: exchanges, now, silent_since, page (windows).
+-- Parameters: exchanges, now, silent_since, per_request (windows that one request reaches).
 WITH due AS (
     SELECT exchange, symbol, timeframe, gap_start, gap_end
     FROM candle_gaps
@@ -24,7 +24,7 @@ WHERE candle_gaps.exchange = due.exchange AND candle_gaps.symbol = due.symbol
   AND candle_gaps.timeframe = due.timeframe AND candle_gaps.gap_start = due.gap_start
   AND due.exchange = newest.exchange AND due.symbol = newest.symbol AND due.timeframe = newest.timeframe
   AND (due.gap_start = newest.gap_start
-       OR due.gap_start >= newest.gap_end - %(page)s * timeframe_length(newest.timeframe))
+       OR due.gap_start >= newest.gap_end - %(per_request)s * timeframe_length(newest.timeframe))
 RETURNING candle_gaps.exchange, candle_gaps.symbol, candle_gaps.timeframe, candle_gaps.gap_start, candle_gaps.gap_end,
           label, attempts, confirmations
 

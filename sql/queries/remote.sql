@@ -90,7 +90,7 @@ WHERE exchange = %(exchange)s AND closed_until > clock_timestamp()
 -- name: rest_budget_failed
 -- Asking an exchange failed: closed to all for as long as it asked for, else from the nth failure in a row on, for longer
 -- each time; then one after the other, without a burst. Returns for how many seconds it is closed.
--- Parameters: exchange, because, asked (interval or null), nth, first, longest (intervals).
+-- Parameters: exchange, because, retry_after (interval or null), nth, first, longest (intervals).
 UPDATE rest_budgets AS budget
 SET failures = budget.failures + 1,
     closed_until = closing.until,
@@ -100,7 +100,7 @@ SET failures = budget.failures + 1,
 FROM (
     SELECT known.exchange,
            greatest(known.closed_until,
-                    CASE WHEN %(asked)s::interval IS NOT NULL THEN clock_timestamp() + %(asked)s::interval
+                    CASE WHEN %(retry_after)s::interval IS NOT NULL THEN clock_timestamp() + %(retry_after)s::interval
                          WHEN known.failures + 1 >= %(nth)s THEN clock_timestamp()
                              + least(%(longest)s::interval,
                                      %(first)s::interval * 2 ^ least(known.failures + 1 - %(nth)s, 10)) END) AS until

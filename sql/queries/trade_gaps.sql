@@ -17,7 +17,7 @@ WHERE exchange = %(exchange)s AND pair = %(pair)s AND status = 'healing' AND mad
 
 -- name: trade_gaps_claim
 -- Takes the next gaps in the trades that are due and that no collector is at work on, nor have left: the newest of a pair and those
--- before it that one request reaches, too. Parameters: exchanges, now, silent_since, page (ids).
+-- before it that one request reaches, too. Parameters: exchanges, now, silent_since, per_request (ids that one request reaches).
 WITH due AS (
     SELECT exchange, pair, first_missing_id, last_missing_id, made_after
     FROM trade_gaps
@@ -32,7 +32,7 @@ WHERE trade_gaps.exchange = due.exchange AND trade_gaps.pair = due.pair
   AND trade_gaps.first_missing_id = due.first_missing_id
   AND due.exchange = newest.exchange AND due.pair = newest.pair
   AND (due.first_missing_id = newest.first_missing_id
-       OR due.first_missing_id > newest.last_missing_id - %(page)s AND due.last_missing_id < newest.first_missing_id)
+       OR due.first_missing_id > newest.last_missing_id - %(per_request)s AND due.last_missing_id < newest.first_missing_id)
 RETURNING trade_gaps.exchange, trade_gaps.pair, trade_gaps.first_missing_id, trade_gaps.last_missing_id, label, attempts,
           confirmations, trade_gaps.made_after, made_before
 

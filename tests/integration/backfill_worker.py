@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from cryptoviz.backfill.fetch import Worker, backfill
+from cryptoviz.backfill.fetch_run import FetchRun
+from cryptoviz.backfill.run import backfill
 from cryptoviz.exchanges.history import Page
 from cryptoviz.gate import engine, suites
 from cryptoviz.pairs import Series, Timeframe
@@ -55,7 +56,7 @@ def main() -> None:
         child = os.fork()
         if not child:
             with connect(Role.WRITER, settings, autocommit=True) as connection:
-                backfill(Worker(connection, settings, source, "run", at_once=AT_ONCE), SERIES)
+                backfill(FetchRun(connection, settings, source, "run", at_once=AT_ONCE), SERIES)
             os._exit(0)
         _say(child)
         _, status = os.waitpid(child, 0)

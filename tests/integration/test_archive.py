@@ -21,8 +21,8 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from assets import resources, storage
-from cryptoviz.archive.catalogue import Wanted, adopt, listed, restore, unlisted, verify
-from cryptoviz.archive.export import ArchiveError, Left, archive
+from cryptoviz.archive.catalogue import FileFilter, adopt, list_files, restore, uncatalogued_files, verify
+from cryptoviz.archive.export import ArchivedPiece, ArchiveError, archive
 from cryptoviz.archive.store import Folder, store
 from cryptoviz.archive.subjects import SUBJECTS
 from cryptoviz.commands import archive as commands
@@ -66,7 +66,7 @@ def rows(connection: psycopg.Connection, relation: str) -> list[tuple]:
     return connection.execute(f"select * from {relation} order by 1, 2, 3, 4, 5").fetchall()
 
 
-def left(connection: psycopg.Connection, folder: Path, *names: str, now: datetime = NOW) -> list[Left]:
+def left(connection: psycopg.Connection, folder: Path, *names: str, now: datetime = NOW) -> list[ArchivedPiece]:
     return list(archive(connection, Folder(folder), [SUBJECTS[name] for name in names], now))
 
 
@@ -80,22 +80,22 @@ def test_candles_leave_by_month_and_come_back_as_they_were(each_database: Settin
         ]
         assert sum(one.rows for one in done) == len(before)
         assert rows(connection, "cold_storage.candles") == []
-        files = listed(connection, Wanted())
+        files = list_files(connection, FileFilter())
         assert [file["path"].rsplit("/", 1)[0] for file in files] == [
             f"candles/exchange=kraken/symbol={pair}-USD/timeframe=1m/month={month}"
             for pair in ("BTC", "ETH")
             for month in ("2026-03", "2026-04")
         ]
-        assert [found.status for found in verify(connection, Folder(tmp_path), Wanted())] == ["sound"] * 4
+        assert [found.status for found in verify(connection, Folder(tmp_path), FileFilter())] == ["sound"] * 4
         for expected in (len(before), 0):
-            back = list(restore(connection, Folder(tmp_path), Wanted(), now=NOW))
+            back = list(restore(connection, Folder(tmp_path), FileFilter(), now=NOW))
             assert sum(one.rows for one in back) == expected
             assert rows(connection, "cold_storage.candles") == before
         assert left(connection, tmp_path, "candles") == []
         later = left(connection, tmp_path, "candles", now=NOW + timedelta(days=8))
         assert [(one.rows, one.files) for one in later] == [(one.rows, 0) for one in done]
         assert rows(connection, "cold_storage.candles") == []
-        assert unlisted(connection, Folder(tmp_path)) == []
+        assert uncatalogued_files(connection, Folder(tmp_path)) == []
 
 
 TRADE = """
@@ -123,11 +123,11 @@ def test_trades_leave_by_day_and_no_candle_changes(each_database: Settings, tmp_
         assert rows(connection, "all_candles") == candles
         [again] = left(connection, tmp_path, "trade_data", now=later)
         assert (again.rows, again.files, again.late) == (1, 1, True)
-        list(restore(connection, Folder(tmp_path), Wanted("trade_data"), now=NOW))
+        list(restore(connection, Folder(tmp_path), FileFilter("trade_data"), now=NOW))
         back = rows(connection, "trade_data")
         assert [row for row in back if row[3] != 9999] == trades
         assert len(back) == len(trades) + 1
-        assert unlisted(connection, Folder(tmp_path)) == []
+        assert uncatalogued_files(connection, Folder(tmp_path)) == []
 
 
 def test_rows_that_come_late_join_those_that_left(connection: psycopg.Connection, tmp_path: Path) -> None:
@@ -143,12 +143,12 @@ def test_rows_that_come_late_join_those_that_left(connection: psycopg.Connection
     connection.execute(insert, [new[0] + late, new[1] + late, *new[2:5], 0, "stream"])
     done = left(connection, tmp_path, "candles")
     assert [(one.rows, one.late) for one in done] == [(3, True)]
-    list(restore(connection, Folder(tmp_path), Wanted(), now=NOW))
+    list(restore(connection, Folder(tmp_path), FileFilter(), now=NOW))
     back = {row[:5]: row for row in rows(connection, "cold_storage.candles")}
     assert len(back) == len(before) + 1
     assert back[fetched[:5]][12] == "rest"
     assert [row for row in back.values() if row in before] == [row for row in before if row != fetched]
-    assert unlisted(connection, Folder(tmp_path)) == []
+    assert uncatalogued_files(connection, Folder(tmp_path)) == []
 
 
 class Spoiling(Folder):
@@ -164,7 +164,7 @@ def test_nothing_is_deleted_before_its_copy_was_read_back(connection: psycopg.Co
     with pytest.raises(ArchiveError, match="damaged"):
         list(archive(connection, Spoiling(tmp_path), [SUBJECTS["candles"]], NOW))
     assert rows(connection, "cold_storage.candles") == before
-    assert listed(connection, Wanted()) == []
+    assert list_files(connection, FileFilter()) == []
 
 
 def test_rows_that_change_meanwhile_stay(connection: psycopg.Connection, database: Settings, tmp_path: Path) -> None:
@@ -184,26 +184,26 @@ def test_rows_that_change_meanwhile_stay(connection: psycopg.Connection, databas
 
     connection.execute(CANDLES, {"first": FIRST})
     list(archive(connection, Late(tmp_path), [SUBJECTS["candles"]], NOW))
-    list(restore(connection, Folder(tmp_path), Wanted(), now=NOW))
+    list(restore(connection, Folder(tmp_path), FileFilter(), now=NOW))
     found = rows(connection, "cold_storage.candles")
     assert len(found) == 2 * 433
     assert sum(row[-1] > NOW - timedelta(days=1) for row in found) == 2
-    assert unlisted(connection, Folder(tmp_path)) == []
+    assert uncatalogued_files(connection, Folder(tmp_path)) == []
 
 
 def test_what_is_damaged_or_absent_is_named(connection: psycopg.Connection, tmp_path: Path) -> None:
     connection.execute(CANDLES, {"first": FIRST})
     left(connection, tmp_path, "candles")
-    sound, damaged, absent, _ = [file["path"] for file in listed(connection, Wanted())]
+    sound, damaged, absent, _ = [file["path"] for file in list_files(connection, FileFilter())]
     data = bytearray((tmp_path / damaged).read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / damaged).write_bytes(data)
     (tmp_path / absent).unlink()
-    found = {one.path: one.status for one in verify(connection, Folder(tmp_path), Wanted())}
+    found = {one.path: one.status for one in verify(connection, Folder(tmp_path), FileFilter())}
     assert [found[path] for path in (sound, damaged, absent)] == ["sound", "damaged", "absent"]
-    assert [file["path"] for file in listed(connection, Wanted(status="damaged"))] == [damaged]
+    assert [file["path"] for file in list_files(connection, FileFilter(status="damaged"))] == [damaged]
     with pytest.raises(ArchiveError, match="damaged"):
-        list(restore(connection, Folder(tmp_path), Wanted(), now=NOW))
+        list(restore(connection, Folder(tmp_path), FileFilter(), now=NOW))
     assert {row[3] for row in rows(connection, "cold_storage.candles")} == {"BTC/USD"}
 
 
@@ -220,7 +220,7 @@ def test_a_damaged_file_keeps_only_its_own_piece(
     connection.execute(CANDLES, {"first": FIRST})
     before = rows(connection, "cold_storage.candles")
     left(connection, tmp_path, "candles")
-    catalogued = listed(connection, Wanted())
+    catalogued = list_files(connection, FileFilter())
     (tmp_path / catalogued[0]["path"]).unlink()
     for row in (before[0], before[-1]):
         connection.execute(FETCHED, row[:5])
@@ -264,7 +264,7 @@ def test_after_an_older_backup_the_later_files_are_entered(
     connection.execute("create temporary table backup as table archive_files")
     late = late_minutes(connection)
     left(connection, tmp_path, "candles")
-    later = listed(connection, Wanted())
+    later = list_files(connection, FileFilter())
     connection.execute("delete from archive_files")
     columns = (
         "subject, exchange, symbol, timeframe, since, until, revision, path, rows, first_at, last_at, bytes, sha256"
@@ -284,10 +284,10 @@ def test_after_an_older_backup_the_later_files_are_entered(
     assert [one["status"] for one in told["troubled"]] == ["absent"]
     assert told["not in the catalogue"] == [broken]
     told_of = ("path", "revision", "rows", "bytes", "sha256", "first_at", "last_at", "status")
-    [entered] = listed(connection, Wanted(symbol="BTC/USD", until=datetime(2026, 4, 1, tzinfo=UTC)))
+    [entered] = list_files(connection, FileFilter(symbol="BTC/USD", until=datetime(2026, 4, 1, tzinfo=UTC)))
     assert [entered[name] for name in told_of] == [later[0][name] for name in told_of]
-    assert list(adopt(connection, Folder(tmp_path), Wanted())) == []
-    list(restore(connection, Folder(tmp_path), Wanted(symbol="BTC/USD"), now=NOW))
+    assert list(adopt(connection, Folder(tmp_path), FileFilter())) == []
+    list(restore(connection, Folder(tmp_path), FileFilter(symbol="BTC/USD"), now=NOW))
     assert late[0] in [row[:5] for row in rows(connection, "cold_storage.candles")]
 
 
@@ -325,11 +325,11 @@ def test_the_archive_may_be_in_a_bucket(connection: psycopg.Connection, database
         connection.execute(CANDLES, {"first": FIRST})
         before = rows(connection, "cold_storage.candles")
         list(archive(connection, bucket, [SUBJECTS["candles"]], NOW))
-        assert [file["path"] for file in listed(connection, Wanted())] == list(bucket.paths())
-        list(restore(connection, bucket, Wanted(), now=NOW))
+        assert [file["path"] for file in list_files(connection, FileFilter())] == list(bucket.paths())
+        list(restore(connection, bucket, FileFilter(), now=NOW))
         assert rows(connection, "cold_storage.candles") == before
         bucket.remove(next(bucket.paths()))
-        assert [found.status for found in verify(connection, bucket, Wanted())] == ["absent", *["sound"] * 3]
+        assert [found.status for found in verify(connection, bucket, FileFilter())] == ["absent", *["sound"] * 3]
     finally:
         server.stop()
 
@@ -383,7 +383,7 @@ def test_killed_at_any_moment_every_row_is_in_one_place(
     left(connection, tmp_path, "candles", "trade_data")
     assert rows(connection, "cold_storage.candles") == []
     assert rows(connection, "trade_data") == []
-    list(restore(connection, Folder(tmp_path), Wanted(), now=NOW))
+    list(restore(connection, Folder(tmp_path), FileFilter(), now=NOW))
     assert {name: rows(connection, name) for name in before} == before
 
 
@@ -459,7 +459,7 @@ def test_every_kind_of_column_comes_back_as_it_was(
     before = connection.execute(table).fetchall()
     assert sum(one.rows for one in left(connection, tmp_path, subject)) == len(before)
     assert connection.execute(table).fetchall() == []
-    list(restore(connection, Folder(tmp_path), Wanted(subject), now=NOW))
+    list(restore(connection, Folder(tmp_path), FileFilter(subject), now=NOW))
     assert connection.execute(table).fetchall() == before
 
 
@@ -473,7 +473,7 @@ def test_a_file_that_is_older_than_a_column_comes_back_without_it(
     moved = sum(one.rows for one in left(connection, tmp_path, "news"))
     with connect(Role.OWNER, database, autocommit=True) as owner:
         owner.execute("alter table cold_storage.article_data add column published_known boolean")
-    list(restore(connection, Folder(tmp_path), Wanted("news"), now=NOW))
+    list(restore(connection, Folder(tmp_path), FileFilter("news"), now=NOW))
     found = connection.execute("select count(*), count(published_known) from cold_storage.article_data").fetchone()
     assert found == (moved, 0)
     assert moved == 61
@@ -519,4 +519,4 @@ def test_the_assets_move_archive_and_tell(
     assert told["retention"]["rows archived trade_data"].value == 2 * 577
     assert max(told[name]["archive rows"].value for name in ("archive", "retention")) == 866 + 2 * 577
     assert {row.data["tier"] for row in told["retention"]["tiers"].records} == {"hot", "cold", "archive"}
-    assert len(listed(connection, Wanted())) == 4 + 6
+    assert len(list_files(connection, FileFilter())) == 4 + 6

@@ -22,23 +22,18 @@ import msgspec
 import psycopg
 import pytest
 
-import cryptoviz.backfill.fetch
+from cryptoviz.backfill import fetch_run
 from cryptoviz.backfill.due import due
-from cryptoviz.backfill.fetch import (
-    Fetched,
-    SeriesBusyError,
-    Worker,
-    backfill,
-    claimed,
-    fetch,
-    keep_history,
-    state,
-    states,
-)
+from cryptoviz.backfill.fetch import fetch
+from cryptoviz.backfill.fetch_run import Fetched, FetchRun, SeriesBusyError, claimed
+from cryptoviz.backfill.run import backfill
+from cryptoviz.backfill.states import keep_history, state, states
 from cryptoviz.exchanges.candles import candle, page_of
 from cryptoviz.exchanges.history import Answer, Page, Row
-from cryptoviz.gaps.healing import heal_candles, record
+from cryptoviz.gaps.healing import heal_candles
+from cryptoviz.gaps.healing_run import HealingRun
 from cryptoviz.gaps.rulings import CONFIRMED
+from cryptoviz.gaps.tables import record_candle_gaps
 from cryptoviz.pairs import Series, Timeframe, floor
 from cryptoviz.quarantine import release
 from cryptoviz.records import Candle
@@ -113,7 +108,7 @@ def minutes(pair: str) -> tuple[Series, Source]:
 def bring(
     connection: psycopg.Connection[Any], settings: Settings, source: Source, series: Series, **more: Any
 ) -> Fetched:
-    done = backfill(Worker(connection, settings, source, "run", **more), series)
+    done = backfill(FetchRun(connection, settings, source, "run", **more), series)
     assert done is not None
     return done
 
@@ -158,7 +153,7 @@ def missing(connection: psycopg.Connection[Any], series: Series) -> Sequence[tup
 def test_a_fresh_installation_gets_all_of_it(shared: Settings, writer: psycopg.Connection[Any]) -> None:
     series, source = minutes("BTC/USDT")
     settings = wanted(shared, "1m:2d")
-    record(writer, series, NOW - timedelta(days=2), NOW)
+    record_candle_gaps(writer, series, NOW - timedelta(days=2), NOW)
     done = bring(writer, settings, source, series)
     have = complete(writer, source, series)
     assert done.complete
@@ -186,7 +181,7 @@ def test_an_active_stream_starts_nothing(shared: Settings, writer: psycopg.Conne
     settings = wanted(shared, "1m:1d")
     bring(writer, settings, source, series)
     source.asked.clear()
-    later = Worker(writer, settings, source, "run", clock=lambda: datetime.now(UTC) + timedelta(seconds=110))
+    later = FetchRun(writer, settings, source, "run", clock=lambda: datetime.now(UTC) + timedelta(seconds=110))
     assert backfill(later, series) is None
     assert not source.asked
 
@@ -201,8 +196,8 @@ def test_an_hour_without_the_platform_is_found_and_filled(shared: Settings, writ
         [down, down + timedelta(hours=1)],
     )
     assert due(state(writer, settings, series), datetime.now(UTC)) is None, "it is no history that is yet to come"
-    record(writer, series, down - timedelta(hours=1), NOW)
-    list(heal_candles(writer, source, ["binance"]))
+    record_candle_gaps(writer, series, down - timedelta(hours=1), NOW)
+    list(heal_candles(HealingRun(writer, source), ["binance"]))
     complete(writer, source, series)
     gaps = [row for row in missing(writer, series) if row[0] == "1m"]
     assert sum((end - start for _, start, end, *_ in gaps), timedelta()) == timedelta(hours=1)
@@ -225,7 +220,7 @@ def test_of_an_extended_history_only_the_older_part_is_fetched(
     assert (row["status"], row["end_ts"], row["covered_from"]) == ("completed", before["end_ts"], None)
     assert row["start_ts"] == have[0][0]
     assert row["processed_candles"] == row["total_candles"] == len(have)
-    assert backfill(Worker(writer, wanted(shared, "1d:365d"), source, "run"), series) is None
+    assert backfill(FetchRun(writer, wanted(shared, "1d:365d"), source, "run"), series) is None
 
 
 def test_an_extended_history_that_gets_no_answer_stays_complete_until_its_older_part_has_begun(
@@ -245,7 +240,7 @@ def test_an_extended_history_that_gets_no_answer_stays_complete_until_its_older_
         assert bring(writer, settings, source, series).reason == "it is away"
     row = progress(writer, series)
     assert (row["status"], row["error_message"], row["attempts"]) == ("completed", "it is away", 1)
-    assert backfill(Worker(writer, settings, source, "run"), series) is None, "not before it is time"
+    assert backfill(FetchRun(writer, settings, source, "run"), series) is None, "not before it is time"
     its_time(writer, series)
     source.asked.clear()
     assert bring(writer, settings, source, series).complete
@@ -267,7 +262,7 @@ def test_a_failure_is_tried_again_at_growing_distance(shared: Settings, writer: 
     assert len(complete(writer, source, series)) == 1000, "what came before is published"
 
     source.breaks_after = (0, ExchangeUnavailableError("it is away"))
-    assert backfill(Worker(writer, settings, source, "run"), series) is None, "not before it is time"
+    assert backfill(FetchRun(writer, settings, source, "run"), series) is None, "not before it is time"
     distances = []
     for attempt in (2, 3):
         tried_at = its_time(writer, series)
@@ -323,7 +318,7 @@ def test_what_was_left_in_progress_goes_on_at_the_exact_position(
 def test_two_never_work_on_one_series(
     shared: Settings, writer: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cryptoviz.backfill.fetch, "LET_GO", timedelta(seconds=1))
+    monkeypatch.setattr(fetch_run, "LOCK_PATIENCE", timedelta(seconds=1))
     series, source = minutes("DOGE/USDT")
     settings = wanted(shared, "1m:1d")
     with (
@@ -331,7 +326,7 @@ def test_two_never_work_on_one_series(
         connect(Role.WRITER, shared, autocommit=True) as other,
         pytest.raises(SeriesBusyError, match=r"another run is at work on binance DOGE/USDT 1m"),
     ):
-        backfill(Worker(other, settings, source, "run"), series)
+        backfill(FetchRun(other, settings, source, "run"), series)
     assert not source.asked
 
 
@@ -358,7 +353,7 @@ def test_nothing_is_asked_for_that_was_before_the_listing(shared: Settings, writ
     assert not [what for what, _, _ in source.asked if what.endswith("first")], "and nobody asks once more"
     done = bring(writer, wanted(shared, "1m:10d"), source, series)
     assert done.since == source.first
-    assert backfill(Worker(writer, wanted(shared, "1m:20d"), source, "run"), series) is None, "there is nothing older"
+    assert backfill(FetchRun(writer, wanted(shared, "1m:20d"), source, "run"), series) is None, "there is nothing older"
     assert len(complete(writer, source, series)) >= 3 * 1440
     assert not missing(writer, series)
 
@@ -432,11 +427,11 @@ def test_what_no_candle_can_be_is_held_back_and_is_not_taken_for_missing(
     source.asked.clear()
     writer.execute("delete from candle_gaps where symbol <> 'OP/USDT'")
     for days in range(1, CONFIRMED + 2):
-        list(heal_candles(writer, source, ["binance"], clock=partial(NOW.__add__, timedelta(days=days))))
+        list(heal_candles(HealingRun(writer, source, clock=partial(NOW.__add__, timedelta(days=days))), ["binance"]))
     assert [what for what, *_ in source.asked if what == "OP/USDT 1m"], "or nothing is proved"
     assert writer.execute(told).fetchall() == open_gap, "the exchange does not lack it"
     source.spoils.clear()
-    list(heal_candles(writer, source, ["binance"], clock=lambda: NOW + timedelta(days=30)))
+    list(heal_candles(HealingRun(writer, source, clock=lambda: NOW + timedelta(days=30)), ["binance"]))
     assert at in {row[0] for row in stored(writer, series)}
 
 
@@ -475,7 +470,7 @@ def test_a_range_is_fetched_once_more_and_the_progress_left_alone(
     writer.execute(
         "update candles set close = low, source = 'stream' where symbol = 'ATOM/USDT' and window_start = %s", [start]
     )
-    worker = Worker(writer, settings, source, "run")
+    worker = FetchRun(writer, settings, source, "run")
     for _ in range(2):
         done = fetch(worker, series, start - timedelta(hours=1), start + timedelta(hours=1))
         assert (done.complete, done.rows) == (True, 120)
@@ -489,7 +484,7 @@ def test_a_range_goes_on_where_it_was_killed_and_another_or_a_later_one_begins_a
     shared: Settings, writer: psycopg.Connection[Any]
 ) -> None:
     series, source = minutes("ALGO/USDT")
-    worker = Worker(writer, wanted(shared, "1m:1d"), source, "run")
+    worker = FetchRun(writer, wanted(shared, "1m:1d"), source, "run")
     start = floor(datetime.now(UTC) - timedelta(days=30), Timeframe.D1)
     until = start + timedelta(days=1)
 

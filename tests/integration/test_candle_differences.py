@@ -11,8 +11,10 @@ import msgspec
 import psycopg
 import pytest
 
-from cryptoviz.gaps.differences import SETTLED, SUITE, Cause, compare, explain
-from cryptoviz.gaps.healing import heal_trades, store
+from cryptoviz.candles.fetched import store
+from cryptoviz.gaps.differences import SUITE, TRADES_ARRIVE_WITHIN, Cause, compare, explain
+from cryptoviz.gaps.healing_run import HealingRun
+from cryptoviz.gaps.healing_trades import heal_trades
 from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.records import Candle, Trade
 from cryptoviz.settings import Role, Settings
@@ -29,7 +31,7 @@ MINUTE = timedelta(minutes=1)
 
 def later() -> datetime:
     """When whatever was found until now is settled."""
-    return datetime.now(UTC) + 2 * SETTLED
+    return datetime.now(UTC) + 2 * TRADES_ARRIVE_WITHIN
 
 
 @pytest.fixture
@@ -137,7 +139,7 @@ def test_every_difference_ends_with_its_cause_and_is_a_result(
 
     gaps = connection.execute("select first_missing_id, status from trade_gaps order by 1").fetchall()
     assert gaps == [(number, "open") for number in sorted(lost.values())]
-    assert sum(one.healed for one in heal_trades(connection, history, [EXCHANGE])) == len(lost)
+    assert sum(one.healed for one in heal_trades(HealingRun(connection, history), [EXCHANGE])) == len(lost)
 
 
 def test_minutes_that_were_fetched_before_their_trades_came_are_compared_too(

@@ -16,9 +16,11 @@ import pytest
 from pyarrow.feather import read_table
 
 from cryptoviz.exchanges.history import Answer
-from cryptoviz.gaps.healing import SILENT, Treated, heal_candles, record
+from cryptoviz.gaps.healing import heal_candles
+from cryptoviz.gaps.healing_run import HealingResult, HealingRun
 from cryptoviz.gaps.labels import GapLabel
 from cryptoviz.gaps.rulings import CONFIRMED
+from cryptoviz.gaps.tables import CLAIM_TIMEOUT, record_candle_gaps
 from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.records import Candle, CandleSource
 from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
@@ -78,7 +80,9 @@ def heal(connection: psycopg.Connection, history: SimulatedHistory) -> None:
     """Heal as often as it takes to confirm what the source lacks."""
     at = datetime.now(UTC)
     for day in range(0, 2 * CONFIRMED + 1, 2):
-        for done in heal_candles(connection, history, [KRAKEN], clock=lambda day=day: at + timedelta(days=day)):
+        for done in heal_candles(
+            HealingRun(connection, history, clock=lambda day=day: at + timedelta(days=day)), [KRAKEN]
+        ):
             assert not done.reason
 
 
@@ -143,9 +147,9 @@ def lose_and_heal(connection: psycopg.Connection, timeframe: Timeframe, days: in
 
     for series, holes in punches.items():
         assert find(connection, series, since, until) == runs(holes, timeframe.length)
-        record(connection, series, since, until)
+        record_candle_gaps(connection, series, since, until)
         assert gaps(connection, series, "open") == [(*span, None) for span in runs(holes, timeframe.length)]
-        record(connection, series, since, until)
+        record_candle_gaps(connection, series, since, until)
         assert [gap[:2] for gap in gaps(connection, series, "open")] == runs(holes, timeframe.length)
 
     heal(connection, history)
@@ -235,42 +239,42 @@ def listed(connection: psycopg.Connection, *statuses: str) -> list[tuple[int, in
     ]
 
 
-def done(connection: psycopg.Connection, source: Recorded, **when: datetime) -> list[Treated]:
+def done(connection: psycopg.Connection, source: Recorded, **when: datetime) -> list[HealingResult]:
     clock = when.get("clock", datetime.now(UTC))
-    return list(heal_candles(connection, source, [KRAKEN], clock=lambda: clock))
+    return list(heal_candles(HealingRun(connection, source, clock=lambda: clock), [KRAKEN]))
 
 
 def test_gaps_grow_shrink_split_heal_and_open_again_with_their_labels(connection: psycopg.Connection) -> None:
     copy(connection, minutes(0, 60))
     remove(connection, *range(10, 20))
-    record(connection, BTC, NOON, at(60))
+    record_candle_gaps(connection, BTC, NOON, at(60))
     assert listed(connection, "open") == [(10, 20, None)]
     [(found,)] = connection.execute("select detected_at from candle_gaps").fetchall()
 
     remove(connection, *range(20, 25), 5)
-    record(connection, BTC, NOON, at(60))
+    record_candle_gaps(connection, BTC, NOON, at(60))
     assert listed(connection, "open") == [(5, 6, None), (10, 25, None)]
     assert connection.execute("select detected_at from candle_gaps where missing = 15").fetchone() == (found,)
 
     connection.execute("update candle_gaps set label = 'source_missing', attempts = 3 where missing = 15")
     copy(connection, [*minutes(14, 16), *minutes(24, 25)])
-    record(connection, BTC, NOON, at(60))
+    record_candle_gaps(connection, BTC, NOON, at(60))
     assert listed(connection, "open") == [(5, 6, None), (10, 14, "source_missing"), (16, 24, "source_missing")]
     assert listed(connection, "healed") == [(14, 16, "source_missing"), (24, 25, "source_missing")]
     assert connection.execute("select distinct attempts from candle_gaps where label is not null").fetchall() == [(3,)]
 
     # Growth beside a gap that was asked about is a gap of its own: nobody knows yet why it is there.
     remove(connection, 24)
-    record(connection, BTC, NOON, at(60))
+    record_candle_gaps(connection, BTC, NOON, at(60))
     assert listed(connection, "open")[2:] == [(16, 24, "source_missing"), (24, 25, None)]
     assert listed(connection, "healed") == [(14, 16, "source_missing")]
 
     before = connection.execute("select * from candle_gaps order by gap_start").fetchall()
-    assert record(connection, BTC, NOON, at(60)) == {}
+    assert record_candle_gaps(connection, BTC, NOON, at(60)) == {}
     assert connection.execute("select * from candle_gaps order by gap_start").fetchall() == before
 
     copy(connection, [*minutes(5, 6), *minutes(10, 14), *minutes(16, 25)])
-    record(connection, BTC, NOON, at(60))
+    record_candle_gaps(connection, BTC, NOON, at(60))
     assert listed(connection, "open") == []
     assert listed(connection, "healed") == [
         (5, 6, "lost_by_us"),
@@ -280,7 +284,7 @@ def test_gaps_grow_shrink_split_heal_and_open_again_with_their_labels(connection
         (24, 25, "lost_by_us"),
     ]
     remove(connection, *range(12, 18))
-    record(connection, BTC, NOON, at(60))
+    record_candle_gaps(connection, BTC, NOON, at(60))
     assert listed(connection, "open") == [(12, 18, None)]
     assert [gap[:2] for gap in listed(connection, "healed")] == [(5, 6), (10, 12), (18, 24), (24, 25)]
 
@@ -302,7 +306,7 @@ def test_any_history_of_losing_and_finding_leaves_the_table_equal_to_the_truth(
         else:
             copy(connection, [candle(BTC, at(number)) for number in span if number in absent])
             absent -= set(span)
-        record(connection, BTC, NOON, at(90))
+        record_candle_gaps(connection, BTC, NOON, at(90))
         if dice.random() < 0.3:
             connection.execute("update candle_gaps set label = 'lost_by_us', attempts = 1 where status = 'open'")
         rows = [(*gap, "missing") for gap in listed(connection, "open")]
@@ -326,7 +330,7 @@ def test_completeness_says_of_every_day_what_it_has_and_lacks(connection: psycop
     history.omits_empty = True
     backfilled(connection, BTC, since, until)
     copy(connection, (row for row in source if row.window_start not in lost))
-    record(connection, BTC, since, until)
+    record_candle_gaps(connection, BTC, since, until)
     assert summed(connection, "stored", "unexplained") == (len(source) - len(lost), len(lost))
     heal(connection, history)
 
@@ -343,10 +347,10 @@ def test_completeness_says_of_every_day_what_it_has_and_lacks(connection: psycop
     assert sum(row[3] for row in rows) > 0
 
     before = connection.execute("select * from completeness").fetchall()
-    record(connection, BTC, since, until)
-    record(connection, BTC, until - timedelta(hours=1), until)
+    record_candle_gaps(connection, BTC, since, until)
+    record_candle_gaps(connection, BTC, until - timedelta(hours=1), until)
     assert connection.execute("select * from completeness").fetchall() == before
-    record(connection, BTC, until, until + timedelta(hours=1))
+    record_candle_gaps(connection, BTC, until, until + timedelta(hours=1))
     assert summed(connection, "expected", "unexplained") == (len(source) + 60, 60)
 
 
@@ -361,7 +365,7 @@ def test_what_is_archived_has_left_whatever_the_ages_say_later(connection: psyco
     gone, kept = TODAY - timedelta(days=2), TODAY - timedelta(days=3)
     copy(connection, (candle(BTC, since + number * MINUTE) for number in range((until - since) // MINUTE)))
     connection.execute("delete from candles where window_start = any(%s)", [[kept + 5 * MINUTE, kept + 9 * MINUTE]])
-    record(connection, BTC, since, until)
+    record_candle_gaps(connection, BTC, since, until)
     before = connection.execute("select * from completeness order by day").fetchall()
     connection.execute("delete from candles where window_start >= %s and window_start < %s", [kept, gone])
     connection.execute(
@@ -370,12 +374,12 @@ def test_what_is_archived_has_left_whatever_the_ages_say_later(connection: psyco
         " values ('candles', %s, %s, '1m', %s, %s, 'minutes', 1438, %s, %s, 1, repeat('0', 64), 1)",
         [KRAKEN, BTC.pair, kept, gone, kept, kept],
     )
-    assert record(connection, BTC, since, until) == {}
+    assert record_candle_gaps(connection, BTC, since, until) == {}
     assert connection.execute("select * from completeness order by day").fetchall() == before
     assert connection.execute("select distinct gap_is_left(candle_gaps) from candle_gaps").fetchall() == [(True,)]
 
     connection.execute("delete from candles where window_start = any(%s)", [[kept - MINUTE, gone]])
-    record(connection, BTC, since, until)
+    record_candle_gaps(connection, BTC, since, until)
     left = connection.execute(
         "select gap_start, missing, gap_is_left(candle_gaps) from candle_gaps order by 1"
     ).fetchall()
@@ -386,7 +390,7 @@ def test_what_is_archived_has_left_whatever_the_ages_say_later(connection: psyco
         (gone, 1, False),
     ]
     connection.execute("update archive_files set restored_until = now() + interval '1 day'")
-    assert record(connection, BTC, since, until)["open", None] > 1_400
+    assert record_candle_gaps(connection, BTC, since, until)["open", None] > 1_400
 
 
 def test_what_is_kept_for_ever_never_leaves_even_with_a_history_age(connection: psycopg.Connection) -> None:
@@ -394,7 +398,7 @@ def test_what_is_kept_for_ever_never_leaves_even_with_a_history_age(connection: 
     connection.execute("update tiering_policy set history_age = '3 days' where timeframe = '1d'")
     days = [TODAY - timedelta(days=age) for age in (30, 29, 27, 1)]
     copy(connection, [candle(daily, day) for day in days])
-    record(connection, daily, days[0], TODAY)
+    record_candle_gaps(connection, daily, days[0], TODAY)
     missing = "select sum(missing)::int, bool_or(gap_is_left(candle_gaps)) from candle_gaps"
     assert connection.execute(missing).fetchall() == [(26, False)]
 
@@ -402,7 +406,7 @@ def test_what_is_kept_for_ever_never_leaves_even_with_a_history_age(connection: 
 def test_nothing_can_be_missing_while_the_pair_was_not_listed(connection: psycopg.Connection) -> None:
     copy(connection, minutes(20, 40))
     backfilled(connection, BTC, NOON, at(60))
-    record(connection, BTC, NOON, at(60))
+    record_candle_gaps(connection, BTC, NOON, at(60))
     assert listed(connection, "open") == [(0, 20, None), (40, 60, None)]
     connection.execute(
         "insert into instruments (exchange, pair, status, seen_from, seen_to, listed_from)"
@@ -410,7 +414,7 @@ def test_nothing_can_be_missing_while_the_pair_was_not_listed(connection: psycop
         [at(0), at(45), at(12)],
     )
     assert find(connection, BTC, NOON, at(60)) == [(at(12), at(20)), (at(40), at(45))]
-    record(connection, BTC, NOON, at(60))
+    record_candle_gaps(connection, BTC, NOON, at(60))
     assert listed(connection, "open") == [(12, 20, None), (40, 45, None)]
     assert listed(connection, "explained") == [(0, 12, "source_missing"), (45, 60, "source_missing")]
     assert connection.execute("select expected, stored from completeness").fetchall() == [(33, 20)]
@@ -448,7 +452,7 @@ def test_what_is_young_and_what_is_in_both_tiers_is_counted_like_all_else(connec
 
 def test_no_answer_and_a_refusal_leave_the_gap_open_with_the_reason(connection: psycopg.Connection) -> None:
     copy(connection, [*minutes(0, 5), *minutes(8, 10)])
-    record(connection, BTC, NOON, at(10))
+    record_candle_gaps(connection, BTC, NOON, at(10))
     away = Recorded(error=ExchangeUnavailableError("status 503"))
     [treated] = done(connection, away)
     assert (treated.reason, treated.healed) == ("status 503", 0)
@@ -469,18 +473,18 @@ def test_no_answer_and_a_refusal_leave_the_gap_open_with_the_reason(connection: 
 
 def test_a_claim_is_left_alone_until_its_holder_has_fallen_silent(connection: psycopg.Connection) -> None:
     copy(connection, [*minutes(0, 5), *minutes(8, 10)])
-    record(connection, BTC, NOON, at(10))
+    record_candle_gaps(connection, BTC, NOON, at(10))
     connection.execute("update candle_gaps set status = 'healing', asked_at = now()")
     source = Recorded(minutes(5, 8))
     assert done(connection, source) == []
-    assert [one.healed for one in done(connection, source, clock=datetime.now(UTC) + SILENT + MINUTE)] == [3]
+    assert [one.healed for one in done(connection, source, clock=datetime.now(UTC) + CLAIM_TIMEOUT + MINUTE)] == [3]
 
 
 def test_what_a_running_backfill_has_before_it_is_left_to_it(connection: psycopg.Connection) -> None:
     copy(connection, [*minutes(0, 5), *minutes(8, 10)])
     backfilled(connection, BTC, NOON, at(60))
     connection.execute("update backfill_progress set status = 'in_progress', published_ts = %s", [at(10)])
-    record(connection, BTC, NOON, at(60))
+    record_candle_gaps(connection, BTC, NOON, at(60))
     assert listed(connection, "open") == [(5, 8, None), (10, 60, None)]
     source = Recorded(minutes(0, 60))
     assert [one.healed for one in done(connection, source)] == [3]
@@ -490,7 +494,7 @@ def test_what_a_running_backfill_has_before_it_is_left_to_it(connection: psycopg
 
 def test_gaps_that_one_request_reaches_are_asked_for_together(connection: psycopg.Connection) -> None:
     copy(connection, [candle(BTC, at(number)) for number in range(0, 600, 2)])
-    record(connection, BTC, NOON, at(599))
+    record_candle_gaps(connection, BTC, NOON, at(599))
     source = Recorded(minutes(0, 600))
     assert [one.healed for one in done(connection, source)] == [299]
     assert source.asked == [(at(1), at(598))]
@@ -498,7 +502,7 @@ def test_gaps_that_one_request_reaches_are_asked_for_together(connection: psycop
 
 def test_streamed_minutes_beside_a_gap_are_fetched_and_their_differences_kept(connection: psycopg.Connection) -> None:
     copy(connection, [candle(BTC, at(0)), candle(BTC, at(3), price="90"), candle(BTC, at(4))], source="stream")
-    record(connection, BTC, NOON, at(5))
+    record_candle_gaps(connection, BTC, NOON, at(5))
     source = Recorded(minutes(0, 5))
     assert [one.healed for one in done(connection, source)] == [2]
     assert source.asked == [(at(0), at(4))]
@@ -524,9 +528,9 @@ def test_longer_candles_follow_but_are_not_invented_from_parts(connection: psyco
     copy(connection, history.candles(five, NOON, at(5)))
     for series in (BTC, five):
         backfilled(connection, series, NOON, at(30))
-        record(connection, series, NOON, at(30))
+        record_candle_gaps(connection, series, NOON, at(30))
     assert len(gaps(connection, five, "open")) == 1
-    assert sum(one.healed for one in heal_candles(connection, history, [KRAKEN])) == 6 + 5
+    assert sum(one.healed for one in heal_candles(HealingRun(connection, history), [KRAKEN])) == 6 + 5
     assert {name for name, _, _ in history.asked} == {"BTC/USD 1m"}  # all five minutes of each longer one are stored
     assert stored(connection, five) == [values(row) for row in history.candles(five, NOON, at(30))]
     assert stored(connection, hour) == []
@@ -545,7 +549,7 @@ def test_the_five_real_holes_and_the_empty_minutes_of_kraken_are_told_apart(
     copy(connection, (row for row in ohlc if row.trade_count), source="stream")
 
     for series, rows in ((ada, bars), (tether, ohlc)):
-        record(connection, series, rows[0].window_start, rows[-1].window_end)
+        record_candle_gaps(connection, series, rows[0].window_start, rows[-1].window_end)
     assert [end - start for start, end, _ in gaps(connection, ada, "open")] == [
         timedelta(minutes=5) * count for count in (1, 1, 4, 1, 33)
     ]
@@ -555,7 +559,9 @@ def test_the_five_real_holes_and_the_empty_minutes_of_kraken_are_told_apart(
     for day in range(0, 2 * CONFIRMED + 1, 2):
         clock = moment + timedelta(days=day)
         source = Recorded([*bars, *ohlc])
-        for treated in heal_candles(connection, source, ["binance", KRAKEN], clock=lambda clock=clock: clock):
+        for treated in heal_candles(
+            HealingRun(connection, source, clock=lambda clock=clock: clock), ["binance", KRAKEN]
+        ):
             assert not treated.reason
     assert {label for _, _, label in gaps(connection, ada, "explained")} == {GapLabel.SOURCE_MISSING}
     assert len(windows(gaps(connection, ada, "explained"), ada.timeframe)) == 40

@@ -13,7 +13,7 @@ import pytest
 from cryptoviz.candles.settle import settle_open
 from cryptoviz.imports.files import files
 from cryptoviz.imports.layouts import Kind
-from cryptoviz.imports.run import Asked, import_file
+from cryptoviz.imports.run import ImportRequest, import_file
 from cryptoviz.quarantine import discard, open_ids
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.services
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-TRADES = Asked(Kind.TRADES, "bitstamp", "BTC/USD")
+TRADES = ImportRequest(Kind.TRADES, "bitstamp", "BTC/USD")
 
 
 @pytest.fixture

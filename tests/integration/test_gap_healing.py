@@ -23,7 +23,7 @@ from cryptoviz.cli import app
 from cryptoviz.exchanges.candles import candle, page_of
 from cryptoviz.exchanges.history import Answer, Row
 from cryptoviz.gaps.rulings import CONFIRMED
-from cryptoviz.gaps.scan import GRACE, collected, configured, look_everywhere
+from cryptoviz.gaps.scan import GRACE, collected_series, configured_series, scan_everything
 from cryptoviz.gate import engine
 from cryptoviz.gate.report import GateError
 from cryptoviz.pairs import Series, Timeframe
@@ -294,7 +294,7 @@ def test_what_no_collector_keeps_current_is_not_missed_each_minute(platform: Pla
         "insert into crypto_configuration (exchange, pair) values ('elsewhere', 'BTC/USD'), (%s, 'NEW/USD')", [KRAKEN]
     )
     chosen = Series(KRAKEN, "NEW/USD", Timeframe.M1)
-    wanted = configured(platform.connection, settings())
+    wanted = configured_series(platform.connection, settings())
     assert chosen in wanted
     assert {one.exchange for one in wanted} == set(settings().exchanges)
 
@@ -311,7 +311,7 @@ def test_what_no_collector_keeps_current_is_not_missed_each_minute(platform: Pla
     )
     platform.tick()
     assert platform.gaps(chosen) == []
-    look_everywhere(OneDatabase().writer, collected(settings()), minute_ago(2))
+    scan_everything(platform.connection, collected_series(settings()), minute_ago(2))
     assert platform.gaps(chosen) == [(1, None, "open")]
 
 

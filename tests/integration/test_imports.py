@@ -27,17 +27,17 @@ import pytest
 
 from cryptoviz import cli
 from cryptoviz.backfill import publish
+from cryptoviz.candles.fetched import store
 from cryptoviz.candles.settle import settle_open
 from cryptoviz.exchanges.candles import build
-from cryptoviz.gaps.healing import store
 from cryptoviz.gate import engine, suites
 from cryptoviz.imports import chunks as pieces
 from cryptoviz.imports import held, windows
 from cryptoviz.imports.files import files
 from cryptoviz.imports.gate import Judge
 from cryptoviz.imports.layouts import Kind
-from cryptoviz.imports.progress import Progress
-from cryptoviz.imports.run import Asked, Became, Outcome, import_file
+from cryptoviz.imports.progress import ImportProgress
+from cryptoviz.imports.run import ImportOutcome, ImportRequest, ImportResult, import_file
 from cryptoviz.imports.trades import TradesImport
 from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.quarantine import discard, open_ids, release
@@ -50,14 +50,14 @@ from cryptoviz.storage.queries import query
 pytestmark = pytest.mark.services
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
-TRADES = Asked(Kind.TRADES, "binance", "BTC/USDT")
+TRADES = ImportRequest(Kind.TRADES, "binance", "BTC/USDT")
 
 
 def nothing(count: int, share: float) -> None:
     """Told of every part, for nobody."""
 
 
-def run(settings: Settings, path: Path, asked: Asked = TRADES) -> list[Outcome]:
+def run(settings: Settings, path: Path, asked: ImportRequest = TRADES) -> list[ImportResult]:
     writer = partial(connect, Role.WRITER, settings, autocommit=True)
     return [import_file(file, asked, writer, nothing) for file in files([str(path)])]
 
@@ -99,7 +99,12 @@ def test_trades_are_stored_exactly_with_their_candles(
 ) -> None:
     path = written(tmp_path / "BTCUSDT-trades-2024-01-01.csv", lines(3_000))
     [done] = run(database, path)
-    assert (done.became, done.rows.rows, done.rows.stored, done.rows.quarantined) == (Became.IMPORTED, 3_000, 3_000, 0)
+    assert (done.became, done.rows.rows, done.rows.stored, done.rows.quarantined) == (
+        ImportOutcome.IMPORTED,
+        3_000,
+        3_000,
+        0,
+    )
     stored = ask(STORED)
     assert len(stored) == 3_000
     assert stored[0] == (1, NOON + timedelta(seconds=0.5), "101.10", "0.002", "buy")
@@ -124,7 +129,7 @@ def test_trades_are_stored_exactly_with_their_candles(
     )
 
     [again] = run(database, path)
-    assert (again.became, again.rows.rows) == (Became.COMPLETE, 0)
+    assert (again.became, again.rows.rows) == (ImportOutcome.COMPLETE, 0)
     path.write_text(path.read_text() + "\n".join(lines(10, first=3_001)) + "\n")
     [longer] = run(database, path)
     assert (longer.rows.rows, longer.rows.known, longer.rows.stored) == (3_010, 3_000, 10)
@@ -144,7 +149,12 @@ def test_what_fails_the_gate_is_kept_back_with_its_place_and_the_rest_goes_on(
     rows[60] = rows[59]
     rows[70] = rows[69].replace(",0.00", ",0.01")
     [done] = run(database, written(tmp_path / "t.csv", rows))
-    assert (done.became, done.rows.stored, done.rows.known, done.rows.quarantined) == (Became.IMPORTED, 193, 1, 6)
+    assert (done.became, done.rows.stored, done.rows.known, done.rows.quarantined) == (
+        ImportOutcome.IMPORTED,
+        193,
+        1,
+        6,
+    )
     held = ask("SELECT origin ->> 'row', expectation, origin ->> 'file', subject, reason FROM quarantine ORDER BY id")
     assert {int(row): name for row, name, *_ in held} == {
         11: "price_above_zero",
@@ -208,12 +218,12 @@ def test_a_file_that_is_not_what_it_claims_is_refused_and_nothing_of_it_stored(
 ) -> None:
     wrong = [row.replace(",10", ",-10", 1) for row in lines(100)]
     [done] = run(database, written(tmp_path / "t.csv", wrong))
-    assert done.became is Became.REFUSED
+    assert done.became is ImportOutcome.REFUSED
     assert "100 of 100 rows are at fault; row 1: A price is above zero" in done.reason
     assert ask(STORED) == []
     assert ask("SELECT status, rows_read, error_message FROM import_progress") == [("failed", 0, done.reason)]
     [other] = run(database, written(tmp_path / "ETHUSDT-trades-2024-01.csv", lines(10)))
-    assert other.became is Became.REFUSED
+    assert other.became is ImportOutcome.REFUSED
     assert "its name says ETHUSDT-trades-2024-01, not BTC/USDT" in other.reason
     assert ask(STORED) == []
 
@@ -297,7 +307,7 @@ def test_candles_that_are_due_are_not_forgotten_by_who_makes_others(
 ) -> None:
     path = written(tmp_path / "BTCUSDT-trades.csv", lines(800))
     stored, written_down = threading.Barrier(2, timeout=30), threading.Event()
-    publish, make, write = TradesImport._publish, TradesImport._make_candles, Progress.candles_due
+    publish, make, write = TradesImport._publish, TradesImport._make_candles, ImportProgress.candles_due
     parts = iter(range(9))
 
     def published(*asked: Any) -> Any:
@@ -319,7 +329,7 @@ def test_candles_that_are_due_are_not_forgotten_by_who_makes_others(
     with monkeypatch.context() as patched:
         patched.setattr(TradesImport, "_publish", published)
         patched.setattr(TradesImport, "_make_candles", made)
-        patched.setattr(Progress, "candles_due", due)
+        patched.setattr(ImportProgress, "candles_due", due)
         with pytest.raises(RuntimeError, match="killed"):
             run(database, path)
     assert 0 < sum(row[7] for row in ask(CANDLES) if row[0] == "1m") < len(ask(STORED)), "killed in between"
@@ -400,13 +410,13 @@ def test_a_file_is_imported_by_one_at_a_time(database: Settings, tmp_path: Path)
         key = f"{file.fingerprint()}|trades|binance|BTC/USDT"
         other.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"import:{key}"])
         [done] = run(database, path)
-        assert (done.became, "another process" in done.reason) == (Became.REFUSED, True)
+        assert (done.became, "another process" in done.reason) == (ImportOutcome.REFUSED, True)
     [done] = run(database, path, replace(TRADES, exchange="binance"))
     assert done.rows.stored == 10
 
 
-CANDLES_OF = Asked(Kind.CANDLES, "kraken", "BTC/USD")
-KRAKEN_TRADES = Asked(Kind.TRADES, "kraken", "BTC/USD")
+CANDLES_OF = ImportRequest(Kind.CANDLES, "kraken", "BTC/USD")
+KRAKEN_TRADES = ImportRequest(Kind.TRADES, "kraken", "BTC/USD")
 
 
 def bars(minutes: Sequence[int], *, length: int = 60) -> list[str]:
@@ -429,11 +439,11 @@ def test_an_archive_of_many_pairs_and_lengths_gives_what_was_asked_for(
         archive.writestr("futures/XBTUSD_1.csv", f"{int(NOON.timestamp())},44,44,44,44,1,1\n")
     found = run(database, tmp_path / "Kraken_OHLCVT.zip", CANDLES_OF)
     assert {one.file.member.removesuffix(".csv"): one.became for one in found if one.file.member} == {
-        **dict.fromkeys(("ADAUSD_1", "TUSD_1", "XBTAED_1", "XBTEUR_1", "ETH2.SUSD_1", "SUSD_1"), Became.SKIPPED),
-        "futures/XBTUSD_1": Became.SKIPPED,
-        "XBTUSD_1": Became.IMPORTED,
-        "XBTUSD_60": Became.IMPORTED,
-        "XBTUSD_720": Became.SKIPPED,
+        **dict.fromkeys(("ADAUSD_1", "TUSD_1", "XBTAED_1", "XBTEUR_1", "ETH2.SUSD_1", "SUSD_1"), ImportOutcome.SKIPPED),
+        "futures/XBTUSD_1": ImportOutcome.SKIPPED,
+        "XBTUSD_1": ImportOutcome.IMPORTED,
+        "XBTUSD_60": ImportOutcome.IMPORTED,
+        "XBTUSD_720": ImportOutcome.SKIPPED,
     }
     rows = ask(CANDLES)
     assert len([row for row in rows if row[0] == "1m" and row[-1] == "rest"]) == 20
@@ -472,7 +482,7 @@ def test_candles_that_are_wrong_are_kept_back_with_their_place(
         database, written(tmp_path / "kraken.csv", ["time,open,high,low,close,volume,trades", *rows]), CANDLES_OF
     )
     assert not done.reason
-    assert (done.became, done.rows.stored, done.rows.known, done.rows.quarantined) == (Became.IMPORTED, 54, 1, 5)
+    assert (done.became, done.rows.stored, done.rows.known, done.rows.quarantined) == (ImportOutcome.IMPORTED, 54, 1, 5)
     held = ask(
         "SELECT (origin ->> 'row')::int, expectation FROM quarantine WHERE origin ->> 'file' = 'kraken.csv' ORDER BY 1"
     )
@@ -653,7 +663,7 @@ def test_a_file_that_may_begin_within_a_minute_makes_no_half_candles(
     run(database, written(tmp_path / "t.csv", ["time,price,amount", *rows]), TRADES)
     assert [row[1] for row in ask(CANDLES) if row[0] == "1m"] == [NOON + timedelta(minutes=n) for n in (1, 2)]
     [mixed] = run(database, written(tmp_path / "u.csv", ["time,price,amount", *reversed(rows)]), TRADES)
-    assert (mixed.became, "not in the order of their times" in mixed.reason) == (Became.REFUSED, True)
+    assert (mixed.became, "not in the order of their times" in mixed.reason) == (ImportOutcome.REFUSED, True)
 
 
 @pytest.mark.parametrize(
@@ -673,9 +683,9 @@ def test_real_files_of_candles(
     quarantined: int,
     timeframe: str,
 ) -> None:
-    asked = Asked(Kind.CANDLES, "binance", "ADA/BTC")
+    asked = ImportRequest(Kind.CANDLES, "binance", "ADA/BTC")
     [done] = run(database, shared_data / "candles" / name, asked)
-    assert (done.became, done.rows.stored, done.rows.quarantined) == (Became.IMPORTED, stored, quarantined)
+    assert (done.became, done.rows.stored, done.rows.quarantined) == (ImportOutcome.IMPORTED, stored, quarantined)
     assert ask("SELECT count(*) FROM candles WHERE timeframe = %s AND source = 'rest'", timeframe) == [(stored,)]
     if timeframe == "5m":
         gaps = "SELECT count(*), sum(missing)::int FROM find_candle_gaps('binance', 'ADA/BTC', '5m', %s, %s)"
@@ -698,7 +708,7 @@ def test_days_that_are_extreme_and_true_are_imported_with_a_warning(
         for day in range(days)
     ]
     [done] = run(database, written(tmp_path / "XBTUSD_1440.csv", rows), CANDLES_OF)
-    assert (done.became, done.rows.stored, done.rows.quarantined, done.reason) == (Became.IMPORTED, days, 0, "")
+    assert (done.became, done.rows.stored, done.rows.quarantined, done.reason) == (ImportOutcome.IMPORTED, days, 0, "")
     assert ask("SELECT count(*) FROM quarantine") == [(0,)]
     [(first, *_)] = ask(
         "SELECT open, high, low, close FROM candles WHERE timeframe = '1d' ORDER BY window_start LIMIT 1"
@@ -710,10 +720,16 @@ def test_days_that_are_extreme_and_true_are_imported_with_a_warning(
 
 @pytest.mark.parametrize(
     ("extreme", "became", "stored", "held"),
-    [(12, Became.IMPORTED, 48, 12), (17, Became.REFUSED, 0, 0), (60, Became.REFUSED, 0, 0)],
+    [(12, ImportOutcome.IMPORTED, 48, 12), (17, ImportOutcome.REFUSED, 0, 0), (60, ImportOutcome.REFUSED, 0, 0)],
 )
 def test_many_days_that_are_extreme_are_held_back_or_the_file_is_refused(
-    database: Settings, ask: Callable[..., Any], tmp_path: Path, extreme: int, became: Became, stored: int, held: int
+    database: Settings,
+    ask: Callable[..., Any],
+    tmp_path: Path,
+    extreme: int,
+    became: ImportOutcome,
+    stored: int,
+    held: int,
 ) -> None:
     day = int(NOON.timestamp()) // 86_400 * 86_400
     rows = [
@@ -723,8 +739,8 @@ def test_many_days_that_are_extreme_are_held_back_or_the_file_is_refused(
     [done] = run(database, written(tmp_path / "XBTUSD_1440.csv", rows), CANDLES_OF)
     assert (done.became, ask("SELECT count(*) FROM candles WHERE timeframe = '1d'")) == (became, [(stored,)])
     assert ask("SELECT count(*) FROM quarantine WHERE expectation = 'one_market'") == [(held,)]
-    assert bool(done.reason) is (became is Became.REFUSED)
-    assert became is not Became.REFUSED or "the high is at most ten times the low" in done.reason, done.reason
+    assert bool(done.reason) is (became is ImportOutcome.REFUSED)
+    assert became is not ImportOutcome.REFUSED or "the high is at most ten times the low" in done.reason, done.reason
 
 
 def test_what_is_staged_and_is_no_number_is_at_fault(database: Settings) -> None:
@@ -751,7 +767,7 @@ def test_few_rows_that_are_bad_are_kept_back_one_by_one(
 ) -> None:
     bad = [row.replace(",0.00", ",-0.00", 1) for row in lines(60)]
     [done] = run(database, written(tmp_path / "BTCUSDT-trades-2024-01-01.csv", [*bad, *lines(20, first=61)]))
-    assert (done.became, done.rows.stored, done.rows.quarantined) == (Became.IMPORTED, 20, 60)
+    assert (done.became, done.rows.stored, done.rows.quarantined) == (ImportOutcome.IMPORTED, 20, 60)
     assert ask("SELECT expectation, count(*) FROM quarantine GROUP BY 1") == [("volume_above_zero", 60)]
 
 
@@ -773,16 +789,16 @@ def test_candles_of_another_length_than_they_claim_are_refused(
         ["time,open,high,low,close,volume", *(row.rpartition(",")[0] for row in bars(range(9), length=300))],
     )
     [guessed] = run(database, path, CANDLES_OF)
-    assert (guessed.became, guessed.target and guessed.target.timeframe) == (Became.IMPORTED, Timeframe.M5)
+    assert (guessed.became, guessed.target and guessed.target.timeframe) == (ImportOutcome.IMPORTED, Timeframe.M5)
     longer = [f"{int(NOON.timestamp()) + n * 300},1,1,1,1,1" for n in range(200)]
     [wrong] = run(
         database,
         written(tmp_path / "b.csv", ["time,open,high,low,close,volume", *longer]),
         replace(CANDLES_OF, timeframe=Timeframe.M1),
     )
-    assert (wrong.became, "no candles of 1m" in wrong.reason) == (Became.REFUSED, True)
+    assert (wrong.became, "no candles of 1m" in wrong.reason) == (ImportOutcome.REFUSED, True)
     [odd] = run(database, written(tmp_path / "XBTUSD_30.csv", bars(range(3), length=1_800)), CANDLES_OF)
-    assert (odd.became, "candles of 30m are not kept" in odd.reason) == (Became.REFUSED, True)
+    assert (odd.became, "candles of 30m are not kept" in odd.reason) == (ImportOutcome.REFUSED, True)
 
 
 def aggregates(rows: Sequence[str], *, first: int = 1) -> list[list[Any]]:
@@ -823,7 +839,7 @@ def test_aggregates_that_freqtrade_fetched_make_candles_and_no_trades(
     theirs = tmp_path / "BTC_USDT-trades.json"
     theirs.write_text(json.dumps(aggregates(rows)))
     [done] = run(database, theirs)
-    assert (done.became, done.format, "are aggregates" in done.reason) == (Became.IMPORTED, "freqtrade", True)
+    assert (done.became, done.format, "are aggregates" in done.reason) == (ImportOutcome.IMPORTED, "freqtrade", True)
     assert ask(STORED) == []
     minutes = {row[1]: row for row in ask(CANDLES) if row[0] == "1m"}
     assert len(minutes) == 6, "eight minutes of trades, but for the first and the last, which may be cut"
@@ -855,14 +871,14 @@ def test_what_somebody_calls_single_trades_must_be_numbered_like_those_stored(
         later = [[row[0] + shift // timedelta(milliseconds=1), *row[1:]] for row in columns]
         path = written(tmp_path / f"trades-{shift.seconds}.csv", [header, *(",".join(map(str, row)) for row in later)])
         [wrong] = run(database, path, replace(TRADES, single_trades=True))
-        assert (wrong.became, "numbers its trades in another way" in wrong.reason) == (Became.REFUSED, True)
+        assert (wrong.became, "numbers its trades in another way" in wrong.reason) == (ImportOutcome.REFUSED, True)
     assert len(ask(STORED)) == 300
     single = [
         f"{1_000_300 + n},100,1,1,{int((NOON + timedelta(hours=1, seconds=n)).timestamp())},buy" for n in range(30)
     ]
     header = "trade_id,price,volume,cost,time,side"
     [right] = run(database, written(tmp_path / "c.csv", [header, *single]), replace(TRADES, single_trades=True))
-    assert (right.became, right.rows.stored, right.reason) == (Became.IMPORTED, 30, "")
+    assert (right.became, right.rows.stored, right.reason) == (ImportOutcome.IMPORTED, 30, "")
 
 
 FREQTRADE = ("timestamp", "id", "type", "side", "price", "amount", "cost")
@@ -885,12 +901,14 @@ def test_trades_that_freqtrade_keeps_for_kraken_make_candles(
     columns = {"timestamp": [float(row[0]) * 1e3 for row in rows], **empty, **numbers, "cost": [0.0] * len(rows)}
     path = feather(tmp_path / "BTC_USD-trades.feather", {name: columns[name] for name in FREQTRADE})
     [done] = run(database, path, KRAKEN_TRADES)
-    assert (done.became, done.format, done.rows.quarantined) == (Became.IMPORTED, "freqtrade", 0)
+    assert (done.became, done.format, done.rows.quarantined) == (ImportOutcome.IMPORTED, "freqtrade", 0)
     assert "candles were made of them, no trades stored" in done.reason
     text = json.dumps([[float(row[0]) * 1e3, "", None, "", float(row[1]), float(row[2]), 0.0] for row in rows])
     (tmp_path / "BTC_USD-trades.json").write_text(text)
     [again] = run(database, tmp_path / "BTC_USD-trades.json", KRAKEN_TRADES)
-    assert (again.became, again.rows.stored, again.rows.quarantined) == (Became.IMPORTED, 0, 0), "the same candles"
+    assert (again.became, again.rows.stored, again.rows.quarantined) == (ImportOutcome.IMPORTED, 0, 0), (
+        "the same candles"
+    )
     expected: dict[datetime, list[Decimal]] = {}
     for seconds, price, _volume in rows:
         expected.setdefault(datetime.fromtimestamp(int(seconds) // 60 * 60, UTC), []).append(Decimal(price))
@@ -921,7 +939,7 @@ def test_first_and_last_are_the_times_of_the_earliest_and_the_latest_row(
     [done] = run(
         database, written(tmp_path / name, rows), replace(CANDLES_OF, exchange="kraken" if kraken else "binance")
     )
-    assert (done.became, done.rows.quarantined) == (Became.IMPORTED, 0)
+    assert (done.became, done.rows.quarantined) == (ImportOutcome.IMPORTED, 0)
     assert (done.rows.first, done.rows.last) == (NOON, NOON + timedelta(minutes=8))
     assert ask("SELECT first_ts, last_ts FROM import_progress") == [(NOON, NOON + timedelta(minutes=8))]
     stored = [(row[1] - NOON).seconds // 60 for row in ask(CANDLES) if row[0] == "1m"]
@@ -931,11 +949,11 @@ def test_first_and_last_are_the_times_of_the_earliest_and_the_latest_row(
 def test_a_day_that_lies_beside_the_minutes_is_refused_with_where_its_trades_are(
     database: Settings, ask: Callable[..., Any], tmp_path: Path
 ) -> None:
-    asked = Asked(Kind.CANDLES, "binance", "BTC/USDT", Timeframe.M1)
+    asked = ImportRequest(Kind.CANDLES, "binance", "BTC/USDT", Timeframe.M1)
     late = timedelta(seconds=14.789)
     rows = klines([NOON + n * timedelta(minutes=1) + late for n in range(842)])
     [done] = run(database, written(tmp_path / "BTCUSDT-1m-2018-02-09.csv", rows), asked)
-    assert done.became is Became.REFUSED
+    assert done.became is ImportOutcome.REFUSED
     assert done.reason == (
         "BTCUSDT-1m-2018-02-09.csv: 842 of 842 windows begin beside those of 1m, 14.789 s late (the first at 2024-01-01"
         " 12:00:14.789000): it has no candles of 1m. The trades of that time make them: Binance's archive has them as"
@@ -944,12 +962,12 @@ def test_a_day_that_lies_beside_the_minutes_is_refused_with_where_its_trades_are
     )
     hourly = klines([NOON + n * timedelta(minutes=1) for n in range(100)])
     [wrong] = run(database, written(tmp_path / "x.csv", hourly), replace(asked, timeframe=Timeframe.H1))
-    assert (wrong.became, wrong.reason) == (Became.REFUSED, "x.csv has a row every 1 min: no candles of 1h")
+    assert (wrong.became, wrong.reason) == (ImportOutcome.REFUSED, "x.csv has a row every 1 min: no candles of 1h")
     weekly = klines([datetime(2024, 1, 1, tzinfo=UTC) + n * timedelta(days=7) for n in range(20)])
     monthly = klines([datetime(2024, n, 1, tzinfo=UTC) for n in (1, 2, 3)])
     for rows, said in ((weekly, "a row every 7 d"), (monthly, "a row every 29 d")):
         [longer] = run(database, written(tmp_path / "y.csv", rows), replace(asked, timeframe=Timeframe.D1))
-        assert (longer.became, longer.reason) == (Became.REFUSED, f"y.csv has {said}: no candles of 1d")
+        assert (longer.became, longer.reason) == (ImportOutcome.REFUSED, f"y.csv has {said}: no candles of 1d")
     assert ask("SELECT count(*) FROM candles") == [(0,)]
 
 
@@ -969,20 +987,23 @@ def test_what_a_file_holds_may_say_that_it_is_not_the_spot_market(
     written(tmp_path / "in" / "BTCUSDT-1m-2024-03.csv", klines([NOON]))
     prices = {name: [100.0 + n for n in range(20)] for name in ("open", "high", "low", "close")}
     feather(tmp_path / "in" / "BTC_USDT-1m.feather", {"date": starts, **prices, "volume": pa.nulls(20, pa.float64())})
-    asked = Asked(Kind.CANDLES, "binance", "BTC/USDT")
+    asked = ImportRequest(Kind.CANDLES, "binance", "BTC/USDT")
     left, headed, taken, blank = run(database, tmp_path / "in", asked)
-    assert (blank.became, "no volume in any of 20 rows" in blank.reason) == (Became.SKIPPED, True)
-    assert (left.became, "no volume in any of 20 rows" in left.reason) == (Became.SKIPPED, True)
-    assert (headed.became, "the header of Binance's archive of futures" in headed.reason) == (Became.SKIPPED, True)
-    assert taken.became is Became.IMPORTED
+    assert (blank.became, "no volume in any of 20 rows" in blank.reason) == (ImportOutcome.SKIPPED, True)
+    assert (left.became, "no volume in any of 20 rows" in left.reason) == (ImportOutcome.SKIPPED, True)
+    assert (headed.became, "the header of Binance's archive of futures" in headed.reason) == (
+        ImportOutcome.SKIPPED,
+        True,
+    )
+    assert taken.became is ImportOutcome.IMPORTED
     for name, rows in {
         "BTCUSDT-trades-2024-01.csv": [row.rpartition(",")[0] for row in lines(20)],
         "BTCUSDT-aggTrades-2024-01.csv": [f"{n},100,1,{n},{n},1704110400000,true" for n in range(20)],
     }.items():
         [refused] = run(database, written(tmp_path / name, rows))
-        assert (refused.became, "trades of Binance's futures" in refused.reason) == (Became.REFUSED, True)
+        assert (refused.became, "trades of Binance's futures" in refused.reason) == (ImportOutcome.REFUSED, True)
     [named] = run(database, tmp_path / "in" / "BTCUSDT-1m-2024-01.csv", replace(asked, pair_anyway=True))
-    assert named.became is Became.REFUSED
+    assert named.became is ImportOutcome.REFUSED
     assert [row[1] for row in ask(CANDLES) if row[0] == "1m"] == [NOON]
 
 
@@ -1011,7 +1032,7 @@ def test_a_minute_that_lost_rows_to_quarantine_has_no_candle_until_they_are_deci
     database: Settings, ask: Callable[..., Any], tmp_path: Path
 ) -> None:
     [done] = run(database, written(tmp_path / "XBTUSD.csv", thin_trades(wrong=WRONG)), KRAKEN_TRADES)
-    assert (done.became, done.rows.quarantined) == (Became.IMPORTED, 2)
+    assert (done.became, done.rows.quarantined) == (ImportOutcome.IMPORTED, 2)
     known = minute_candles(ask)
     assert sorted(known) == [0, 2, 3, *range(10, 15)], "neither those minutes nor the silence after the second"
     assert ask("SELECT FROM candles WHERE timeframe = '5m' AND window_start = %s AND closed", NOON) == []
@@ -1085,7 +1106,7 @@ def test_what_comes_later_and_passes_counts_and_settles_what_was_held(
     run(database, written(tmp_path / "XBTUSD.csv", thin_trades(wrong=WRONG)), KRAKEN_TRADES)
     if how == "corrected file":
         [done] = run(database, written(tmp_path / "XBTUSD.csv", thin_trades()), KRAKEN_TRADES)
-        assert (done.became, done.rows.quarantined) == (Became.IMPORTED, 0)
+        assert (done.became, done.rows.quarantined) == (ImportOutcome.IMPORTED, 0)
         assert minute_candles(ask)[1] == (103, 105, 103, 105, Decimal("1.5"), 3)
     else:
         series = Series("kraken", "BTC/USD", Timeframe.M1)

@@ -23,10 +23,12 @@ from cryptoviz.candles import settle
 from cryptoviz.candles.indicators import refresh
 from cryptoviz.candles.rebuild import rebuild
 from cryptoviz.candles.settle import cover, settle_day
-from cryptoviz.gaps.healing import heal_candles, record
+from cryptoviz.gaps.healing import heal_candles
+from cryptoviz.gaps.healing_run import HealingRun
+from cryptoviz.gaps.tables import record_candle_gaps
 from cryptoviz.imports.files import files
 from cryptoviz.imports.layouts import Kind
-from cryptoviz.imports.run import Asked, Became, Outcome, import_file
+from cryptoviz.imports.run import ImportOutcome, ImportRequest, ImportResult, import_file
 from cryptoviz.pairs import Series, Timeframe, floor
 from cryptoviz.quarantine import release
 from cryptoviz.records import Candle
@@ -203,9 +205,9 @@ def test_whoever_waits_for_another_batch_work_keeps_nothing_that_the_stream_want
         work.result()
         assert stored(third, series) == [row.window_start for row in rows]
         third.execute("delete from candles where symbol = %s and window_start > %s", [pair, MIDNIGHT + 30 * MINUTE])
-        record(third, series, MIDNIGHT, MIDNIGHT + HOUR)
+        record_candle_gaps(third, series, MIDNIGHT, MIDNIGHT + HOUR)
         with holding(other, lock):
-            healed = background.submit(lambda: list(heal_candles(writer, source, ["binance"])))
+            healed = background.submit(lambda: list(heal_candles(HealingRun(writer, source), ["binance"])))
             until_it_waits(third, healed)
             assert free(third)
         healed.result()
@@ -278,7 +280,7 @@ def test_what_nobody_goes_on_with_is_published_after_a_while(
     assert resume_left(writer, datetime.now(UTC) + HOUR) == 0
 
 
-def imported(settings: Settings, path: Path, asked: Asked) -> Outcome:
+def imported(settings: Settings, path: Path, asked: ImportRequest) -> ImportResult:
     [file] = files([str(path)])
     return import_file(file, asked, partial(connect, Role.WRITER, settings, autocommit=True), lambda *_: None)
 
@@ -293,13 +295,13 @@ def test_an_import_of_candles_killed_between_two_pieces_counts_every_row_once(
         f"{first + n * 60_000},10.5,11.5,9.5,10.{n % 10},1.{n % 7},{first + n * 60_000 + 59_999},1.0,1,1.0,1.0,0\n"
         for n in range(1440)
     ))  # fmt: skip
-    asked = Asked(Kind.CANDLES, "binance", series.pair, Timeframe.M1)
+    asked = ImportRequest(Kind.CANDLES, "binance", series.pair, Timeframe.M1)
     with monkeypatch.context() as patch:
         killed_after(patch, 4)
         with pytest.raises(KeyboardInterrupt):
             imported(shared, path, asked)
     assert 0 < len(stored(writer, series)) < 1440
-    assert imported(shared, path, asked).became is Became.IMPORTED
+    assert imported(shared, path, asked).became is ImportOutcome.IMPORTED
     assert len(stored(writer, series)) == 1440
     counts = "select rows_stored, rows_known, rows_quarantined, status from import_progress where symbol = 'BNB/USDT'"
     assert writer.execute(counts).fetchall() == [(1440, 0, 0, "completed")]
@@ -316,7 +318,7 @@ def test_candles_of_trades_are_made_anew_in_pieces_however_thin_the_market(
     ]
     path = tmp_path / "ATOMUSDT-trades-2024-01-01.csv"
     path.write_text("\n".join(lines) + "\n")
-    assert imported(shared, path, Asked(Kind.TRADES, "binance", "ATOM/USDT")).became is Became.IMPORTED
+    assert imported(shared, path, ImportRequest(Kind.TRADES, "binance", "ATOM/USDT")).became is ImportOutcome.IMPORTED
     series = Series("binance", "ATOM/USDT", Timeframe.M1)
     count = "select count(*), count(distinct xmin::text) from candles where symbol = 'ATOM/USDT' and timeframe = '1m'"
     [(minutes, transactions)] = writer.execute(count).fetchall()

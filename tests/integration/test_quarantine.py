@@ -15,7 +15,7 @@ from cryptoviz.bus import MemoryProducer
 from cryptoviz.gate.gate import deliver, judge
 from cryptoviz.gate.staging import Staged, stage
 from cryptoviz.instruments import Instrument, Listing, publish
-from cryptoviz.quarantine import discard, listed, open_ids, release, shown
+from cryptoviz.quarantine import discard, list_rows, open_ids, release, show_row
 from cryptoviz.settings import PREFIX, Role, Settings
 from cryptoviz.storage.database import connect
 
@@ -59,16 +59,16 @@ def correct(writer: psycopg.Connection[Any], number: int) -> None:
 def test_a_row_comes_back_as_the_one_row_it_is(writer: psycopg.Connection[Any], held: list[int]) -> None:
     stage(writer, "mood", [mood(1, "Fear")], "run-2")
     judge(writer, "mood", "run-2", "poll/mood")
-    rows = listed(writer, subject="mood")
+    rows = list_rows(writer, subject="mood")
     assert [row["id"] for row in rows] == [held[0], held[1]], "the last seen first"
     assert [row["occurrences"] for row in rows] == [2, 1]
-    row = shown(writer, held[0])
+    row = show_row(writer, held[0])
     assert row is not None
     assert row["expectation"] == "classification_fits"
     assert row["reason"].endswith("(classification: Fear, fitting: Greed).")
     assert (row["payload"]["value"], row["origin"]) == (60, {"run": "run-2", "source": "fear_greed"})
     assert row["run"] == "run-2"
-    assert shown(writer, 10**6) is None
+    assert show_row(writer, 10**6) is None
 
 
 def test_release_refuses_what_still_fails_and_says_why(writer: psycopg.Connection[Any], held: list[int]) -> None:
@@ -84,7 +84,7 @@ def test_what_is_released_is_published_once_by_the_ordinary_path(
 ) -> None:
     correct(writer, held[0])
     assert [one.done for one in release(writer, held, "ada")] == [True, False]
-    row = shown(writer, held[0])
+    row = show_row(writer, held[0])
     assert row is not None
     assert (row["state"], row["resolved_by"]) == ("released", "ada")
     producer = MemoryProducer()
@@ -98,8 +98,8 @@ def test_what_is_released_is_published_once_by_the_ordinary_path(
 
 def test_what_is_discarded_is_not_staged_again(writer: psycopg.Connection[Any], held: list[int]) -> None:
     assert [one.done for one in discard(writer, held, "ada")] == [True, True]
-    assert listed(writer) == []
-    assert {row["state"] for row in listed(writer, every=True)} == {"discarded"}
+    assert list_rows(writer) == []
+    assert {row["state"] for row in list_rows(writer, every=True)} == {"discarded"}
     assert stage(writer, "mood", [mood(1, "Fear"), mood(3)], "run-2") == 1
     assert [one.why for one in release(writer, held, "ada")] == ["it is discarded already"] * 2
 

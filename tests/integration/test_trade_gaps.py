@@ -10,10 +10,12 @@ import psycopg
 import pytest
 
 from cryptoviz.exchanges.history import TradesAnswer
-from cryptoviz.gaps import healing as heal_module
-from cryptoviz.gaps.healing import heal_trades, record_trades
+from cryptoviz.gaps import healing_trades
+from cryptoviz.gaps.healing_run import HealingRun
+from cryptoviz.gaps.healing_trades import heal_trades
 from cryptoviz.gaps.labels import GapLabel
 from cryptoviz.gaps.rulings import TRADES_CONFIRMED
+from cryptoviz.gaps.tables import record_trade_gaps
 from cryptoviz.records import Trade
 from cryptoviz.remote.errors import ExchangeUnavailableError
 from cryptoviz.settings import Role, Settings
@@ -77,7 +79,7 @@ def ids(spans: Iterable[tuple]) -> dict[int, str | None]:
 def heal(connection: psycopg.Connection, history: SimulatedHistory) -> None:
     at = datetime.now(UTC)
     for day in range(0, 2 * TRADES_CONFIRMED + 1, 2):
-        list(heal_trades(connection, history, [EXCHANGE], clock=lambda day=day: at + timedelta(days=day)))
+        list(heal_trades(HealingRun(connection, history, clock=lambda day=day: at + timedelta(days=day)), [EXCHANGE]))
 
 
 def test_every_hole_is_found_labelled_and_healed_until_all_equals_the_source(connection: psycopg.Connection) -> None:
@@ -102,8 +104,8 @@ def test_every_hole_is_found_labelled_and_healed_until_all_equals_the_source(con
 
     for pair, lost in holes.items():
         assert find(connection, pair) == runs(lost)
-        record_trades(connection, EXCHANGE, pair, SINCE, UNTIL)
-        assert record_trades(connection, EXCHANGE, pair, SINCE, UNTIL) == {}
+        record_trade_gaps(connection, EXCHANGE, pair, SINCE, UNTIL)
+        assert record_trade_gaps(connection, EXCHANGE, pair, SINCE, UNTIL) == {}
         assert [row[:2] for row in rows(connection, pair, "open")] == runs(lost)
     heal(connection, history)
 
@@ -169,7 +171,7 @@ def test_what_the_collector_is_at_work_on_is_left_to_it(connection: psycopg.Conn
         " values (%s, 'BTC/USD', %s, %s, 'lost_by_us', 'healing')",
         [EXCHANGE, first + 2, first + 5],
     )
-    record_trades(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
+    record_trade_gaps(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
     assert [row[:2] for row in rows(connection, "BTC/USD", "open")] == [(first, first + 1), (first + 6, first + 9)]
     heal(connection, history)
     assert rows(connection, "BTC/USD", "healing") == [(first + 2, first + 5, "lost_by_us")]
@@ -179,7 +181,7 @@ def test_what_the_collector_is_at_work_on_is_left_to_it(connection: psycopg.Conn
 def test_a_large_hole_is_healed_slice_by_slice_and_what_came_stays(
     connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heal_module, "SLICE", 40)
+    monkeypatch.setattr(healing_trades, "SLICE", 40)
 
     class Bounded(SimulatedHistory):
         """Refuses more than a slice at once, and answers `answers` times."""
@@ -187,7 +189,7 @@ def test_a_large_hole_is_healed_slice_by_slice_and_what_came_stays(
         answers = 3
 
         def trades(self, exchange: str, pair: str, first_id: int, last_id: int, **bounds: datetime) -> TradesAnswer:
-            assert last_id - first_id < heal_module.SLICE
+            assert last_id - first_id < healing_trades.SLICE
             if not self.answers:
                 raise ExchangeUnavailableError("status 503")
             self.answers -= 1
@@ -198,9 +200,9 @@ def test_a_large_hole_is_healed_slice_by_slice_and_what_came_stays(
     first = trades[0].trade_id
     history.lacks_trades = {("BTC/USD", first + number) for number in (50, 130, 333)}
     insert(connection, (trades[0], trades[-1]))
-    record_trades(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
+    record_trade_gaps(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
     at = datetime.now(UTC)
-    [treated] = heal_trades(connection, history, [EXCHANGE])
+    [treated] = heal_trades(HealingRun(connection, history), [EXCHANGE])
     assert (treated.reason, treated.healed) == ("status 503", 119)
     assert [row[:2] for row in rows(connection, "BTC/USD", "open")] == [
         (first + 50, first + 50),
@@ -212,7 +214,9 @@ def test_a_large_hole_is_healed_slice_by_slice_and_what_came_stays(
     later = at + timedelta(days=1)
     clock = iter([later] * 8 + [later + timedelta(hours=1)] * 9)
     treated = next(
-        heal_trades(connection, history, [EXCHANGE], until=later + timedelta(minutes=1), clock=lambda: next(clock))
+        heal_trades(
+            HealingRun(connection, history, until=later + timedelta(minutes=1), clock=lambda: next(clock)), [EXCHANGE]
+        )
     )
     assert (treated.reason, treated.healed) == ("out of time", 48)
 
@@ -229,7 +233,7 @@ def test_what_nobody_collected_or_what_has_left_is_not_missing(connection: psyco
     first, count = trades[0].trade_id, len(trades)
     lost = {100, 101, count // 2, count - 100}
     insert(connection, (one for one in trades if one.trade_id - first not in lost))
-    record_trades(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
+    record_trade_gaps(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
     assert [row[0] - first for row in rows(connection, "BTC/USD", "open")] == [100, count // 2, count - 100]
 
     connection.execute(
@@ -237,14 +241,14 @@ def test_what_nobody_collected_or_what_has_left_is_not_missing(connection: psyco
         " values (%s, 'BTC/USD', 1, now(), %s)",
         [EXCHANGE, trades[110].timestamp],
     )
-    record_trades(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
+    record_trade_gaps(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
     kept = [(first + number, first + number, None) for number in (count // 2, count - 100)]
     assert rows(connection, "BTC/USD", "open") == kept
 
     connection.execute("delete from trade_data where trade_id < %s", [first + count // 2 + 5])
-    record_trades(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
+    record_trade_gaps(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
     assert rows(connection, "BTC/USD", "open") == kept
-    [treated] = heal_trades(connection, history, [EXCHANGE])
+    [treated] = heal_trades(HealingRun(connection, history), [EXCHANGE])
     assert (treated.subject.split()[-1], treated.healed) == (str(kept[1][0]), 1)
 
     insert(connection, trades[200:300])
@@ -254,7 +258,7 @@ def test_what_nobody_collected_or_what_has_left_is_not_missing(connection: psyco
         " schema_version) values ('trade_data', %s, %s, 'trades', 1, %s, %s, 1, repeat('0', 64), 1)",
         [*left, left[0], left[0]],
     )
-    assert record_trades(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL) == {}
+    assert record_trade_gaps(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL) == {}
     assert rows(connection, "BTC/USD", "open") == kept[:1]
 
 
@@ -262,14 +266,14 @@ def test_no_answer_leaves_the_gap_open_with_the_reason(connection: psycopg.Conne
     history = SimulatedHistory(EXCHANGE, PAIRS, rate=0.3)
     trades = made(history, "BTC/USD")
     insert(connection, (one for one in trades if one is not trades[50]))
-    record_trades(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
+    record_trade_gaps(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
 
     class Away(SimulatedHistory):
         def trades(self, *_asked: object, **_bounds: object) -> None:  # type: ignore[override]
             raise ExchangeUnavailableError("status 503")
 
     away = Away(EXCHANGE, PAIRS)
-    [treated] = heal_trades(connection, away, [EXCHANGE])
+    [treated] = heal_trades(HealingRun(connection, away), [EXCHANGE])
     assert treated.reason == "status 503"
-    assert list(heal_trades(connection, away, [EXCHANGE])) == []
+    assert list(heal_trades(HealingRun(connection, away), [EXCHANGE])) == []
     assert rows(connection, "BTC/USD", "open") == [(trades[50].trade_id, trades[50].trade_id, None)]

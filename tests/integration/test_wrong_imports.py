@@ -16,7 +16,7 @@ from psycopg import sql
 
 from cryptoviz.candles.rebuild import rebuild
 from cryptoviz.imports.layouts import Kind
-from cryptoviz.imports.run import Asked, Became
+from cryptoviz.imports.run import ImportOutcome, ImportRequest
 from cryptoviz.pairs import Timeframe
 from cryptoviz.settings import PROJECT_ROOT, Role, Settings
 from cryptoviz.storage.database import connect
@@ -108,7 +108,7 @@ def test_aggregates_stored_as_trades_are_named_by_the_upgrade_and_leave_without_
         assert (subject, detail["file"], detail["rows stored"]) == ("binance BTC/USDT", theirs.name, 300)
 
         [refused] = run(database, real)
-        assert (refused.became, "Putting a wrong import right" in refused.reason) == (Became.REFUSED, True)
+        assert (refused.became, "Putting a wrong import right" in refused.reason) == (ImportOutcome.REFUSED, True)
 
         said = {"exchange": "binance", "pair": "BTC/USDT", "first": detail["first"], "last": detail["last"]}
         listed, numberings, *_ = documented(**said)
@@ -119,7 +119,7 @@ def test_aggregates_stored_as_trades_are_named_by_the_upgrade_and_leave_without_
         owner.execute(documented(**said, lowest=lowest, highest=highest)[2])
         assert [row[0] for row in ask(STORED)] == list(range(1_000_600, 1_000_900)), "the exchange's own stay"
         [done] = run(database, real)
-        assert (done.became, done.rows.stored) == (Became.IMPORTED, 600)
+        assert (done.became, done.rows.stored) == (ImportOutcome.IMPORTED, 600)
         end = NOON + timedelta(minutes=8)
         list(rebuild(owner, "binance", ["BTC/USDT"], NOON, end))
         assert ask(STORED) == right
@@ -136,19 +136,20 @@ def klines(minutes: range, price: int, *, length: int = 1) -> list[str]:
 def test_candles_imported_under_the_wrong_pair_are_put_right(
     database: Settings, ask: Callable[..., Any], tmp_path: Path, kind: Kind, *, cold: bool
 ) -> None:
-    def imported(name: str, rows: list[str], asked: Asked, timeframe: Timeframe | None = None) -> Became:
+    def imported(name: str, rows: list[str], asked: ImportRequest, timeframe: Timeframe | None = None) -> ImportOutcome:
         return run(database, written(tmp_path / name, rows), replace(asked, timeframe=timeframe, pair_anyway=True))[
             0
         ].became
 
     def others() -> None:
         assert (
-            imported("XBTUSD_1_before.csv", klines(range(-30, -10), 500), CANDLES_OF, Timeframe.M1) is Became.IMPORTED
+            imported("XBTUSD_1_before.csv", klines(range(-30, -10), 500), CANDLES_OF, Timeframe.M1)
+            is ImportOutcome.IMPORTED
         )
-        assert imported("XBTUSD_60.csv", klines(range(2), 600, length=60), CANDLES_OF) is Became.IMPORTED
+        assert imported("XBTUSD_60.csv", klines(range(2), 600, length=60), CANDLES_OF) is ImportOutcome.IMPORTED
 
     def right() -> None:
-        assert imported("XBTUSD_1.csv", klines(range(20), 700), CANDLES_OF) is Became.IMPORTED
+        assert imported("XBTUSD_1.csv", klines(range(20), 700), CANDLES_OF) is ImportOutcome.IMPORTED
 
     with connect(Role.OWNER, database, autocommit=True) as owner:
         others()
@@ -157,9 +158,9 @@ def test_candles_imported_under_the_wrong_pair_are_put_right(
         owner.execute(FORGET)
         others()
         if kind is Kind.CANDLES:
-            assert imported("LUNAUSD_1.csv", klines(range(20), 3), CANDLES_OF) is Became.IMPORTED
+            assert imported("LUNAUSD_1.csv", klines(range(20), 3), CANDLES_OF) is ImportOutcome.IMPORTED
         else:
-            assert imported("LUNAUSD.csv", kraken_trades(150), KRAKEN_TRADES) is Became.IMPORTED
+            assert imported("LUNAUSD.csv", kraken_trades(150), KRAKEN_TRADES) is ImportOutcome.IMPORTED
         assert ask(ALL_CANDLES) != expected
         if cold:
             assert ask("SELECT tier_old_candles(1000000)") != [(0,)]

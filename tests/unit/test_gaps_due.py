@@ -10,17 +10,19 @@ from xml.etree import ElementTree
 
 import pytest
 
-from cryptoviz.gaps.completeness import Backfill, State, percent
-from cryptoviz.gaps.completeness_page import page, plot
-from cryptoviz.gaps.scan import Due
+from cryptoviz.gaps.completeness import BackfillProgress, HistoryState, percent
+from cryptoviz.gaps.completeness_report import plot, report
+from cryptoviz.gaps.scan import WaitingWork
 from sensors.gaps import EXPLAINED_AFTER, GATHERED, MANY, PAUSE, PAUSE_AFTER_FAILURE, WHOLE_EVERY, Memory, decide
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-NOTHING = Due(0, 0, None)
+NOTHING = WaitingWork(0, 0, None)
 LOOKED = Memory(whole=NOW.timestamp())
 
 
-def waiting(candles: Due = NOTHING, trades: Due = NOTHING, differences: Due = NOTHING) -> dict[str, Due]:
+def waiting(
+    candles: WaitingWork = NOTHING, trades: WaitingWork = NOTHING, differences: WaitingWork = NOTHING
+) -> dict[str, WaitingWork]:
     return {"candles": candles, "trades": trades, "differences": differences}
 
 
@@ -32,21 +34,21 @@ def before(age: timedelta) -> float:
     ("found", "why"),
     [
         (waiting(), ""),
-        (waiting(candles=Due(1, MANY, NOW)), f"{MANY} candles in 1 gaps"),
-        (waiting(candles=Due(2, MANY - 1, NOW)), ""),
-        (waiting(candles=Due(2, MANY - 1, NOW - GATHERED)), f"{MANY - 1} candles in 2 gaps"),
-        (waiting(trades=Due(1, MANY, NOW)), f"{MANY} trades in 1 gaps"),
-        (waiting(trades=Due(1, 1, NOW - GATHERED)), "1 trades in 1 gaps"),
-        (waiting(differences=Due(9, 9, NOW - GATHERED)), ""),
-        (waiting(differences=Due(9, 9, NOW - EXPLAINED_AFTER)), "9 differences without a cause"),
+        (waiting(candles=WaitingWork(1, MANY, NOW)), f"{MANY} candles in 1 gaps"),
+        (waiting(candles=WaitingWork(2, MANY - 1, NOW)), ""),
+        (waiting(candles=WaitingWork(2, MANY - 1, NOW - GATHERED)), f"{MANY - 1} candles in 2 gaps"),
+        (waiting(trades=WaitingWork(1, MANY, NOW)), f"{MANY} trades in 1 gaps"),
+        (waiting(trades=WaitingWork(1, 1, NOW - GATHERED)), "1 trades in 1 gaps"),
+        (waiting(differences=WaitingWork(9, 9, NOW - GATHERED)), ""),
+        (waiting(differences=WaitingWork(9, 9, NOW - EXPLAINED_AFTER)), "9 differences without a cause"),
     ],
 )
-def test_many_are_asked_about_at_once_and_few_are_gathered(found: dict[str, Due], why: str) -> None:
+def test_many_are_asked_about_at_once_and_few_are_gathered(found: dict[str, WaitingWork], why: str) -> None:
     assert decide(found, LOOKED, NOW, failed=False) == (why, False)
 
 
 def test_runs_keep_a_distance_and_a_longer_one_from_a_failure() -> None:
-    found = waiting(candles=Due(1, MANY, NOW))
+    found = waiting(candles=WaitingWork(1, MANY, NOW))
     for failed, pause in ((False, PAUSE), (True, PAUSE_AFTER_FAILURE)):
         soon, later = (replace(LOOKED, asked=before(age)) for age in (pause - timedelta(seconds=1), pause))
         assert decide(found, soon, NOW, failed=failed) == ("", False)
@@ -59,8 +61,8 @@ def test_the_whole_history_is_due_once_a_day() -> None:
     assert decide(waiting(), replace(yesterday, asked=NOW.timestamp()), NOW, failed=False) == ("", False)
 
 
-def backfill(**changed: Any) -> Backfill:
-    given = Backfill(
+def backfill(**changed: Any) -> BackfillProgress:
+    given = BackfillProgress(
         "kraken BTC/USD 1m",
         "in_progress",
         NOW - timedelta(days=90),
@@ -111,8 +113,8 @@ def test_the_page_names_what_is_missing_and_what_is_under_way() -> None:
     gap = {"kind": "candles", "exchange": "kraken", "label": None, "status": "open", "gaps": 2, "missing": 1234,
            "oldest": NOW, "due_at": NOW + timedelta(minutes=5)}  # fmt: skip
     tier = {"subject": "candles", "tier": "cold", "rows": 1_000_000, "bytes": 2_500_000}
-    state = State(NOW, [], [], [gap], [backfill(), backfill(status="failed", error="a | b")], [tier])
-    told = page(state)
+    state = HistoryState(NOW, [], [], [gap], [backfill(), backfill(status="failed", error="a | b")], [tier])
+    told = report(state)
     assert "| candles | kraken | not yet asked about | open | 2 | 1,234 | 2026-11-21 12:00 | 12:05 |" in told
     assert "███░░░░░░░ 33%" in told
     assert "| 12:01 |" in told

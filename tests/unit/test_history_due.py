@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cryptoviz.backfill.due import Plan, State, Status, due
+from cryptoviz.backfill.due import BackfillPlan, BackfillState, BackfillStatus, due
 from cryptoviz.pairs import Series, Timeframe, ceiling, floor
 from cryptoviz.settings import Mode, Settings, SettingsError, load
 from cryptoviz.settings.ages import parse
@@ -23,12 +23,14 @@ def days(count: float) -> datetime:
 
 
 FIRST_WANTED = datetime(2026, 10, 12, 12, 1, tzinfo=UTC)
-COMPLETE = State(MINUTES, timedelta(days=40), Status.COMPLETED, days(40), days(1), position=days(1), published=days(1))
+COMPLETE = BackfillState(
+    MINUTES, timedelta(days=40), BackfillStatus.COMPLETED, days(40), days(1), position=days(1), published=days(1)
+)
 
 
 def test_a_fresh_installation_wants_all_of_it() -> None:
-    plan = due(State(MINUTES, timedelta(days=40)), NOW)
-    assert plan == Plan(MINUTES, FIRST_WANTED, LAST, LAST)
+    plan = due(BackfillState(MINUTES, timedelta(days=40)), NOW)
+    assert plan == BackfillPlan(MINUTES, FIRST_WANTED, LAST, LAST)
     assert plan is not None
     assert plan.open_end
 
@@ -50,8 +52,8 @@ def test_history_that_was_shortened_wants_nothing() -> None:
     assert due(replace(COMPLETE, age=timedelta(days=7)), NOW) is None
 
 
-@pytest.mark.parametrize("status", [Status.IN_PROGRESS, Status.PENDING, Status.FAILED])
-def test_what_was_left_goes_on_at_its_position(status: Status) -> None:
+@pytest.mark.parametrize("status", [BackfillStatus.IN_PROGRESS, BackfillStatus.PENDING, BackfillStatus.FAILED])
+def test_what_was_left_goes_on_at_its_position(status: BackfillStatus) -> None:
     left = replace(COMPLETE, status=status, position=days(20), published=days(25), attempts=2)
     plan = due(left, NOW)
     assert plan is not None
@@ -63,20 +65,20 @@ def test_what_was_left_goes_on_at_its_position(status: Status) -> None:
 
 
 def test_what_failed_waits_for_its_time() -> None:
-    failed = replace(COMPLETE, status=Status.FAILED, position=days(20), due_at=NOW + timedelta(seconds=1))
+    failed = replace(COMPLETE, status=BackfillStatus.FAILED, position=days(20), due_at=NOW + timedelta(seconds=1))
     assert due(failed, NOW) is None
     assert due(failed, NOW + timedelta(seconds=1)) is not None
 
 
 def test_what_failed_before_it_began_begins_anew() -> None:
-    failed = State(MINUTES, timedelta(days=40), Status.FAILED, LAST, LAST, attempts=3, due_at=NOW)
+    failed = BackfillState(MINUTES, timedelta(days=40), BackfillStatus.FAILED, LAST, LAST, attempts=3, due_at=NOW)
     plan = due(failed, NOW)
     assert plan is not None
     assert (plan.since, plan.position, plan.attempts) == (FIRST_WANTED, None, 3)
 
 
 def test_the_listing_bounds_what_is_wanted() -> None:
-    listed = State(MINUTES, timedelta(days=40), listed_from=days(10), listed_to=days(3))
+    listed = BackfillState(MINUTES, timedelta(days=40), listed_from=days(10), listed_to=days(3))
     plan = due(listed, NOW)
     assert plan is not None
     assert (plan.since, plan.until, plan.from_first) == (days(10), days(3), True)
@@ -87,7 +89,7 @@ def test_the_listing_bounds_what_is_wanted() -> None:
 
 
 def test_all_of_it_is_wanted_from_the_first_candle_and_never_again() -> None:
-    plan = due(State(MINUTES, None), NOW)
+    plan = due(BackfillState(MINUTES, None), NOW)
     assert plan is not None
     assert plan.since is None
     assert due(replace(COMPLETE, age=None, from_first=True), NOW) is None

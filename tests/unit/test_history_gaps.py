@@ -11,18 +11,18 @@ from cryptoviz.exchanges.history import Answer, Impossible
 from cryptoviz.gaps.labels import GapLabel, GapStatus
 from cryptoviz.gaps.rulings import (
     CONFIRMED,
-    PAGE,
+    PER_REQUEST,
     TRADES_CONFIRMED,
     Finding,
+    FindingSpan,
     Gap,
-    Run,
     TradeGap,
     again,
     confirmed,
     findings,
     lacking_trades,
-    pages,
     refused,
+    request_spans,
     rulings,
     unanswered,
 )
@@ -59,7 +59,7 @@ def gap(minutes: int, **known: object) -> Gap:
     return Gap(SERIES, START, START + minutes * MINUTE, **known)  # type: ignore[arg-type]
 
 
-def spans(runs: list[Run]) -> list[tuple[int, int, Finding]]:
+def spans(runs: list[FindingSpan]) -> list[tuple[int, int, Finding]]:
     return [((run.start - START) // MINUTE, (run.end - START) // MINUTE, run.finding) for run in runs]
 
 
@@ -149,11 +149,11 @@ def test_trades_that_the_exchange_lacks_are_confirmed_too() -> None:
     assert (last.status, last.due_at) == (GapStatus.EXPLAINED, None)
 
 
-@pytest.mark.parametrize("count", [0, 1, PAGE, PAGE + 1, 3 * PAGE])
+@pytest.mark.parametrize("count", [0, 1, PER_REQUEST, PER_REQUEST + 1, 3 * PER_REQUEST])
 def test_pages_cover_a_range_once_and_are_never_too_long(count: int) -> None:
-    cut = list(pages(START, START + count * MINUTE, Timeframe.M1))
+    cut = list(request_spans(START, START + count * MINUTE, Timeframe.M1))
     assert sum((end - start for start, end in cut), timedelta(0)) == count * MINUTE
-    assert all(timedelta(0) < end - start <= PAGE * MINUTE for start, end in cut)
+    assert all(timedelta(0) < end - start <= PER_REQUEST * MINUTE for start, end in cut)
     assert [start for start, _ in cut[1:]] == [end for _, end in cut[:-1]]
 
 

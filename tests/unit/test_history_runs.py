@@ -8,7 +8,7 @@ import pytest
 
 from assets.history import stretches
 from assets.partitions import history_partitions, month_bounds, month_of
-from cryptoviz.backfill.due import Plan
+from cryptoviz.backfill.due import BackfillPlan
 from cryptoviz.pairs import Series, Timeframe
 from sensors.history import fetches
 
@@ -20,9 +20,11 @@ def day(year: int, month: int, number: int = 1) -> datetime:
     return datetime(year, month, number, tzinfo=UTC)
 
 
-def wanted(name: str, since: datetime | None, until: datetime = NOW, timeframe: Timeframe = Timeframe.M1) -> Plan:
+def wanted(
+    name: str, since: datetime | None, until: datetime = NOW, timeframe: Timeframe = Timeframe.M1
+) -> BackfillPlan:
     exchange, _, pair = name.partition(":")
-    return Plan(Series(exchange, pair, timeframe), since, until, until)
+    return BackfillPlan(Series(exchange, pair, timeframe), since, until, until)
 
 
 def test_neighbouring_months_of_a_series_are_fetched_in_one_go() -> None:

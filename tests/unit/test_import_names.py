@@ -13,11 +13,11 @@ import pytest
 from cryptoviz.exchanges import pair_of, spelling
 from cryptoviz.exchanges.spellings import UnspelledPairError
 from cryptoviz.imports.files import files
-from cryptoviz.imports.names import Says, verdict
+from cryptoviz.imports.names import NameMeaning, verdict
 from cryptoviz.imports.words import EXCHANGES
 
 
-def said(path: str, exchange: str, pair: str) -> Says:
+def said(path: str, exchange: str, pair: str) -> NameMeaning:
     return verdict(("home", "data"), path.split("/"), exchange, pair).says
 
 
@@ -72,7 +72,9 @@ def said(path: str, exchange: str, pair: str) -> Says:
     ],
 )
 def test_the_names_that_exchanges_and_programs_give_a_pair_say_it(exchange: str, pair: str, names: str) -> None:
-    assert {name: said(name, exchange, pair) for name in names.split()} == dict.fromkeys(names.split(), Says.PAIR)
+    assert {name: said(name, exchange, pair) for name in names.split()} == dict.fromkeys(
+        names.split(), NameMeaning.PAIR
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,9 @@ def test_the_names_that_exchanges_and_programs_give_a_pair_say_it(exchange: str,
     ],
 )
 def test_whatever_looks_like_a_market_is_another_pair(exchange: str, pair: str, names: str) -> None:
-    assert {name: said(name, exchange, pair) for name in names.split()} == dict.fromkeys(names.split(), Says.OTHER)
+    assert {name: said(name, exchange, pair) for name in names.split()} == dict.fromkeys(
+        names.split(), NameMeaning.OTHER
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,46 +133,50 @@ def test_whatever_looks_like_a_market_is_another_pair(exchange: str, pair: str, 
     ],
 )
 def test_a_contract_is_not_the_spot_market(pair: str, names: str) -> None:
-    assert {name: said(name, "binance", pair) for name in names.split()} == dict.fromkeys(names.split(), Says.MARKET)
+    assert {name: said(name, "binance", pair) for name in names.split()} == dict.fromkeys(
+        names.split(), NameMeaning.MARKET
+    )
 
 
 def test_a_name_may_say_nothing_or_more_than_the_pair() -> None:
     for name in ("my-trades", "trades", "t", "DAILY", "August", "2024-01", "BTC/2024-01"):
-        assert said(name, "kraken", "BTC/USD") is Says.NOTHING, name
+        assert said(name, "kraken", "BTC/USD") is NameMeaning.NOTHING, name
     for name in ("XBTUSD_1_renko", "btcusd-heikinashi", "pf_xbtusd", "pi_xbtusd-1h", "ETH_BTC_USD", "BTCUSD_quarter"):
-        assert said(name, "kraken", "BTC/USD") is Says.MORE, name
+        assert said(name, "kraken", "BTC/USD") is NameMeaning.MORE, name
 
 
 @pytest.mark.parametrize(
     ("above", "says"),
     [
-        ("home/me/swap-space", Says.PAIR),
-        ("home/me/no-futures", Says.PAIR),
-        ("home/mark/index", Says.PAIR),
-        ("home/solana/eth", Says.PAIR),
-        ("home/delta/binance", Says.PAIR),
-        ("data/futures/spot", Says.PAIR),
-        ("data/futures/um", Says.MARKET),
-        ("binance usdm", Says.MARKET),
-        ("home/me/options", Says.MARKET),
-        ("home/me/gate", Says.OTHER),
-        ("home/me/binance us", Says.OTHER),
+        ("home/me/swap-space", NameMeaning.PAIR),
+        ("home/me/no-futures", NameMeaning.PAIR),
+        ("home/mark/index", NameMeaning.PAIR),
+        ("home/solana/eth", NameMeaning.PAIR),
+        ("home/delta/binance", NameMeaning.PAIR),
+        ("data/futures/spot", NameMeaning.PAIR),
+        ("data/futures/um", NameMeaning.MARKET),
+        ("binance usdm", NameMeaning.MARKET),
+        ("home/me/options", NameMeaning.MARKET),
+        ("home/me/gate", NameMeaning.OTHER),
+        ("home/me/binance us", NameMeaning.OTHER),
     ],
 )
-def test_a_folder_above_counts_only_by_its_whole_name_and_whoever_asks_may_vouch_for_it(above: str, says: Says) -> None:
+def test_a_folder_above_counts_only_by_its_whole_name_and_whoever_asks_may_vouch_for_it(
+    above: str, says: NameMeaning
+) -> None:
     found = verdict(above.split("/"), ("BTCUSDT-1h",), "binance", "BTC/USDT")
-    assert (found.says, found.above) == (says, says is not Says.PAIR)
-    assert verdict(above.split("/"), ("BTCUSDT-1h",), "binance", "BTC/USDT", vouched=True).says is Says.PAIR
+    assert (found.says, found.above) == (says, says is not NameMeaning.PAIR)
+    assert verdict(above.split("/"), ("BTCUSDT-1h",), "binance", "BTC/USDT", vouched=True).says is NameMeaning.PAIR
 
 
 def test_a_folder_above_that_is_called_like_a_pair_says_whose_files_without_one_are() -> None:
     for folder, says in {
-        "BTCUSDT": Says.PAIR,
-        "ETHUSDT": Says.OTHER,
-        "btc_try": Says.OTHER,
-        "BTCTRY": Says.OTHER,
-        "country": Says.NOTHING,
-        "cameron": Says.NOTHING,
+        "BTCUSDT": NameMeaning.PAIR,
+        "ETHUSDT": NameMeaning.OTHER,
+        "btc_try": NameMeaning.OTHER,
+        "BTCTRY": NameMeaning.OTHER,
+        "country": NameMeaning.NOTHING,
+        "cameron": NameMeaning.NOTHING,
     }.items():
         assert verdict(("home", folder), ("2024-01",), "binance", "BTC/USDT").says is says, folder
 
@@ -226,5 +234,7 @@ def test_no_file_of_another_pair_of_kraken_is_taken_for_one(shared_data: Path) -
     names = {pair: spelling("kraken", pair).rest for pair in pairs}
     assert len(set(names.values())) == len(pairs) > 600
     for pair in ("BTC/USD", "T/USD", "LUNC/USD", "LUNA/USD", "DOGE/BTC", "REP/EUR", "USDT/USD", "STX/USD", "W/USD"):
-        found = [one for one, name in names.items() if said(f"Kraken_OHLCVT/{name}_1", "kraken", pair) is Says.PAIR]
+        found = [
+            one for one, name in names.items() if said(f"Kraken_OHLCVT/{name}_1", "kraken", pair) is NameMeaning.PAIR
+        ]
         assert found == [one for one in pairs if one == pair]

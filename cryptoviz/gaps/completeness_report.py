@@ -1,6 +1,6 @@
-"""The state of the history as one page of Markdown with plots, for who knows nothing of tables.
+"""The state of the history as Markdown with plots, for people who never look into the tables.
 
-State -> sections -> Markdown; days -> bars -> SVG as a data URI
+HistoryState -> sections -> Markdown; days -> bars -> SVG as a data URI
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from cryptoviz.gaps.completeness import PLOTTED, Backfill, Row, State, percent
+from cryptoviz.gaps.completeness import PLOTTED, BackfillProgress, HistoryState, TableRow, percent
 
 _SHOWN: Final = 20
 _COLOURS: Final = {
@@ -25,7 +25,7 @@ _HEIGHT: Final = 60
 _DAYS: Final = PLOTTED // timedelta(days=1)
 
 
-def page(state: State) -> str:
+def report(state: HistoryState) -> str:
     """The whole state, the most important first."""
     sections = {
         "Completeness": _completeness(state),
@@ -36,7 +36,7 @@ def page(state: State) -> str:
     return "\n\n".join(f"### {title}\n\n{body}" for title, body in sections.items())
 
 
-def _completeness(state: State) -> str:
+def _completeness(state: HistoryState) -> str:
     if not state.timeframes:
         return "No history has been looked at yet."
     rows = [
@@ -77,7 +77,7 @@ def _legend() -> str:
     return ", ".join(words[name] for name in _COLOURS)
 
 
-def plot(days: Mapping[date, Row], today: date) -> str:
+def plot(days: Mapping[date, TableRow], today: date) -> str:
     """The last days up to `today` as bars, each from what is stored up to what nobody can explain, as a data URI.
 
     A bar is as high as the most that any of the days can have; what is missing is seen, however little it is.
@@ -97,7 +97,7 @@ def plot(days: Mapping[date, Row], today: date) -> str:
     return f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
 
 
-def _stacked(row: Row, most: int) -> Iterable[tuple[str, int, int]]:
+def _stacked(row: TableRow, most: int) -> Iterable[tuple[str, int, int]]:
     """Kind, lower edge and height, from the ground up. What is stored gives way to what is missing."""
     lacking = {name: max(2, round(row[name] * _HEIGHT / most)) for name in _COLOURS if name != "stored" and row[name]}
     whole = round(row["expected"] * _HEIGHT / most)
@@ -109,14 +109,14 @@ def _stacked(row: Row, most: int) -> Iterable[tuple[str, int, int]]:
         low += height
 
 
-def _by_exchange(rows: Sequence[Row]) -> dict[str, dict[date, Row]]:
-    found: dict[str, dict[date, Row]] = {}
+def _by_exchange(rows: Sequence[TableRow]) -> dict[str, dict[date, TableRow]]:
+    found: dict[str, dict[date, TableRow]] = {}
     for row in rows:
         found.setdefault(row["exchange"], {})[row["day"]] = row
     return found
 
 
-def _gaps(rows: Sequence[Row], now: datetime) -> str:
+def _gaps(rows: Sequence[TableRow], now: datetime) -> str:
     if not rows:
         return "None."
     shown = [
@@ -136,28 +136,28 @@ def _gaps(rows: Sequence[Row], now: datetime) -> str:
     return _table(names, shown)
 
 
-def _backfills(backfills: Sequence[Backfill], now: datetime) -> str:
+def _backfills(backfills: Sequence[BackfillProgress], now: datetime) -> str:
     if not backfills:
         return "None is running, and none failed."
     shown = [
         [
-            one.series,
-            one.status.replace("_", " "),
-            _bar(one.share),
-            f"{one.processed:,} of {one.total:,}",
-            f"{one.start:%Y-%m-%d} to {one.end:%Y-%m-%d}",
-            f"{one.position:%Y-%m-%d %H:%M}" if one.position else "",
-            _when(one.expected_end, now),
-            one.error,
+            backfill.series,
+            backfill.status.replace("_", " "),
+            _bar(backfill.share),
+            f"{backfill.processed:,} of {backfill.total:,}",
+            f"{backfill.start:%Y-%m-%d} to {backfill.end:%Y-%m-%d}",
+            f"{backfill.position:%Y-%m-%d %H:%M}" if backfill.position else "",
+            _when(backfill.expected_end, now),
+            backfill.error,
         ]
-        for one in backfills[:_SHOWN]
+        for backfill in backfills[:_SHOWN]
     ]
     names = ("series", "status", "done", "candles", "range", "position", "expected end", "error")
     left = len(backfills) - _SHOWN
     return _table(names, shown) + (f"\n\nand {left} more." if left > 0 else "")
 
 
-def _tiers(rows: Sequence[Row]) -> str:
+def _tiers(rows: Sequence[TableRow]) -> str:
     shown = [[row["subject"], row["tier"], row["rows"], f"{row['bytes'] / 1_000_000:,.1f}"] for row in rows]
     return _table(("what", "where", "rows, estimated", "MB"), shown)
 
