@@ -85,7 +85,7 @@ def import_file(file: File, request: ImportRequest, connect: Connect, report_pro
     try:
         found = verdict(file.above, file.inside, request.exchange, request.pair, vouched=request.pair_anyway)
         if reason := _not_wanted(file, found, request):
-            return replace(_other(file, reason), elsewhere=found.says is NameMeaning.OTHER and not found.above)
+            return replace(_not_imported(file, reason), elsewhere=found.says is NameMeaning.OTHER and not found.above)
         note = _note(found, request)
         layout = recognise(file, request.kind, request.format)
         layout = without_blanks(file, without_ids(layout, request.exchange, single=request.single_trades))
@@ -94,7 +94,7 @@ def import_file(file: File, request: ImportRequest, connect: Connect, report_pro
         if layout.kind is Kind.CANDLES:
             timeframe, reason = _timeframe(file, layout, request)
             if timeframe is None:
-                return _other(file, reason)
+                return _not_imported(file, reason)
         target = Target(request.exchange, request.pair, timeframe)
         progress = ImportProgress(file, layout, target)
         with connect() as connection:
@@ -153,7 +153,7 @@ def _note(found: Verdict, request: ImportRequest) -> str:
     return f"{found.reason}: taken as {request.pair} because {because}"
 
 
-def _other(file: File, reason: str) -> ImportResult:
+def _not_imported(file: File, reason: str) -> ImportResult:
     return ImportResult(file, ImportOutcome.REFUSED if file.named else ImportOutcome.SKIPPED, f"{file.name}: {reason}")
 
 
