@@ -1,4 +1,4 @@
-"""How a text sounds: a polarity in [-1, 1] by TextBlob or VADER, a score in [0, 1], a label; the only importer of both.
+"""Sentiment of a text: polarity in [-1, 1] by TextBlob or VADER, score in [0, 1], label. The only importer of both.
 
 text -> polarity -> score -> label
 """
@@ -21,7 +21,7 @@ class SentimentModel(StrEnum):
 
 
 MAX_CHARACTERS: Final = 4_000
-"""Of a longer text only the beginning is judged: what matters stands there, and nobody's text holds us up."""
+"""Only the beginning of a longer text is scored: it has the essence, and no text takes long."""
 
 
 def sentiment(text: str, model: SentimentModel = SentimentModel.TEXTBLOB) -> Sentiment:
@@ -31,7 +31,7 @@ def sentiment(text: str, model: SentimentModel = SentimentModel.TEXTBLOB) -> Sen
 
 
 def polarity(text: str, model: SentimentModel = SentimentModel.TEXTBLOB) -> float:
-    """What the model says of a text, from -1 (negative) to 1 (positive)."""
+    """The polarity of a text according to the model, from -1 (negative) to 1 (positive)."""
     return _models()[model](text)
 
 
@@ -40,7 +40,7 @@ def _models() -> dict[SentimentModel, Callable[[str], float]]:
 
 
 def _textblob_polarity(text: str) -> float:
-    from textblob import TextBlob  # noqa: PLC0415 - takes seconds to import: only who scores pays
+    from textblob import TextBlob  # noqa: PLC0415 - takes seconds to import
 
     return float(TextBlob(text).sentiment.polarity)
 

@@ -4,8 +4,8 @@
     administration   topics: create, list (kafka-python)
     reader           topics: offsets, lag, tail (kafka-python)
 
-Others import from here alone. Each client is loaded when the first of its names is asked for: who sends never loads the
-one that administers, nor the other way round, and who catches `BusError` loads neither.
+Import from here, never from the modules. A client library is loaded with the first name that needs it: a program that
+only sends never loads kafka-python, one that only reads never loads librdkafka, and `BusError` alone loads neither.
 """
 
 from importlib import import_module

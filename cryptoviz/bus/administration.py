@@ -1,4 +1,4 @@
-"""Topics: which there are, and making those of the platform as it relies on them."""
+"""Topics: list them, and create the platform's with the settings that it relies on."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _log = logger(__name__)
 
 
 def create_topics(settings: Settings, *, timeout_s: float = 30) -> list[str]:
-    """Create the topics that are missing, more partitions where more are asked for, and set what nobody has set.
+    """Create missing topics, add missing partitions, and set the topic settings that have not been set explicitly.
 
-    A broker that makes topics by itself, when somebody asks for one, gives them its own defaults: those are replaced by
-    ours, while what an administrator has set for a topic stays. Returns the topics that it changed. Safe to call again
-    and by several processes at once. Partitions are never taken away: Kafka cannot.
+    A broker that creates topics on first use gives them its own defaults: ours replace those, while settings made by an
+    administrator stay. Returns the topics that were changed. Safe to repeat and to run in several processes at once.
+    Partitions are never removed: Kafka cannot do that.
 
     Raises:
         BusError: the broker cannot be reached or refuses.
@@ -54,7 +54,7 @@ def create_topics(settings: Settings, *, timeout_s: float = 30) -> list[str]:
             if time.monotonic() > deadline:
                 raise BusError(f"Kafka at {settings.bootstrap_servers}: the topics did not appear in {timeout_s:g} s")
             time.sleep(0.05)
-        unset = _set_what_nobody_set(admin, settings, [name for name in TOPICS if name in existing], timeout_s)
+        unset = _set_unset_settings(admin, settings, [name for name in TOPICS if name in existing], timeout_s)
         return [topic.name for topic in missing] + sorted({*small, *unset})
 
 
@@ -112,14 +112,14 @@ def _grow(admin: KafkaAdminClient, counts: Mapping[str, int], timeout_s: float) 
 def _of_controller(ask: Callable[[], Any]) -> Any:
     try:
         return ask()
-    except RuntimeError as error:  # how kafka-python says that the controller has moved twice
+    except RuntimeError as error:  # kafka-python raises this when the controller has moved twice
         raise NotControllerError(str(error)) from error
 
 
-def _raise_unless(faster: type[KafkaError], answers: Iterable[tuple[int, str | None]]) -> None:
-    """Raise the first error; one of the kind `faster` means that somebody else did the same just before."""
+def _raise_unless(expected: type[KafkaError], answers: Iterable[tuple[int, str | None]]) -> None:
+    """Raise the first error, except `expected`: another process has made the same change at the same time."""
     for code, text in answers:
-        if code and not issubclass(kind := for_code(code), faster):
+        if code and not issubclass(kind := for_code(code), expected):
             raise kind(text) if text else kind()
 
 
@@ -135,7 +135,7 @@ def _topic_settings(settings: Settings, topic: Topic) -> dict[str, str]:
     }
 
 
-def _set_what_nobody_set(admin: KafkaAdminClient, settings: Settings, names: list[str], timeout_s: float) -> list[str]:
+def _set_unset_settings(admin: KafkaAdminClient, settings: Settings, names: list[str], timeout_s: float) -> list[str]:
     if not names:
         return []
     wanted = {}
@@ -157,7 +157,7 @@ def _described(admin: KafkaAdminClient, names: list[str], timeout_s: float) -> d
     """Topic -> setting -> what is known of it."""
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     found = patiently(timeout_s)(admin.describe_configs, resources, config_filter="all")["topic"]
-    # kafka-python does not look at the answer's errors: a topic that it may not ask about has no settings at all.
+    # kafka-python ignores the errors in this response: a topic that we may not describe comes back without settings.
     if refused := [name for name in names if not found.get(name)]:
         raise TopicAuthorizationFailedError(f"the settings of {', '.join(refused)} cannot be read")
     return {name: found[name] for name in names}
@@ -167,5 +167,5 @@ def _alter(admin: KafkaAdminClient, wanted: Mapping[str, Mapping[str, str]], tim
     resources = [ConfigResource(ConfigResourceType.TOPIC, name, dict(values)) for name, values in wanted.items()]
     results = patiently(timeout_s)(admin.alter_configs, resources, raise_on_unknown=False, incremental=True)["topic"]
     for result in results.values():
-        if error := _ERROR.match(result):  # it puts errors into words, and "OK" otherwise
+        if error := _ERROR.match(result):  # the result is a text: "OK", or the error
             raise for_code(int(error["code"]))(error["text"])

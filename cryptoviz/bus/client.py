@@ -1,4 +1,4 @@
-"""How kafka-python, which administers and reads topics, reaches the cluster, and how its errors are told."""
+"""Connections of kafka-python, which administers and reads topics; its errors become `BusError`."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def _connection(settings: Settings, timeout_s: float) -> dict[str, Any]:
 
 @contextmanager
 def administrator(settings: Settings, timeout_s: float) -> Iterator[KafkaAdminClient]:
-    """A client for questions and changes; no answer, or a refusal, is a `BusError`."""
+    """An administration client for one block. Raises `BusError` when the broker does not answer or refuses."""
     with _explained(settings), _closed(KafkaAdminClient, **_connection(settings, timeout_s)) as admin:
         yield admin
 
 
 @contextmanager
 def consumer(settings: Settings, timeout_s: float) -> Iterator[KafkaConsumer]:
-    """A reader of assigned partitions: no group is joined and no position kept."""
+    """A consumer of assigned partitions, without a consumer group and without stored offsets, for one block."""
     config = _connection(settings, timeout_s) | {
         "group_id": None,
         "enable_auto_commit": False,
@@ -67,9 +67,9 @@ def consumer(settings: Settings, timeout_s: float) -> Iterator[KafkaConsumer]:
 
 @contextmanager
 def _closed(client: Callable[..., Any], **config: Any) -> Iterator[Any]:
-    """A client, closed at the end of the block.
+    """A client that is closed at the end of the block.
 
-    One that reaches no broker raises from its constructor and leaves its thread and sockets open: they are closed here.
+    When no broker answers, the constructor raises and leaves a thread and sockets open: they are closed here.
     """
     networks = []
 
@@ -86,14 +86,14 @@ def _closed(client: Callable[..., Any], **config: Any) -> Iterator[Any]:
 
 
 def patiently(timeout_s: float) -> Retrying:
-    """Ask again, for so long, while the answer is one of a broker that has just started or just made a topic."""
+    """Retry temporary errors for this long: a broker that has just started, a topic that was just created."""
     return Retrying(
-        retry=retry_if_exception(_passes), stop=stop_after_delay(timeout_s), wait=wait_fixed(0.05), reraise=True
+        retry=retry_if_exception(_is_temporary), stop=stop_after_delay(timeout_s), wait=wait_fixed(0.05), reraise=True
     )
 
 
-def _passes(error: BaseException) -> bool:
-    # A partition without a leader has -1 for one, and -1 is a broker that kafka-python does not know.
+def _is_temporary(error: BaseException) -> bool:
+    # A partition without a leader has leader -1, which kafka-python reports as an unknown broker.
     return isinstance(error, UnknownBrokerIdError) or (isinstance(error, KafkaError) and error.retriable)
 
 
@@ -107,7 +107,7 @@ def _explained(settings: Settings) -> Iterator[None]:
 
 
 def reason(error: KafkaError) -> str:
-    """Kafka's name of an error, and what the broker or the client said."""
+    """Kafka's name of an error and its message."""
     said = ", ".join(str(part) for part in error.args if part is not None)
     if isinstance(error, BrokerResponseError):
         return f"{error.message}: {said or error.description}"

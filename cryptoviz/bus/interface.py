@@ -1,4 +1,4 @@
-"""What everybody who uses the bus may rely on, whichever Kafka client is behind it."""
+"""The types of the bus that need no Kafka client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_MESSAGE_BYTES: Final = 4_194_304
 
 
 class BusError(Exception):
-    """The broker did not answer or refused; the message says what was asked of it."""
+    """The broker did not answer or refused the request."""
 
 
 class Bus(Protocol):
@@ -78,7 +78,7 @@ class Message:
 
 
 def ignore_loss(_topic: str, _key: str, _record: Any, _reason: str) -> None:
-    """For callers that keep no account of losses."""
+    """The `OnLost` of callers that keep no record of lost messages."""
 
 
 def dead_letter_headers(origin: str, error_class: str, error: str) -> list[Header]:

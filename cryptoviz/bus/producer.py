@@ -40,14 +40,14 @@ _QUIET_S: Final = 30
 _NOT_YET: Final = frozenset(
     {KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART}
 )
-"""How librdkafka fails messages for topics that a broker denies, as one does that has just started."""
+"""Errors of messages whose topic the broker does not know: a broker that has just started knows none."""
 
 _PRODUCER: Final[Mapping[str, Any]] = {
     "enable.idempotence": True,
     "acks": "all",
     "compression.type": "lz4",
     "linger.ms": 3,
-    "partitioner": "murmur2_random",  # the Java client's: a key stays on its partition whoever sends it
+    "partitioner": "murmur2_random",  # as in the Java client: a key stays on its partition, whichever client sends it
     "message.max.bytes": MAX_MESSAGE_BYTES,
     "delivery.timeout.ms": 3_600_000,
     "allow.auto.create.topics": False,
@@ -179,7 +179,7 @@ class Producer(Bus):
 
     def settled(self, topic: str, key: str, mark: int) -> bool:
         lane = self._lanes.get((topic, key))
-        # A message that is sent again follows those that were under way with it: only all of them tell it is there.
+        # A message that is sent again comes after those in flight: it has arrived once all of them have.
         return mark == 0 or (lane is not None and lane.done >= max(mark, lane.resent))
 
     def poll(self) -> None:
@@ -276,7 +276,7 @@ class Producer(Bus):
             self._lose(lane, message.value(), error.str())
 
     def _lose(self, lane: _Lane, value: bytes, reason: str) -> None:
-        # Reported before it counts as settled: whoever waits for `settled` must already know of the loss.
+        # Report first: a caller that waits for `settled` must know of the loss by then.
         self._report(lane, value, reason)
         lane.done += 1
 

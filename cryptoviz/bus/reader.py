@@ -1,4 +1,4 @@
-"""What is in the topics: offsets, how far a reader is behind, and the messages themselves."""
+"""Offsets, lag and messages of topics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def offsets(settings: Settings, topics: Iterable[str], *, timeout_s: float = 10)
     """
     wanted = list(topics)
     with administrator(settings, timeout_s) as admin:
-        # A broker that has just made a topic, or has just started, does not lead its partitions for a moment.
+        # A broker that has just started or just created a topic leads no partition for a moment.
         return patiently(timeout_s)(_offsets, admin, wanted, timeout_s)
 
 

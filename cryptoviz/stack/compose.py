@@ -16,7 +16,7 @@ from cryptoviz.stack.services import PYTHON, Service, services
 
 COMPOSE_FILE: Final = PROJECT_ROOT / "docker-compose.yml"
 _HEADER: Final = """\
-# The platform in containers, one service for each process. Written by `cryptoviz compose` from the same list as the
+# The platform in containers, one service for each process. Written by `make docs` from the same list as the
 # local stack's (cryptoviz/stack/services.py); edit that instead.
 #
 #     docker compose up --build --wait                    live
@@ -50,7 +50,7 @@ ADDRESSES: Final[Mapping[str, str]] = {
 
 def compose_text() -> str:
     """The text of docker-compose.yml."""
-    import yaml  # noqa: PLC0415 - only who writes the file needs it
+    import yaml  # noqa: PLC0415 - only needed to write the file
 
     return _HEADER + "\n" + yaml.safe_dump(compose(), sort_keys=False, width=118, allow_unicode=True)
 
@@ -64,7 +64,7 @@ def compose() -> dict[str, Any]:
 
 
 def command_of(service: Service, settings: Settings) -> list[str]:
-    """A service's command inside the image; one that needs variables of its own gets them by `cryptoviz run`."""
+    """A service's command inside the image; `cryptoviz run` adds the variables of a service that has its own."""
     if service.environment(settings):
         return [_CONTAINER_PYTHON, "-m", "cryptoviz.cli", "run", service.name]
     return [_CONTAINER_PYTHON if word == PYTHON else word for word in service.command(settings)]
@@ -72,7 +72,7 @@ def command_of(service: Service, settings: Settings) -> list[str]:
 
 def _service(service: Service, settings: Settings) -> dict[str, Any]:
     waits: dict[str, dict[str, Any]] = {"setup": {"condition": "service_completed_successfully"}}
-    present = {one.name for one in services(settings)}
+    present = {other.name for other in services(settings)}
     for name in service.after:
         if name in present or name in ("postgres", "kafka"):
             # The simulators are there in demo mode only.
@@ -145,7 +145,7 @@ def _postgres() -> dict[str, Any]:
 
 
 def _kafka() -> dict[str, Any]:
-    """The broker. A client goes on at the address that a listener advertises, so the host has a listener of its own."""
+    """The broker, with a listener for containers and one for the host: clients reconnect to the advertised address."""
     port = _port("kafka_port")
     probe = f"/opt/kafka/bin/kafka-broker-api-versions.sh --bootstrap-server 127.0.0.1:{_BROKER_PORT} >/dev/null"
     listeners = {"PLAINTEXT": _BROKER_PORT, "CONTROLLER": _CONTROLLER_PORT, "HOST": _BROKER_PORT_OF_THE_HOST}
@@ -178,7 +178,7 @@ def _port(setting: str) -> str:
 
 
 def _published(port: str, inside: int | None = None) -> str:
-    """A port of the host's loopback, and the port of the container that it leads to: the same unless told."""
+    """Publish a port of the container (by default the same number) on the host's loopback."""
     return f"127.0.0.1:{port}:{inside or port}"
 
 

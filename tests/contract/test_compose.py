@@ -1,4 +1,4 @@
-"""docker-compose.yml: who reaches whom, and from where. Docker itself is not asked.
+"""docker-compose.yml: networks, published ports and addresses, without Docker.
 
 That its containers are those of the local stack, with the same commands, is in tests/unit/test_stack_services.py.
 """
@@ -41,7 +41,7 @@ def composed(environment: dict[str, str] | None = None) -> dict[str, Any]:
 def of_ours(environment: dict[str, str] | None = None) -> dict[str, dict[str, str]]:
     """Service -> its variables, of those that run our image."""
     described = composed(environment)
-    return {name: one["environment"] for name, one in described.items() if one["image"] == "cryptoviz"}
+    return {name: service["environment"] for name, service in described.items() if service["image"] == "cryptoviz"}
 
 
 def settings_within(variables: dict[str, str]) -> Settings:
@@ -59,8 +59,8 @@ def listening(environment: dict[str, str] | None = None) -> dict[str, set[int]]:
     return {**ports, "postgres": {int(port.partition("=")[2])}}
 
 
-def asked(settings: Settings) -> set[tuple[str | None, int | None]]:
-    """Every address that a program of ours asks with these settings: host and port."""
+def addresses(settings: Settings) -> set[tuple[str | None, int | None]]:
+    """Host and port of every server that our programs connect to with these settings."""
     urls = {
         *(settings.database(role) for role in Role),
         settings.dagster_database(),
@@ -83,12 +83,12 @@ MOVED = {f"{PREFIX}{name}_PORT": str(9000 + number) for number, name in enumerat
 
 
 def test_no_container_is_on_the_hosts_network() -> None:
-    assert not [name for name, one in composed().items() if "network_mode" in one]
+    assert not [name for name, service in composed().items() if "network_mode" in service]
 
 
 def test_every_published_port_is_on_the_hosts_loopback_and_leads_to_one_that_is_listened_on() -> None:
     for environment in ({}, MOVED):
-        published = {name: one.get("ports", []) for name, one in composed(environment).items()}
+        published = {name: service.get("ports", []) for name, service in composed(environment).items()}
         listened = listening(environment)
         for name, ports in published.items():
             for port in ports:
@@ -102,14 +102,14 @@ def test_every_published_port_is_on_the_hosts_loopback_and_leads_to_one_that_is_
 
 
 @pytest.mark.parametrize("environment", [{}, MOVED])
-def test_every_address_that_a_container_asks_is_a_service_of_the_file_which_listens_there(
+def test_every_address_that_a_container_connects_to_is_a_service_that_listens_there(
     environment: dict[str, str],
 ) -> None:
     listened = listening(environment)
     for name, variables in of_ours(environment).items():
         settings = settings_within({**variables, **environment, f"{PREFIX}MODE": "demo"})
-        for host, port in asked(settings):
-            assert port in listened.get(str(host), ()), f"{name} asks {host}:{port}"
+        for host, port in addresses(settings):
+            assert port in listened.get(str(host), ()), f"{name} connects to {host}:{port}"
     assert set(ADDRESSES) >= {
         *(field for field in Settings.model_fields if field.endswith("_host") and field != "listen_host")
     }
@@ -131,11 +131,11 @@ def test_the_broker_tells_containers_its_name_and_the_host_its_published_port() 
         listeners = {
             found["name"]: found.groupdict() for found in KAFKA_LISTENER.finditer(variables["KAFKA_LISTENERS"])
         }
-        told = {
+        advertised = {
             found["name"]: (found["host"], found["port"])
             for found in KAFKA_LISTENER.finditer(variables["KAFKA_ADVERTISED_LISTENERS"])
         }
-        assert told == {"PLAINTEXT": ("kafka", listeners["PLAINTEXT"]["port"]), "HOST": ("127.0.0.1", outside)}
+        assert advertised == {"PLAINTEXT": ("kafka", listeners["PLAINTEXT"]["port"]), "HOST": ("127.0.0.1", outside)}
         assert listeners["HOST"]["port"] == inside
         assert variables["KAFKA_CONTROLLER_QUORUM_VOTERS"] == f"1@kafka:{listeners['CONTROLLER']['port']}"
         protocols = {pair.partition(":")[0] for pair in variables["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(",")}
@@ -161,7 +161,7 @@ def test_a_broker_so_configured_serves_containers_and_the_host(tmp_path: Path) -
     ports = {"9092": inside, "9093": controller, "9094": outside}
 
     def here(value: str) -> str:
-        """A value for this machine, where each port is another and nobody is called kafka."""
+        """A value with the ports of this test, and localhost for kafka."""
         return re.sub(r":(909[2-4])\b", lambda found: f":{ports[found[1]]}", value.replace("kafka:", "localhost:"))
 
     class Composed(LocalKafka):
@@ -175,11 +175,11 @@ def test_a_broker_so_configured_serves_containers_and_the_host(tmp_path: Path) -
     broker.prepare()
     broker.start()
     try:
-        told = {}
+        advertised = {}
         for port in (inside, outside):
             with KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{port}") as admin:
-                told[port] = [(node["host"], node["port"]) for node in admin.describe_cluster()["brokers"]]
+                advertised[port] = [(node["host"], node["port"]) for node in admin.describe_cluster()["brokers"]]
             create_topics(load(kafka_bootstrap_servers=f"127.0.0.1:{port}"))
-        assert told == {inside: [("localhost", inside)], outside: [("127.0.0.1", outside)]}
+        assert advertised == {inside: [("localhost", inside)], outside: [("127.0.0.1", outside)]}
     finally:
         broker.stop()

@@ -183,11 +183,11 @@ NOT_OURS = {"retention.ms": {"value": "1", "config_source": "DEFAULT_CONFIG"}}
 
 
 def test_settings_of_a_topic_that_may_not_be_read_or_changed_stay(nobody: Settings) -> None:
-    silent = Administrator({})  # how it puts that it may not ask
+    silent = Administrator({})  # how a refusal comes back
     forbidden = Administrator(NOT_OURS, "[Error 29] TopicAuthorizationFailedError: not yours")
     for admin in (silent, forbidden):
         with capture_logs() as events:
-            assert administration._set_what_nobody_set(admin, nobody, ["rawtrade"], 1) == []
+            assert administration._set_unset_settings(admin, nobody, ["rawtrade"], 1) == []
         assert [event["event"] for event in events] == ["topics_keep_their_settings"]
     assert silent.changes == []
     assert events[0]["reason"] == "TOPIC_AUTHORIZATION_FAILED: not yours"
@@ -196,5 +196,5 @@ def test_settings_of_a_topic_that_may_not_be_read_or_changed_stay(nobody: Settin
 def test_settings_that_a_broker_finds_wrong_are_an_error(nobody: Settings) -> None:
     admin = Administrator(NOT_OURS, "[Error 40] InvalidConfigurationError: no number")
     with pytest.raises(InvalidConfigurationError, match="no number"):
-        administration._set_what_nobody_set(admin, nobody, ["rawtrade"], 1)
+        administration._set_unset_settings(admin, nobody, ["rawtrade"], 1)
     assert admin.changes[0].configs.keys() >= {"retention.ms", "cleanup.policy"}
