@@ -10,8 +10,8 @@ from assets.resources import Database
 from assets.runs import actor, refused
 from cryptoviz.settings import settings
 from cryptoviz.storage.audit import recorded
-from cryptoviz.streams.control import Ask, answered, ask, facts, unanswered
-from cryptoviz.streams.supervision import COLLECTOR, Stream
+from cryptoviz.streams.control import StreamRequest, is_fulfilled, read_facts, request, why_unfulfilled
+from cryptoviz.streams.facts import COLLECTOR, Stream
 
 _LOOK_S: Final = 0.25
 
@@ -26,7 +26,7 @@ class StreamConfig(dg.Config):
     reason: str = Field(default="", max_length=500, description="Why, for those who read the audit log later.")
 
 
-def _job(what: Ask, description: str) -> dg.JobDefinition:
+def _job(what: StreamRequest, description: str) -> dg.JobDefinition:
     name = f"{what}_stream"
 
     @dg.op(name=what.value, description=description)
@@ -39,13 +39,13 @@ def _job(what: Ask, description: str) -> dg.JobDefinition:
             database.writer() as connection,
         ):
             began = time.monotonic()
-            generation = ask(connection, stream, what)
-            now = facts(connection, stream)
-            while not answered(what, now, generation):
+            generation = request(connection, stream, what)
+            now = read_facts(connection, stream)
+            while not is_fulfilled(what, now, generation):
                 if time.monotonic() - began > config.wait_s:
-                    raise dg.Failure(unanswered(what, now, config.wait_s), allow_retries=False)
+                    raise dg.Failure(why_unfulfilled(what, now, config.wait_s), allow_retries=False)
                 time.sleep(_LOOK_S)
-                now = facts(connection, stream)
+                now = read_facts(connection, stream)
             seconds = round(time.monotonic() - began, 2)
             found.update(state=now.state, generation=now.generation)
         context.log.info("%s is %s after %.1f s", stream, now.state, seconds)
@@ -67,9 +67,14 @@ def _known(stream: str) -> None:
 
 
 STREAM_JOBS: Final = (
-    _job(Ask.start, "Let a stream run that was stopped, and wait until it does. One that runs is left alone."),
     _job(
-        Ask.stop, "Stop a stream and keep it stopped until somebody starts it. Its position is kept: nothing is lost."
+        StreamRequest.start, "Let a stream run that was stopped, and wait until it does. One that runs is left alone."
     ),
-    _job(Ask.restart, "Let a stream's worker end in good order and begin anew, and wait until it works again."),
+    _job(
+        StreamRequest.stop,
+        "Stop a stream and keep it stopped until somebody starts it. Its position is kept: nothing is lost.",
+    ),
+    _job(
+        StreamRequest.restart, "Let a stream's worker end in good order and begin anew, and wait until it works again."
+    ),
 )

@@ -18,8 +18,9 @@ from assets.streams import INGESTION as INGESTION_KEY
 from assets.streams import collector_key
 from cryptoviz.settings import Settings
 from cryptoviz.storage.queries import query
-from cryptoviz.streams.supervision import ALL_CLEAR, COLLECTOR, INGESTION, WORKING, Decision, Memory
-from cryptoviz.streams.verdicts import Judged, judge, remember
+from cryptoviz.streams.facts import COLLECTOR, INGESTION
+from cryptoviz.streams.supervision import ALL_CLEAR, WORKING, Decision, StreamMemory
+from cryptoviz.streams.verdicts import JudgedStream, judge_streams, remember_verdict
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -53,7 +54,7 @@ def stream_supervisor(settings: Settings) -> dg.SensorDefinition:
         now = time.time()
         try:
             with database.writer() as connection:
-                streams = judge(connection, settings, now)
+                streams = judge_streams(connection, settings, now)
                 for name, judged in streams.items():
                     _act(connection, name, judged.row, judged.decision)
                 others = {"kinds": [*_KINDS.values()], "subjects": [*streams]}
@@ -110,14 +111,14 @@ def _raise(connection: Connection[Any], alert: Mapping[str, str], row: Mapping[s
     connection.execute(query("platform_alert_raise"), {**alert, "detail": Jsonb(detail)})
 
 
-def _report(connection: Connection[Any], name: str, judged: Judged, now: float) -> list[Event]:
+def _report(connection: Connection[Any], name: str, judged: JudgedStream, now: float) -> list[Event]:
     """The stream's figures: as a materialization while it works (freshness looks at these), else as an observation."""
     decision = judged.decision
     changed = decision.memory.since == now
     if not changed and now - decision.memory.reported_at < REPORT_S:
-        remember(connection, name, decision)
+        remember_verdict(connection, name, decision)
         return []
-    remember(connection, name, replace(decision, memory=replace(decision.memory, reported_at=now)))
+    remember_verdict(connection, name, replace(decision, memory=replace(decision.memory, reported_at=now)))
     event = dg.AssetMaterialization if decision.verdict in WORKING else dg.AssetObservation
     return [event(asset_key=_key(name), description=decision.message, metadata=_metadata(judged.row, decision))]
 
@@ -156,7 +157,7 @@ def _last_event(row: Mapping[str, Any]) -> str:
     return ": ".join(part for part in said if part)
 
 
-def _pairs(stored: Sequence[Mapping[str, Any]], memory: Memory) -> dg.MarkdownMetadataValue | None:
+def _pairs(stored: Sequence[Mapping[str, Any]], memory: StreamMemory) -> dg.MarkdownMetadataValue | None:
     """The pairs as Markdown: a table value costs three times as many bytes in each of these events."""
     if not stored:
         return None

@@ -12,7 +12,7 @@ import typer
 from cryptoviz.commands.output import Json, as_json, explained, finish, say, table
 from cryptoviz.settings import Role, Settings, load
 from cryptoviz.stack.errors import StackError
-from cryptoviz.streams.control import Ask
+from cryptoviz.streams.control import StreamRequest
 
 app = typer.Typer(help="The streams: list, start, stop, restart.", no_args_is_help=True)
 gaps = typer.Typer(help="What is missing or was, and why.", no_args_is_help=True)
@@ -50,22 +50,22 @@ def list_(json: Json = False) -> None:
 @app.command()
 def start(name: str, wait: Wait = 60) -> None:
     """Start a stream; one that runs goes on."""
-    _do(Ask.start, name, wait, "started")
+    _do(StreamRequest.start, name, wait, "started")
 
 
 @app.command()
 def stop(name: str, wait: Wait = 60) -> None:
     """Stop a stream and keep it stopped."""
-    _do(Ask.stop, name, wait, "stopped")
+    _do(StreamRequest.stop, name, wait, "stopped")
 
 
 @app.command()
 def restart(name: str, wait: Wait = 60) -> None:
     """Stop a stream and start it anew, at once."""
-    _do(Ask.restart, name, wait, "restarted")
+    _do(StreamRequest.restart, name, wait, "restarted")
 
 
-def _do(what: Ask, name: str, wait_s: float, word: str) -> None:
+def _do(what: StreamRequest, name: str, wait_s: float, word: str) -> None:
     """Ask, write down who asked, and wait until the stream's runner has done it."""
     from getpass import getuser
 
@@ -73,7 +73,7 @@ def _do(what: Ask, name: str, wait_s: float, word: str) -> None:
 
     from cryptoviz.storage.audit import recorded
     from cryptoviz.storage.database import connect
-    from cryptoviz.streams.control import alive, answered, ask, facts, unanswered
+    from cryptoviz.streams.control import has_runner, is_fulfilled, read_facts, request, why_unfulfilled
 
     settings, stream = load(), _stream(name)
     writer = partial(connect, Role.WRITER, settings, autocommit=True, application_name="cryptoviz stream")
@@ -88,21 +88,21 @@ def _do(what: Ask, name: str, wait_s: float, word: str) -> None:
         ) as found,
         writer() as connection,
     ):
-        generation = found["generation"] = ask(connection, stream, what)
-        now = facts(connection, stream)
-        if not alive(now):
-            if what is Ask.stop:
+        generation = found["generation"] = request(connection, stream, what)
+        now = read_facts(connection, stream)
+        if not has_runner(now):
+            if what is StreamRequest.stop:
                 say(f"{name} has no runner now, and will not run when it has one")
                 return
             _wake_runner(settings, stream)
         deadline = time.monotonic() + wait_s
-        while not answered(what, now, generation):
+        while not is_fulfilled(what, now, generation):
             if time.monotonic() > deadline:
                 raise StackError(
-                    unanswered(what, now, wait_s), fix="`cryptoviz stream list` shows it; the order stands"
+                    why_unfulfilled(what, now, wait_s), fix="`cryptoviz stream list` shows it; the order stands"
                 )
             time.sleep(_POLL_S)
-            now = facts(connection, stream)
+            now = read_facts(connection, stream)
     say(f"{stream} {word}")
 
 

@@ -23,7 +23,7 @@ from cryptoviz.stack.supervisor import ProgramState
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
 from cryptoviz.streams.supervision import Verdict
-from cryptoviz.streams.verdicts import Judged, judge
+from cryptoviz.streams.verdicts import JudgedStream, judge_streams
 
 DAEMON_MAX_AGE_S: Final = 120.0
 STOPPED: Final = "stopped"
@@ -63,16 +63,16 @@ def streams(settings: Settings) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in rows}
 
 
-def _verdicts(settings: Settings) -> dict[str, Judged]:
+def _verdicts(settings: Settings) -> dict[str, JudgedStream]:
     """Each stream as the supervisor would judge it now; empty when the database cannot tell."""
     try:
         with connect(Role.READER, settings, application_name="cryptoviz status") as connection:
-            return judge(connection, settings, time.time())
+            return judge_streams(connection, settings, time.time())
     except psycopg.Error:
         return {}
 
 
-def stream_health(judged: Judged | None, pid: int | None) -> Health:
+def stream_health(judged: JudgedStream | None, pid: int | None) -> Health:
     """What a verdict means for the stream's process. `pid` is the runner that should own the stream, if known.
 
     A stream that was asked to stand still, and does, is healthy and says so.

@@ -1,9 +1,9 @@
 """The right to run a stream, and its row in stream_status.
 
-    advisory lock (who may start a worker) -> epoch (who may write) -> a heartbeat each second, answered with what to do
+    advisory lock (may start a worker) -> epoch (may write rows) -> a heartbeat each second (returns stream_control)
 
-The lock lives as long as a connection. When that is cut the worker goes on: the row still names this runner, and only
-another runner that got the lock meanwhile changes that.
+The lock lives as long as its connection. The worker goes on when the connection is lost: the row still names this
+runner until another runner takes the lock.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
 
 _LOCK_SQL: Final = "SELECT pg_try_advisory_lock(hashtextextended('cryptoviz.stream.' || %(name)s, 0)) AS locked"
-# A batch of the worker before holds the epoch until it has ended: better to beat in between than to wait for it.
-_PATIENCE_SQL: Final = "SET lock_timeout = '2s'"
+# The previous worker's batch locks the epoch until it ends: rather send heartbeats in between than wait for it.
+_LOCK_TIMEOUT_SQL: Final = "SET lock_timeout = '2s'"
 _COLUMNS: Final = ("lag", "rows_total", "batch_rows", "batch_ms", "last_error")
 _VITALS: Final = (
     "pid", "restarts", "next_start_s", "heartbeat_age", "ready_age", "progressed_age", "rows_age", "lag_zero_age"
@@ -34,16 +34,16 @@ _VITALS: Final = (
 
 
 @dataclass(frozen=True)
-class Control:
-    """What a stream should do."""
+class StreamControl:
+    """What stream_control asks of a stream."""
 
     desired: str = "running"
     generation: int = 0
 
 
 @dataclass(frozen=True)
-class Before:
-    """How a stream was left: by its last runner, if there was one (`state`), and its worker (`pid` on `host`)."""
+class PreviousRun:
+    """The stream as its last runner left it: its `state` (None: there was no runner), its worker (`pid` on `host`)."""
 
     state: str | None
     pid: int | None
@@ -52,11 +52,11 @@ class Before:
     epoch: int
     restarts: int
     silent_s: float | None
-    control: Control
+    control: StreamControl
 
 
 @dataclass(frozen=True)
-class Event:
+class StreamEvent:
     """Something that happened to a worker, for stream_events."""
 
     at: datetime
@@ -76,32 +76,32 @@ class Ownership:
     _connection: psycopg.Connection[dict[str, Any]] | None = None
     _locked: bool = False
 
-    def take(self) -> Before | None:
-        """Take the lock and sign the row; None when another process owns the stream."""
+    def take(self) -> PreviousRun | None:
+        """Take the lock and enter this runner in the row; None when another process owns the stream."""
         if not self._lock():
             return None
-        row = self._one("stream_take", self._signature())
+        row = self._fetch_one("stream_take", self._signature())
         self.epoch = row["epoch"]
-        control = Control(row.pop("desired"), row.pop("generation"))
-        return Before(**row, control=control)
+        control = StreamControl(row.pop("desired"), row.pop("generation"))
+        return PreviousRun(**row, control=control)
 
     def claim(self, generation: int = 0) -> bool:
         """Raise the epoch for a new worker; False while another process, or a dead connection, holds the lock.
 
         Raises:
-            psycopg.errors.LockNotAvailable: a batch of the worker before is still being stored.
+            psycopg.errors.LockNotAvailable: a batch of the previous worker is still being stored.
         """
         if not self._lock():
             return False
-        self.epoch = self._one("claim_stream", {**self._signature(), "generation": generation})["epoch"]
+        self.epoch = self._fetch_one("claim_stream", {**self._signature(), "generation": generation})["epoch"]
         return True
 
     def beat(
         self, state: str, vitals: Mapping[str, Any] | None = None, figures: Mapping[str, Any] | None = None
-    ) -> Control | None:
-        """Write a sign of life with the worker's figures; what has no column of its own becomes detail.
+    ) -> StreamControl | None:
+        """Write a heartbeat with the worker's figures; figures without a column of their own go to `detail`.
 
-        None when the stream has another owner by now.
+        Returns stream_control, or None when the stream has another owner by now.
         """
         self._lock()
         vitals, figures = vitals or {}, figures or {}
@@ -114,21 +114,21 @@ class Ownership:
             **{name: vitals.get(name) for name in _VITALS},
             "restarts": vitals.get("restarts", 0),
         }
-        row = self._one("stream_heartbeat", values)
+        row = self._fetch_one("stream_heartbeat", values)
         if row is None and self._adopt():
-            row = self._one("stream_heartbeat", values | {"epoch": self.epoch})
-        return Control(**row) if row is not None else None
+            row = self._fetch_one("stream_heartbeat", values | {"epoch": self.epoch})
+        return StreamControl(**row) if row is not None else None
 
     def _adopt(self) -> bool:
-        """Whether the row is this runner's under another epoch: one that it raised without hearing the answer."""
-        row = self._one("stream_epoch", {"name": self.name})
+        """Whether the row is this runner's under a newer epoch: it raised that epoch and the answer was lost."""
+        row = self._fetch_one("stream_epoch", {"name": self.name})
         if row is None or (row["runner_pid"], row["host"]) != (os.getpid(), socket.gethostname()):
             return False
         self.epoch = row["epoch"]
         return True
 
-    def write(self, event: Event) -> None:
-        """Write an event down; telling it twice does no harm."""
+    def write_event(self, event: StreamEvent) -> None:
+        """Store an event; storing it twice does no harm."""
         values = {**vars(event), "name": self.name, "reason": _text(event.reason), "detail": _json(event.detail)}
         self._open()
         self._run(query("stream_event"), values)
@@ -151,11 +151,11 @@ class Ownership:
     def _open(self) -> None:
         if self._connection is None:
             opened = connect(Role.WRITER, self.settings, autocommit=True, application_name=f"stream_{self.name}")
-            opened.execute(_PATIENCE_SQL)
+            opened.execute(_LOCK_TIMEOUT_SQL)
             opened.row_factory = dict_row  # type: ignore[assignment]
             self._connection = opened  # type: ignore[assignment]
 
-    def _one(self, name: str, values: Mapping[str, Any]) -> Any:
+    def _fetch_one(self, name: str, values: Mapping[str, Any]) -> Any:
         return self._run(query(name), values).fetchone()
 
     def _run(self, statement: Any, values: Mapping[str, Any]) -> psycopg.Cursor[dict[str, Any]]:

@@ -1,13 +1,13 @@
-"""Whether the work of a streaming query moves, seen from outside of it.
+"""Whether a streaming query makes progress, seen from outside of it.
 
     reports of the job --> changed since the last one? --yes--> progress
                                | no, for seconds
                                +--> away, awaited, worked on? (broker, database, lock, processor) --yes--> progress
 
-A batch reports nothing between its steps, and on a busy machine a step takes minutes: what the database does for it,
-and the processor time that it gets, are signs that it is being worked on. Spark waits for a broker that is away for
-minutes, in silence, within one trigger. In none of these cases would another worker get further than this one. Only a
-query that does not move though nothing holds it up stands still.
+A batch reports nothing between its steps, and on a busy machine a step takes minutes: work of the database for it, and
+processor time that it uses, show that it goes on. Spark waits silently, for minutes, within one trigger for a broker
+that is away. In none of these cases would another worker get further than this one. A query stands still only when it
+makes no progress and nothing holds it up.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
 
 PROGRESS: Final = "progress"
-"""The figure that changes whenever the work moves or knows what it waits for; absent until there was any."""
+"""The figure that changes with each progress, also while the work waits for a known reason; absent before the first."""
 READY: Final = "ready"
-"""The figure that says whether anything has been finished yet; where it is absent, progress says so."""
+"""The figure that says whether a batch has been finished yet; without it the first progress counts as that."""
 
 _STANDSTILL_S: Final = 5.0
 _PROBE_S: Final = 1.0
 _AT_WORK: Final = 0.01
-"""Share of a processor that a thread uses when it works, be the machine a hundred times too busy; threads that wait,
-and look for something in between, use less."""
+"""A thread that works uses at least this share of a processor, even on a machine with a hundredfold load; a thread that
+waits and polls uses less."""
 
-Report = Callable[[dict[str, Any]], None]
-Sign = Callable[[bool], str | None]
-"""Looks for a reason why the work does not report: None where there is none, empty where it is being done. It is given
-whether this is the first look since the work moved."""
+ReportFigures = Callable[[dict[str, Any]], None]
+ProgressSign = Callable[[bool], str | None]
+"""Looks for a reason why the query does not report: None where there is none, empty where the work goes on. Its
+argument says whether this is the first look since the last progress."""
 
 
-class Watch:
-    """Passes the reports of a streaming query on, with what its progress is. Never waits: it looks beside the loop."""
+class ProgressWatch:
+    """Passes the reports of a streaming query on and adds its progress. Never waits: it looks for signs in a thread."""
 
-    def __init__(self, report: Report, signs: Sequence[Sign]) -> None:
+    def __init__(self, report: ReportFigures, signs: Sequence[ProgressSign]) -> None:
         self._report = report
         self._signs = signs
         self._seen: Any = None
@@ -56,7 +56,7 @@ class Watch:
         self._held_up = ""
 
     def __call__(self, figures: dict[str, Any]) -> None:
-        """Report."""
+        """Pass one report on."""
         now, seen = time.monotonic(), [figures.get(name) for name in ("trigger", "waits", "steps")]
         if seen != self._seen:
             self._seen, self._looked, self._first, self._held_up = seen, now, True, ""
@@ -81,8 +81,8 @@ class Watch:
                 return
 
 
-def broker_away(settings: Settings) -> Sign:
-    """A sign while no broker accepts connections."""
+def broker_away(settings: Settings) -> ProgressSign:
+    """The sign that no broker accepts connections."""
     servers = settings.bootstrap_servers.split(",")
 
     def look(_first: bool) -> str | None:
@@ -100,7 +100,7 @@ def _answers(server: str) -> bool:
     return True
 
 
-def database_at_work(settings: Settings, application_name: str) -> Sign:
+def database_at_work(settings: Settings, application_name: str) -> ProgressSign:
     """A sign while the writer's connections of this name are served, and while the database does not answer.
 
     A connection that is idle, or waits for the worker to send more, is none.
@@ -124,7 +124,7 @@ def database_at_work(settings: Settings, application_name: str) -> Sign:
     return look
 
 
-def processor_at_work(pid: int, limit_s: float) -> Sign:
+def processor_at_work(pid: int, limit_s: float) -> ProgressSign:
     """A sign while a thread of this process, or of one below it, works: until it has used `limit_s` of processor time.
 
     On an idle machine that is as long as a standstill may take; on a busy one the same work takes longer. The thread

@@ -1,7 +1,7 @@
-"""Every stream judged now: one answer for the supervisor, `cryptoviz status` and the health checks of containers.
+"""Judge every stream now: the same answer for the supervisor, `cryptoviz status` and the containers' health checks.
 
 stream_status, lock, newest rows --+
-stream_verdicts (remembered) ------+--> cryptoviz.streams.supervision.decide --> verdict --supervisor only--> remembered
+stream_verdicts (memory) ----------+--> supervision.decide --> decision --(supervisor only)--> stream_verdicts
 """
 
 from __future__ import annotations
@@ -13,62 +13,53 @@ from typing import TYPE_CHECKING, Any
 from cryptoviz.settings import Settings
 from cryptoviz.storage import driver
 from cryptoviz.storage.queries import fetch_rows, query
-from cryptoviz.streams.supervision import (
-    COLLECTOR,
-    INGESTION,
-    Bounds,
-    Decision,
-    Memory,
-    PairFacts,
-    StreamFacts,
-    behind,
-    decide,
-    dumped,
-    loaded,
-)
+from cryptoviz.streams.facts import COLLECTOR, INGESTION, HealthLimits, PairFacts, StreamFacts
+from cryptoviz.streams.supervision import Decision, StreamMemory, decide, memory_from_json, memory_to_json, pairs_behind
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A stream: its row of the query `stream_facts` (a collector's with `stored`, its pairs), and how it is."""
+class JudgedStream:
+    """A stream: its row of the query `stream_facts`, a collector's with its pairs as `stored`, and its decision."""
 
     row: Mapping[str, Any]
     decision: Decision
 
 
-def judge(connection: Connection[Any], settings: Settings, now: float) -> dict[str, Judged]:
+def judge_streams(connection: Connection[Any], settings: Settings, now: float) -> dict[str, JudgedStream]:
     """Each stream of these settings by name; `now` in Unix seconds. Writes nothing.
 
     Raises:
         psycopg.Error: the database does not answer.
     """
-    bounds, before = Bounds.of(settings), _remembered(connection)
+    limits, before = HealthLimits.of(settings), _remembered(connection)
     rows = _rows(connection, {name: settings.pairs(name) for name in settings.exchanges})
     collectors = {
-        name: decide(_facts(row), before.get(name, Memory()), bounds, now)
+        name: decide(_facts(row), before.get(name, StreamMemory()), limits, now)
         for name, row in rows.items()
         if name != INGESTION
     }
-    late = behind({name.removeprefix(COLLECTOR): found.memory for name, found in collectors.items()})
-    ingestion = decide(_facts(rows[INGESTION]), before.get(INGESTION, Memory()), bounds, now, behind=late)
-    return {name: Judged(rows[name], found) for name, found in (collectors | {INGESTION: ingestion}).items()}
+    late = pairs_behind({name.removeprefix(COLLECTOR): found.memory for name, found in collectors.items()})
+    ingestion = decide(_facts(rows[INGESTION]), before.get(INGESTION, StreamMemory()), limits, now, behind=late)
+    return {name: JudgedStream(rows[name], found) for name, found in (collectors | {INGESTION: ingestion}).items()}
 
 
-def remember(connection: Connection[Any], name: str, decision: Decision) -> None:
-    """Keep what the next look has to know. The supervisor's alone: whoever only asks leaves no trace.
+def remember_verdict(connection: Connection[Any], name: str, decision: Decision) -> None:
+    """Keep the memory for the next evaluation. Only the supervisor calls this: status and health checks write nothing.
 
     Raises:
         psycopg.Error: the database does not answer.
     """
     values = {"name": name, "verdict": decision.verdict, "reason": decision.reason}
-    connection.execute(query("stream_verdict_upsert"), values | {"memory": driver.Jsonb(dumped(decision.memory))})
+    connection.execute(
+        query("stream_verdict_upsert"), values | {"memory": driver.Jsonb(memory_to_json(decision.memory))}
+    )
 
 
-def _remembered(connection: Connection[Any]) -> dict[str, Memory]:
-    known = {name: loaded(memory) for name, memory in connection.execute(query("stream_verdicts"))}
+def _remembered(connection: Connection[Any]) -> dict[str, StreamMemory]:
+    known = {name: memory_from_json(memory) for name, memory in connection.execute(query("stream_verdicts"))}
     return {name: memory for name, memory in known.items() if memory is not None}
 
 
@@ -88,15 +79,15 @@ def _facts(row: Mapping[str, Any]) -> StreamFacts:
 
 def _pair(stored: Mapping[str, Any], detail: Mapping[str, Any]) -> PairFacts:
     pair = stored["pair"]
-    said = detail.get("pairs", {}).get(pair, {})
+    reported = detail.get("pairs", {}).get(pair, {})
     refusals = detail.get("refused_subscriptions", {})
     return PairFacts(
         pair,
         trade_age=stored["trade_age"],
         ticker_age=stored["ticker_age"],
-        heard_age=said.get("age"),
-        quote_age=said.get("quote_age"),
-        asked_age=said.get("asked_age"),
-        deaf_for=said.get("deaf_for"),
-        refused=next((why for what, why in refusals.items() if what.endswith(f" {pair}")), ""),
+        heard_age=reported.get("age"),
+        quote_age=reported.get("quote_age"),
+        asked_age=reported.get("asked_age"),
+        deaf_for=reported.get("deaf_for"),
+        refused=next((reason for subscription, reason in refusals.items() if subscription.endswith(f" {pair}")), ""),
     )

@@ -1,11 +1,11 @@
-"""The worker of one stream: the job in this process, its figures to the runner, and a graceful end when told.
+"""The worker of one stream: runs the job in this process, reports its figures to the runner, ends in good order.
 
     runner --(socket on standard input)--> worker: end of file means that the runner is gone
-    worker --(one JSON line a second)----> runner: figures, and with them the sign that the work is alive
+    worker --(one JSON line a second)----> runner: figures, which also prove that the job is alive
 
-A line is sent only when the job's own loop has reported since the last one, so that a thread that beats beside a job
-that hangs proves nothing. Before the first report, while Spark starts, the process itself is the sign. The job never
-waits for the runner: what does not fit into the socket is sent later, or replaced by newer figures.
+A line is sent only when the job's own loop has reported since the last line: a thread that sends heartbeats beside a
+job that hangs would prove nothing. Before the first report, while Spark starts, the process alone sends them. The job
+never waits for the runner: a line that does not fit into the socket is sent later, or replaced by newer figures.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from cryptoviz.logs import logger
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
-from cryptoviz.streams.progress import Report
+from cryptoviz.streams.progress import ReportFigures
 
 _BEAT_S: Final = 1.0
 _EPOCH_S: Final = 5.0
 _LAST_WORD_S: Final = 1.0
 
-Job = Callable[[Settings, int, threading.Event, Report], None]
-"""The work of a stream: settings, epoch, the sign to stop, and where to report figures to."""
+Job = Callable[[Settings, int, threading.Event, ReportFigures], None]
+"""The work of a stream. It gets the settings, its epoch, the event that stops it, and a function for its figures."""
 
 _log = logger(__name__)
 
 
-class Channel:
-    """The worker's end of the line to its runner. When the runner is gone it sets `stop`, and sees to the end."""
+class RunnerChannel:
+    """The worker's end of the line to its runner. When the runner is gone it sets `stop` and kills a job that hangs."""
 
     def __init__(self, line: socket.socket, stop: threading.Event, patience_s: float) -> None:
         self._line = line
@@ -53,23 +53,23 @@ class Channel:
         self._thread = threading.Thread(target=self._run, name="channel", daemon=True)
 
     def start(self) -> None:
-        """Begin to beat."""
+        """Begin to send figures."""
         self._thread.start()
 
     def report(self, figures: dict[str, Any]) -> None:
-        """The job's loop came round, with these figures. Never waits."""
+        """Take the figures of one round of the job's loop. Never waits."""
         self._figures = figures
         self._fresh = True
 
-    def last_word(self, error: str | None = None) -> None:
-        """Stop beating; send the last figures, and why it ended if it failed."""
+    def close(self, error: str | None = None) -> None:
+        """Send the last figures, with the error of a job that failed, and stop."""
         self._over.set()
         self._thread.join(_LAST_WORD_S + _BEAT_S)
         if error is not None:
             self._figures = (self._figures or {}) | {"last_error": error}
         self._line.settimeout(_LAST_WORD_S)
         with contextlib.suppress(OSError):
-            self._line.sendall(self._unsent + self._words())
+            self._line.sendall(self._unsent + self._line_of_figures())
 
     def _run(self) -> None:
         while not self._over.is_set():
@@ -80,7 +80,7 @@ class Channel:
             if readable and self._gone():
                 _log.warning("runner_is_gone")
                 self._stop.set()
-                self._see_to_the_end()
+                self._kill_if_it_hangs()
                 return
 
     def _gone(self) -> bool:
@@ -92,17 +92,17 @@ class Channel:
             return True
 
     def _send(self) -> None:
-        with contextlib.suppress(OSError):  # the line is full, or closed: the next beat will see
+        with contextlib.suppress(OSError):  # the line is full, or closed: the next round deals with it
             if not self._unsent:
-                self._unsent = self._words()
+                self._unsent = self._line_of_figures()
             while self._unsent:
                 self._unsent = self._unsent[self._line.send(self._unsent) :]
 
-    def _words(self) -> bytes:
+    def _line_of_figures(self) -> bytes:
         return json.dumps(self._figures, default=str).encode() + b"\n"
 
-    def _see_to_the_end(self) -> None:
-        """A job that hangs ends by force, together with what it started."""
+    def _kill_if_it_hangs(self) -> None:
+        """Kill this process, with all that it started, when the job has not ended within the patience."""
         if not self._over.wait(self._patience_s):
             _log.error("killed_by_itself", patience_s=self._patience_s)
             if os.getpgrp() == os.getpid():
@@ -134,16 +134,16 @@ def work(name: str, epoch: int, settings: Settings, job: Job) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    channel = Channel(line, stop, settings.stream_stop_s)
+    channel = RunnerChannel(line, stop, settings.stream_stop_s)
     channel.start()
     threading.Thread(target=_watch_epoch, args=(settings, name, epoch, stop), name="epoch", daemon=True).start()
     _log.info("worker_started", stream=name, epoch=epoch)
     try:
         job(settings, epoch, stop, channel.report)
     except BaseException as error:
-        channel.last_word(_reason(error))
+        channel.close(_reason(error))
         raise
-    channel.last_word()
+    channel.close()
     _log.info("worker_ended", stream=name, epoch=epoch)
 
 

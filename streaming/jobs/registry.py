@@ -10,8 +10,15 @@ import time
 from typing import Any
 
 from cryptoviz.settings import Settings
-from cryptoviz.streams.progress import PROGRESS, Report, Watch, broker_away, database_at_work, processor_at_work
-from cryptoviz.streams.supervision import COLLECTOR, INGESTION
+from cryptoviz.streams.facts import COLLECTOR, INGESTION
+from cryptoviz.streams.progress import (
+    PROGRESS,
+    ProgressWatch,
+    ReportFigures,
+    broker_away,
+    database_at_work,
+    processor_at_work,
+)
 from cryptoviz.streams.worker import Job
 
 
@@ -27,7 +34,7 @@ def job(name: str) -> Job:
     return _ingest
 
 
-def _ingest(settings: Settings, epoch: int, stop: threading.Event, report: Report) -> None:
+def _ingest(settings: Settings, epoch: int, stop: threading.Event, report: ReportFigures) -> None:
     # Imported late: collectors go without Spark, half a second and a hundred megabytes lighter.
     from streaming.jobs.ingestion import Ingestion, application_name  # noqa: PLC0415
 
@@ -36,11 +43,11 @@ def _ingest(settings: Settings, epoch: int, stop: threading.Event, report: Repor
         database_at_work(settings, application_name(epoch)),
         broker_away(settings),
     ]
-    Ingestion(settings, epoch, stop, Watch(report, signs)).run()
+    Ingestion(settings, epoch, stop, ProgressWatch(report, signs)).run()
 
 
 def _collect(exchange: str) -> Job:
-    def collect(settings: Settings, _epoch: int, stop: threading.Event, report: Report) -> None:
+    def collect(settings: Settings, _epoch: int, stop: threading.Event, report: ReportFigures) -> None:
         from cryptoviz import collectors  # noqa: PLC0415 - the ingestion goes without sockets
 
         def moved(figures: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from cryptoviz.exchanges.spec import ExchangeSpec
 from cryptoviz.pairs import is_pair
 from cryptoviz.settings import PROJECT_ROOT, Mode, Settings, SettingsError, load
 from cryptoviz.storage.migrations import read
-from cryptoviz.streams.supervision import Stream
+from cryptoviz.streams.facts import Stream
 from cryptoviz.topics import TOPICS
 
 SPECS = pytest.mark.parametrize("spec", EXCHANGES.values(), ids=EXCHANGES)

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from cryptoviz.logs import configure
 from cryptoviz.settings import Settings, load
-from cryptoviz.streams.progress import PROGRESS, Report
+from cryptoviz.streams.progress import PROGRESS, ReportFigures
 from cryptoviz.streams.worker import work
 
 
 def main() -> None:
     plan = Path(sys.argv[1])
 
-    def job(_settings: Settings, epoch: int, stop: threading.Event, report: Report) -> None:
+    def job(_settings: Settings, epoch: int, stop: threading.Event, report: ReportFigures) -> None:
         (plan.parent / f"worker-{epoch}").write_text(str(os.getpid()))
         if plan.read_text() == "die":
             raise RuntimeError("as it was told to")

@@ -14,7 +14,7 @@ from cryptoviz.settings import Role
 from cryptoviz.stack.kafka import LocalKafka
 from cryptoviz.storage.database import connect
 from cryptoviz.streams.supervision import Verdict
-from cryptoviz.streams.verdicts import Judged, judge, remember
+from cryptoviz.streams.verdicts import JudgedStream, judge_streams, remember_verdict
 from tests.conftest import Cluster
 from tests.integration.test_ingestion import Job, check_candles, job, send, trade
 from tests.throttle import throttled
@@ -75,11 +75,11 @@ def test_a_stopped_jvm_is_noticed_and_an_idle_one_is_left_alone(job: Job) -> Non
     assert job.rows("SELECT state, epoch FROM stream_status WHERE name = 'ingestion'") == [("stopped", 2)]
 
 
-def look(job: Job) -> Judged:
+def look(job: Job) -> JudgedStream:
     """What the supervisor finds of the ingestion, and remembers."""
     with connect(Role.WRITER, job.settings, autocommit=True) as connection:
-        judged = judge(connection, job.settings, time.time())["ingestion"]
-        remember(connection, "ingestion", judged.decision)
+        judged = judge_streams(connection, job.settings, time.time())["ingestion"]
+        remember_verdict(connection, "ingestion", judged.decision)
     return judged
 
 
@@ -93,7 +93,7 @@ def test_at_a_fifth_of_its_speed_it_is_neither_restarted_nor_called_dead(
     postmaster = int((postgres_cluster.server.data_dir / "postmaster.pid").read_text().split()[0])
     roots = [pid for pid in (job.process.pid, postmaster, kafka_broker.pid) if pid is not None]
     assert len(roots) == 3
-    looks: list[Judged] = []
+    looks: list[JudgedStream] = []
 
     def watched(total: int) -> bool:
         looks.append(look(job))

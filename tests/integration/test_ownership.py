@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from cryptoviz.settings import Settings
-from cryptoviz.streams.ownership import Control, Event, Ownership
+from cryptoviz.streams.ownership import Ownership, StreamControl, StreamEvent
 
 pytestmark = pytest.mark.services
 
@@ -25,7 +25,7 @@ def test_an_epoch_raised_without_hearing_the_answer_is_still_ours(owner: Ownersh
     heard = owner.epoch
     assert owner.claim()
     owner.epoch = heard
-    assert owner.beat("running") == Control()
+    assert owner.beat("running") == StreamControl()
     assert owner.epoch == heard + 1
 
 
@@ -39,5 +39,5 @@ def test_another_runners_epoch_is_not_taken_for_ours(owner: Ownership, monkeypat
 
 
 def test_what_an_error_quotes_does_not_silence_the_stream(owner: Ownership) -> None:
-    assert owner.beat("running", {}, {"last_error": "bad \0 byte", "quoted": ["\0"]}) == Control()
-    owner.write(Event(datetime.now(UTC), "died", owner.epoch, "bad \0 byte", {"said": "\0"}))
+    assert owner.beat("running", {}, {"last_error": "bad \0 byte", "quoted": ["\0"]}) == StreamControl()
+    owner.write(StreamEvent(datetime.now(UTC), "died", owner.epoch, "bad \0 byte", {"said": "\0"}))

@@ -13,7 +13,7 @@ import pytest
 
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
-from cryptoviz.streams.progress import Sign, database_at_work
+from cryptoviz.streams.progress import ProgressSign, database_at_work
 from streaming.jobs.ingestion import Ingestion
 
 pytestmark = pytest.mark.services
@@ -27,11 +27,11 @@ def worker(database: Settings) -> Iterator[psycopg.Connection[Any]]:
 
 
 @pytest.fixture
-def look(database: Settings) -> Sign:
+def look(database: Settings) -> ProgressSign:
     return database_at_work(database, NAME)
 
 
-def meanwhile(connection: psycopg.Connection[Any], statement: str, look: Sign) -> str | None:
+def meanwhile(connection: psycopg.Connection[Any], statement: str, look: ProgressSign) -> str | None:
     """The first sign while a statement runs."""
 
     def run() -> None:
@@ -48,7 +48,7 @@ def meanwhile(connection: psycopg.Connection[Any], statement: str, look: Sign) -
 
 
 def test_an_idle_connection_is_no_sign_and_one_in_a_transaction_only_when_it_moves(
-    worker: psycopg.Connection[Any], look: Sign
+    worker: psycopg.Connection[Any], look: ProgressSign
 ) -> None:
     assert look(False) is None
     with worker.transaction():
@@ -60,13 +60,13 @@ def test_an_idle_connection_is_no_sign_and_one_in_a_transaction_only_when_it_mov
     assert look(False) is None
 
 
-def test_a_statement_that_takes_long_is_a_sign(worker: psycopg.Connection[Any], look: Sign) -> None:
+def test_a_statement_that_takes_long_is_a_sign(worker: psycopg.Connection[Any], look: ProgressSign) -> None:
     statement = "SELECT count(*) FROM generate_series(1, 10000000000)"
     assert meanwhile(worker, statement, look) == ""
 
 
 def test_a_statement_that_waits_for_a_lock_says_whose(
-    worker: psycopg.Connection[Any], look: Sign, database: Settings
+    worker: psycopg.Connection[Any], look: ProgressSign, database: Settings
 ) -> None:
     with connect(Role.WRITER, database, application_name="a long job") as other:
         other.execute("LOCK TABLE stream_control IN ACCESS EXCLUSIVE MODE")
@@ -75,7 +75,7 @@ def test_a_statement_that_waits_for_a_lock_says_whose(
         assert found == [said]
 
 
-def test_a_copy_is_a_sign_while_rows_come(worker: psycopg.Connection[Any], look: Sign) -> None:
+def test_a_copy_is_a_sign_while_rows_come(worker: psycopg.Connection[Any], look: ProgressSign) -> None:
     worker.execute("CREATE TEMPORARY TABLE numbers (number integer)")
     rows = b"".join(b"%d\n" % number for number in range(100_000))
     with worker.cursor().copy("COPY numbers FROM STDIN") as copy:
@@ -92,7 +92,7 @@ def test_another_workers_statement_is_no_sign(worker: psycopg.Connection[Any], d
         assert database_at_work(database, "spark_ingestion_8")(True) is None
 
 
-def test_that_candles_are_closed_is_no_sign_that_the_query_moves(database: Settings, look: Sign) -> None:
+def test_that_candles_are_closed_is_no_sign_that_the_query_moves(database: Settings, look: ProgressSign) -> None:
     job = Ingestion(database, 7, threading.Event(), lambda _figures: None)
     waits = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with connect(Role.WRITER, database) as other, connect(Role.WRITER, database, autocommit=True) as third:

@@ -18,7 +18,7 @@ from cryptoviz.pairs import Timeframe
 from cryptoviz.records import Article, Candle, CandleSource, Record, Sentiment, SentimentLabel, Side, Trade
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
-from cryptoviz.streams.ownership import Control, Ownership
+from cryptoviz.streams.ownership import Ownership, StreamControl
 from cryptoviz.topics import INGESTED, TOPICS
 from streaming.jobs import ingestion
 from streaming.jobs.ingestion import write_partitions
@@ -168,12 +168,12 @@ def test_a_long_batch_holds_up_its_successor_and_not_the_heartbeat(owner: Owners
     epoch, refused = owner.epoch, []
 
     def meanwhile() -> None:
-        assert owner.beat("running") == Control()
+        assert owner.beat("running") == StreamControl()
         try:
             owner.claim()
         except psycopg.errors.LockNotAvailable as error:
             refused.append(error)
-        assert owner.beat("running") == Control()
+        assert owner.beat("running") == StreamControl()
 
     lines = payload("rawtrade", trade(1), trade(2))["rawtrade"]
     assert sink.store(fence(owner, 0), {"rawtrade": Interrupted(lines, meanwhile)}, touched).fresh

@@ -20,7 +20,7 @@ from cryptoviz.stack.health import probe
 from cryptoviz.stack.services import services
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
-from cryptoviz.streams.verdicts import judge
+from cryptoviz.streams.verdicts import judge_streams
 from sensors.streams import stream_supervisor
 
 pytestmark = pytest.mark.services
@@ -232,7 +232,7 @@ def test_a_database_that_has_just_come_back_was_not_written_to(
         " extract(epoch FROM now() - pg_postmaster_start_time())::float8 FROM stream_status WHERE name = 'ingestion'",
     )
     assert since < age
-    judged = judge(writer, settings, time.time())["ingestion"]
+    judged = judge_streams(writer, settings, time.time())["ingestion"]
     assert since <= judged.row["runner_age"] < since + 60
 
 

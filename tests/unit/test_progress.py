@@ -16,7 +16,7 @@ import pytest
 
 from cryptoviz.processes import family, thread_seconds
 from cryptoviz.settings import Settings
-from cryptoviz.streams.progress import PROGRESS, READY, Sign, Watch, broker_away, processor_at_work
+from cryptoviz.streams.progress import PROGRESS, READY, ProgressSign, ProgressWatch, broker_away, processor_at_work
 
 FINISHED = {"trigger": "2026-01-01T00:00:00Z", "waits": 0, "steps": 3}
 
@@ -24,12 +24,12 @@ FINISHED = {"trigger": "2026-01-01T00:00:00Z", "waits": 0, "steps": 3}
 class Reports:
     """A watch at a clock of its own; each of its looks has ended before the next report."""
 
-    def __init__(self, sign: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, sign: ProgressSign, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         self.heard: list[dict[str, Any]] = []
         self._looks: list[threading.Thread] = []
         monkeypatch.setattr("cryptoviz.streams.progress.time.monotonic", lambda: self.now)
-        self._watch = Watch(self.heard.append, [sign])
+        self._watch = ProgressWatch(self.heard.append, [sign])
 
     def at(self, now: float, **figures: Any) -> dict[str, Any]:
         self.now = now

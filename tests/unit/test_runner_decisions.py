@@ -13,11 +13,12 @@ import pytest
 
 from cryptoviz.settings import Settings
 from cryptoviz.stack.health import stream_health
+from cryptoviz.streams.facts import HealthLimits, StreamFacts
 from cryptoviz.streams.progress import PROGRESS, READY
-from cryptoviz.streams.runner import Life, delay, hung
-from cryptoviz.streams.supervision import Bounds, Memory, StreamFacts, decide
-from cryptoviz.streams.verdicts import Judged
-from cryptoviz.streams.worker import Channel
+from cryptoviz.streams.supervision import StreamMemory, decide
+from cryptoviz.streams.verdicts import JudgedStream
+from cryptoviz.streams.worker import RunnerChannel
+from cryptoviz.streams.worker_life import WorkerLife, hang_reason, restart_delay
 
 RUNNER = 7
 
@@ -28,8 +29,8 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def life() -> Life:
-    return Life(epoch=1, generation=0, started=0.0)
+def life() -> WorkerLife:
+    return WorkerLife(epoch=1, generation=0, started=0.0)
 
 
 def figures(**values: Any) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def figures(**values: Any) -> dict[str, Any]:
 
 
 def test_delays_double_up_to_the_longest(settings: Settings) -> None:
-    delays = [delay(ends, settings) for ends in range(1, 12)]
+    delays = [restart_delay(ends, settings) for ends in range(1, 12)]
     assert delays[:4] == [0.5, 1, 2, 4]
     assert delays[-1] == 30
     assert all(later >= earlier for earlier, later in itertools.pairwise(delays))
@@ -45,59 +46,59 @@ def test_delays_double_up_to_the_longest(settings: Settings) -> None:
 
 @pytest.mark.parametrize("ends", [1, 3, 50, 10_000])
 def test_jitter_spreads_a_delay_and_never_exceeds_the_longest(settings: Settings, ends: int) -> None:
-    assert delay(ends, settings, -1) < delay(ends, settings) <= delay(ends, settings, 1) <= 30
+    assert restart_delay(ends, settings, -1) < restart_delay(ends, settings) <= restart_delay(ends, settings, 1) <= 30
 
 
-def test_a_worker_that_starts_has_longer_than_one_that_works(life: Life, settings: Settings) -> None:
-    assert hung(life, settings, 99) is None
-    assert hung(life, settings, 101) is not None
+def test_a_worker_that_starts_has_longer_than_one_that_works(life: WorkerLife, settings: Settings) -> None:
+    assert hang_reason(life, settings, 99) is None
+    assert hang_reason(life, settings, 101) is not None
     life.hear(figures(), 5)
-    assert hung(life, settings, 14) is None
-    assert "no sign of life" in (hung(life, settings, 16) or "")
+    assert hang_reason(life, settings, 14) is None
+    assert "no sign of life" in (hang_reason(life, settings, 16) or "")
 
 
-def test_time_in_which_the_runner_itself_stood_still_is_no_silence(life: Life, settings: Settings) -> None:
+def test_time_in_which_the_runner_itself_stood_still_is_no_silence(life: WorkerLife, settings: Settings) -> None:
     life.hear(figures(), 5)
-    life.forgive(60)
-    assert hung(life, settings, 5 + 60 + 10) is None
-    assert hung(life, settings, 5 + 60 + 11) is not None
+    life.ignore_absence(60)
+    assert hang_reason(life, settings, 5 + 60 + 10) is None
+    assert hang_reason(life, settings, 5 + 60 + 11) is not None
 
 
-def test_a_process_that_beats_without_ever_beginning_is_hung(life: Life, settings: Settings) -> None:
+def test_a_process_that_beats_without_ever_beginning_is_hung(life: WorkerLife, settings: Settings) -> None:
     for second in range(101):
         life.hear(None, second)
-    assert hung(life, settings, 100) is None
-    assert "begin" in (hung(life, settings, 100.5) or "")
+    assert hang_reason(life, settings, 100) is None
+    assert "begin" in (hang_reason(life, settings, 100.5) or "")
 
 
-def test_reports_without_progress_are_a_standstill(life: Life, settings: Settings) -> None:
+def test_reports_without_progress_are_a_standstill(life: WorkerLife, settings: Settings) -> None:
     for second in range(60):
         life.hear(figures(), second)
-    assert "stood still" in (hung(life, settings, 59) or "")
+    assert "stood still" in (hang_reason(life, settings, 59) or "")
     life.hear(figures(**{PROGRESS: 2}), 59)
-    assert hung(life, settings, 60) is None
+    assert hang_reason(life, settings, 60) is None
 
 
-def test_a_first_batch_that_moves_is_progress_and_not_ready(life: Life, settings: Settings) -> None:
+def test_a_first_batch_that_moves_is_progress_and_not_ready(life: WorkerLife, settings: Settings) -> None:
     for second in range(0, 400, 40):
         life.hear(figures(rows_total=0, **{PROGRESS: second, READY: False}), second)
         life.hear(figures(rows_total=0, **{PROGRESS: second, READY: False}), second + 9)
-        assert hung(life, settings, second + 9) is None
+        assert hang_reason(life, settings, second + 9) is None
     assert life.ready is None
     life.hear(figures(rows_total=0, **{PROGRESS: 400, READY: True}), 400)
     assert life.ready == 400
 
 
-def test_a_job_that_never_had_anything_to_do_does_not_stand_still(life: Life, settings: Settings) -> None:
+def test_a_job_that_never_had_anything_to_do_does_not_stand_still(life: WorkerLife, settings: Settings) -> None:
     for second in range(1000):
         life.hear({"rows_total": 0}, second)
-    assert hung(life, settings, 1000) is None
+    assert hang_reason(life, settings, 1000) is None
     assert life.ready is None
 
 
 @pytest.mark.parametrize(("lag", "rows", "zero"), [(0, 0, True), (99, 100, True), (100, 100, False), (None, 5, False)])
 def test_lag_is_zero_when_less_is_left_than_came_in_a_second(
-    life: Life, lag: int | None, rows: int, *, zero: bool
+    life: WorkerLife, lag: int | None, rows: int, *, zero: bool
 ) -> None:
     life.hear(figures(lag=lag, rows_total=rows), 1)
     assert (life.lag_zero == 1) is zero
@@ -110,7 +111,7 @@ class Line:
         self.runner, worker = socket.socketpair()
         self.runner.settimeout(20)
         self.stop = threading.Event()
-        self.channel = Channel(worker, self.stop, patience_s)
+        self.channel = RunnerChannel(worker, self.stop, patience_s)
         self.lines = self.runner.makefile("rb")
 
     def read(self) -> Any:
@@ -128,7 +129,7 @@ def test_a_worker_beats_before_its_job_has_begun_and_then_only_when_it_reports()
     line.runner.settimeout(2.5)
     with pytest.raises(TimeoutError):
         line.runner.recv(1)
-    line.channel.last_word()
+    line.channel.close()
 
 
 def test_the_last_word_says_why() -> None:
@@ -136,7 +137,7 @@ def test_the_last_word_says_why() -> None:
     line.channel.report({"rows_total": 3})
     line.channel.start()
     assert line.read() == {"rows_total": 3}
-    line.channel.last_word("ValueError: no")
+    line.channel.close("ValueError: no")
     assert line.read() == {"rows_total": 3, "last_error": "ValueError: no"}
 
 
@@ -146,7 +147,7 @@ def test_a_worker_is_told_to_stop_by_the_end_of_its_runner() -> None:
     line.lines.close()
     line.runner.close()
     assert line.stop.wait(20)
-    line.channel.last_word()
+    line.channel.close()
 
 
 def test_a_runner_that_does_not_read_holds_up_nobody() -> None:
@@ -156,16 +157,16 @@ def test_a_runner_that_does_not_read_holds_up_nobody() -> None:
     for _ in range(1000):
         line.channel.report(big)
     assert line.read() in (None, big)
-    line.channel.last_word()
+    line.channel.close()
 
 
-def judged(**values: Any) -> Judged:
+def judged(**values: Any) -> JudgedStream:
     row = {
         "name": "ingestion", "state": "running", "desired": "running", "runner_pid": RUNNER, "runner_age": 0.5,
         "heartbeat_age": 0.5, "uptime": 900, "lag": 0, "rows_total": 1, "batch_rows": 1, "batch_ms": 1.0, "epoch": 1,
         "restarts": 0, "next_start_in": None, "last_error": None, "detail": {},
     } | values  # fmt: skip
-    return Judged(row, decide(StreamFacts.of(row), Memory(), Bounds(), 1_000_000.0))
+    return JudgedStream(row, decide(StreamFacts.of(row), StreamMemory(), HealthLimits(), 1_000_000.0))
 
 
 @pytest.mark.parametrize(

@@ -9,23 +9,20 @@ from dataclasses import replace
 import pytest
 
 from cryptoviz.settings import Settings
+from cryptoviz.streams.facts import HealthLimits, PairFacts, Stream, StreamFacts
 from cryptoviz.streams.supervision import (
-    Bounds,
-    Memory,
-    PairFacts,
     PairState,
-    Stream,
-    StreamFacts,
+    StreamMemory,
     Verdict,
-    behind,
     decide,
-    dumped,
-    loaded,
     may_restart,
+    memory_from_json,
+    memory_to_json,
+    pairs_behind,
 )
 
 NOW = 1_000_000.0
-BOUNDS = Bounds()
+LIMITS = HealthLimits()
 RUNNING = StreamFacts(
     "ingestion", state="running", locked=True, runner_age=0.5, heartbeat_age=0.5, uptime=900, progress_age=0.2, lag=0
 )
@@ -85,7 +82,7 @@ CASES = {
     "a runner that hangs with its lock": (running(runner_age=31), Verdict.DEAD, False),
     "a runner that connects again": (running(runner_age=15, locked=False), Verdict.HEALTHY, False),
     "a worker that has been silent for longer than its runner allows": (
-        running(heartbeat_age=BOUNDS.mute_s + 1), Verdict.STUCK, True,
+        running(heartbeat_age=LIMITS.mute_s + 1), Verdict.STUCK, True,
     ),
     "never started": (StreamFacts("ingestion"), Verdict.DEAD, False),
     "asked to stand still": (running(desired="stopped", state="stopped", runner_age=5000), Verdict.STOPPED, False),
@@ -100,16 +97,16 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_verdicts(case: str) -> None:
     facts, verdict, restart = CASES[case]
-    decision = decide(facts, Memory(), BOUNDS, NOW)
+    decision = decide(facts, StreamMemory(), LIMITS, NOW)
     assert (decision.verdict, decision.restart) == (verdict, restart), decision.message
     alerted = verdict not in {Verdict.HEALTHY, Verdict.QUIET, Verdict.STARTING, Verdict.STOPPED}
     assert (decision.severity is not None) == alerted
 
 
 def test_a_start_that_never_ends_is_down() -> None:
-    memory = decide(running(state="starting"), Memory(), BOUNDS, NOW).memory
-    for seconds in range(30, int(BOUNDS.start_s) + 30, 30):
-        late = decide(running(state="starting"), memory, BOUNDS, NOW + seconds + 1)
+    memory = decide(running(state="starting"), StreamMemory(), LIMITS, NOW).memory
+    for seconds in range(30, int(LIMITS.start_s) + 30, 30):
+        late = decide(running(state="starting"), memory, LIMITS, NOW + seconds + 1)
         memory = late.memory
     assert late.verdict is Verdict.DOWN
     assert late.severity == "critical"
@@ -117,9 +114,9 @@ def test_a_start_that_never_ends_is_down() -> None:
 
 def evaluate(lags: list[int], stored: int = 0, **changes: object) -> list[tuple[Verdict, bool]]:
     """Verdicts and restarts of looks half a minute apart; `stored` rows come in between."""
-    memory, found = Memory(), []
+    memory, found = StreamMemory(), []
     for number, lag in enumerate(lags):
-        decision = decide(running(lag=lag, rows_total=stored * number, **changes), memory, BOUNDS, NOW + 30 * number)
+        decision = decide(running(lag=lag, rows_total=stored * number, **changes), memory, LIMITS, NOW + 30 * number)
         memory = decision.memory
         found.append((decision.verdict, decision.restart))
     return found
@@ -140,19 +137,19 @@ def test_a_stream_that_lags_ever_more_and_stores_rows_is_slow_and_left_alone(lag
 
 def test_a_batch_that_takes_a_quarter_of_an_hour_is_waited_for_while_it_moves() -> None:
     late = ["kraken:DOGE/USD"]
-    for progress_age, expected in ((5, (Verdict.LAGGING, False)), (BOUNDS.stuck_s + 1, (Verdict.STUCK, True))):
+    for progress_age, expected in ((5, (Verdict.LAGGING, False)), (LIMITS.stuck_s + 1, (Verdict.STUCK, True))):
         facts = running(lag=90_000, rows_age=900, progress_age=progress_age, detail={"batch_for_s": 900})
-        decision = decide(facts, Memory(), BOUNDS, NOW, behind=late)
+        decision = decide(facts, StreamMemory(), LIMITS, NOW, behind=late)
         assert (decision.verdict, decision.restart) == expected
     assert not any(restart for _, restart in evaluate([90_000] * 100, detail={"batch_for_s": 900}))
 
 
 def test_a_stream_that_lags_and_stores_nothing_for_long_is_restarted_once_and_then_ever_later() -> None:
     restarts = [number for number, (_, restart) in enumerate(evaluate([60_000] * 200)) if restart]
-    assert restarts[0] == BOUNDS.lag_restart_evaluations - 1
+    assert restarts[0] == LIMITS.lag_restart_evaluations - 1
     pauses = [later - earlier for earlier, later in itertools.pairwise(restarts)]
     assert pauses[:4] == [2, 4, 8, 16]
-    assert max(sum(at <= other < at + 120 for other in restarts) for at in restarts) <= BOUNDS.restarts_an_hour
+    assert max(sum(at <= other < at + 120 for other in restarts) for at in restarts) <= LIMITS.restarts_an_hour
 
 
 def test_a_stream_that_catches_up_is_left_alone() -> None:
@@ -162,42 +159,44 @@ def test_a_stream_that_catches_up_is_left_alone() -> None:
 
 
 def test_restarts_that_do_not_help_end_in_an_alert() -> None:
-    memory, stuck = Memory(), running(progress_age=200, lag=12)
+    memory, stuck = StreamMemory(), running(progress_age=200, lag=12)
     decisions = []
     for number in range(110):
-        decision = decide(stuck, memory, BOUNDS, NOW + 30 * number)
+        decision = decide(stuck, memory, LIMITS, NOW + 30 * number)
         memory = decision.memory
         decisions.append(decision)
-    assert sum(decision.restart for decision in decisions) == BOUNDS.restarts_an_hour
+    assert sum(decision.restart for decision in decisions) == LIMITS.restarts_an_hour
     assert decisions[-1].exhausted
     assert "not again for a while" in decisions[-1].message
-    assert decide(stuck, memory, BOUNDS, NOW + 30 * 110 + 3600).restart
+    assert decide(stuck, memory, LIMITS, NOW + 30 * 110 + 3600).restart
 
 
 def test_no_restart_at_all_where_none_is_wanted() -> None:
-    assert not may_restart((), replace(BOUNDS, restarts_an_hour=0), NOW)
+    assert not may_restart((), replace(LIMITS, restarts_an_hour=0), NOW)
 
 
 def test_trades_that_were_heard_and_not_stored_are_noticed_at_the_second_look() -> None:
     late = collecting(COLLECTING.pairs[0], PairFacts("DOGE/USD", 300, 1, 1, 1, 10))
-    first = decide(late, Memory(), BOUNDS, NOW)
-    second = decide(late, first.memory, BOUNDS, NOW + 30)
-    third = decide(late, second.memory, BOUNDS, NOW + 60)
+    first = decide(late, StreamMemory(), LIMITS, NOW)
+    second = decide(late, first.memory, LIMITS, NOW + 30)
+    third = decide(late, second.memory, LIMITS, NOW + 60)
     states = [decision.memory.pairs["DOGE/USD"] for decision in (first, second, third)]
     assert [state.state for state in states] == [PairState.LIVE, PairState.LAGGING, PairState.LAGGING]
     assert states[2].since == NOW + 30
-    assert behind({"kraken": first.memory}) == []
-    assert behind({"kraken": third.memory}) == ["kraken:DOGE/USD"]
+    assert pairs_behind({"kraken": first.memory}) == []
+    assert pairs_behind({"kraken": third.memory}) == ["kraken:DOGE/USD"]
     assert third.verdict is Verdict.HEALTHY, "the collector has done its part"
-    ingestion = decide(running(rows_age=0.5), Memory(), BOUNDS, NOW, behind=behind({"kraken": third.memory}))
+    ingestion = decide(
+        running(rows_age=0.5), StreamMemory(), LIMITS, NOW, behind=pairs_behind({"kraken": third.memory})
+    )
     assert (ingestion.verdict, ingestion.severity) == (Verdict.LAGGING, "warning")
 
 
 def judged_behind(lags: list[int], rows_age: float) -> list[tuple[Verdict, bool]]:
-    memory, found = Memory(), []
+    memory, found = StreamMemory(), []
     for number, lag in enumerate(lags):
         facts = running(lag=lag, rows_age=rows_age)
-        decision = decide(facts, memory, BOUNDS, NOW + 30 * number, behind=["kraken:DOGE/USD"])
+        decision = decide(facts, memory, LIMITS, NOW + 30 * number, behind=["kraken:DOGE/USD"])
         memory = decision.memory
         found.append((decision.verdict, decision.restart))
     return found
@@ -212,52 +211,52 @@ def test_one_pair_whose_trades_are_refused_restarts_nothing() -> None:
 
 
 def test_an_ingestion_behind_that_stores_nothing_more_is_restarted_in_the_end() -> None:
-    restarts = [restart for _, restart in judged_behind([20_000] * BOUNDS.lag_restart_evaluations, 0.5)]
-    assert restarts == [False] * (BOUNDS.lag_restart_evaluations - 1) + [True]
+    restarts = [restart for _, restart in judged_behind([20_000] * LIMITS.lag_restart_evaluations, 0.5)]
+    assert restarts == [False] * (LIMITS.lag_restart_evaluations - 1) + [True]
 
 
 def test_an_ingestion_behind_without_any_row_is_restarted() -> None:
-    assert judged_behind([0], BOUNDS.stuck_s + 1) == [(Verdict.STUCK, True)]
-    assert judged_behind([0], BOUNDS.stuck_s - 1) == [(Verdict.LAGGING, False)]
-    young = running(uptime=BOUNDS.stuck_s - 1, ready_age=BOUNDS.grace_s + 1, rows_age=4000)
-    decision = decide(young, Memory(), BOUNDS, NOW, behind=["kraken:DOGE/USD"])
+    assert judged_behind([0], LIMITS.stuck_s + 1) == [(Verdict.STUCK, True)]
+    assert judged_behind([0], LIMITS.stuck_s - 1) == [(Verdict.LAGGING, False)]
+    young = running(uptime=LIMITS.stuck_s - 1, ready_age=LIMITS.grace_s + 1, rows_age=4000)
+    decision = decide(young, StreamMemory(), LIMITS, NOW, behind=["kraken:DOGE/USD"])
     assert (decision.verdict, decision.restart) == (Verdict.LAGGING, False), "those were its predecessor's rows"
 
 
 @pytest.mark.parametrize("stall_s", [5, 120, 900])
 def test_the_runner_replaces_a_worker_that_stands_still_before_the_supervisor_does(stall_s: float) -> None:
-    assert Bounds.of(Settings(stream_stall_s=stall_s)).stuck_s >= stall_s + BOUNDS.grace_s
+    assert HealthLimits.of(Settings(stream_stall_s=stall_s)).stuck_s >= stall_s + LIMITS.grace_s
 
 
 def test_a_first_batch_that_takes_long_is_waited_for() -> None:
     def judged(ready_age: float | None, uptime: float) -> tuple[Verdict, bool]:
         facts = running(ready_age=ready_age, uptime=uptime)
-        decision = decide(facts, Memory(), BOUNDS, NOW, behind=["kraken:DOGE/USD"])
+        decision = decide(facts, StreamMemory(), LIMITS, NOW, behind=["kraken:DOGE/USD"])
         return decision.verdict, decision.restart
 
-    assert judged(None, BOUNDS.start_s - 1) == (Verdict.STARTING, False)
-    assert judged(None, BOUNDS.start_s + 1) == (Verdict.STUCK, True)
-    assert judged(BOUNDS.grace_s - 1, BOUNDS.start_s + 1) == (Verdict.STARTING, False)
-    assert judged(BOUNDS.grace_s + 1, BOUNDS.start_s + 1) == (Verdict.STUCK, True)
+    assert judged(None, LIMITS.start_s - 1) == (Verdict.STARTING, False)
+    assert judged(None, LIMITS.start_s + 1) == (Verdict.STUCK, True)
+    assert judged(LIMITS.grace_s - 1, LIMITS.start_s + 1) == (Verdict.STARTING, False)
+    assert judged(LIMITS.grace_s + 1, LIMITS.start_s + 1) == (Verdict.STUCK, True)
 
 
 def test_the_first_trade_after_a_pause_is_no_lag() -> None:
-    memory = decide(collecting(PairFacts("DOGE/USD", 300, 300, 0.1, 300, 10)), Memory(), BOUNDS, NOW).memory
-    after = decide(collecting(PairFacts("DOGE/USD", 30, 300, 30, 300, 10)), memory, BOUNDS, NOW + 30).memory
+    memory = decide(collecting(PairFacts("DOGE/USD", 300, 300, 0.1, 300, 10)), StreamMemory(), LIMITS, NOW).memory
+    after = decide(collecting(PairFacts("DOGE/USD", 30, 300, 30, 300, 10)), memory, LIMITS, NOW + 30).memory
     assert after.pairs["DOGE/USD"].state is PairState.LIVE
 
 
 def test_what_cannot_reach_the_broker_is_not_the_database_s_fault() -> None:
     late = collecting(PairFacts("DOGE/USD", 300, 1, 1, 1, 10), detail=said(broker=False))
-    memory = decide(late, Memory(), BOUNDS, NOW).memory
-    memory = decide(late, memory, BOUNDS, NOW + 30).memory
-    assert behind({"kraken": memory}) == []
+    memory = decide(late, StreamMemory(), LIMITS, NOW).memory
+    memory = decide(late, memory, LIMITS, NOW + 30).memory
+    assert pairs_behind({"kraken": memory}) == []
 
 
 def test_an_exchange_that_is_away_is_waited_for() -> None:
     away = collecting(detail={"connected": False, "broker": True, "last_disconnect": "refused"})
-    first = decide(away, Memory(), BOUNDS, NOW)
-    second = decide(away, first.memory, BOUNDS, NOW + 30)
+    first = decide(away, StreamMemory(), LIMITS, NOW)
+    second = decide(away, first.memory, LIMITS, NOW + 30)
     assert [first.verdict, second.verdict] == [Verdict.HEALTHY, Verdict.WAITING]
     assert not second.restart
     assert "refused" in second.reason
@@ -265,47 +264,51 @@ def test_an_exchange_that_is_away_is_waited_for() -> None:
 
 def test_a_verdict_keeps_its_beginning() -> None:
     stuck = running(progress_age=200, lag=12)
-    first = decide(stuck, Memory(), BOUNDS, NOW)
-    second = decide(stuck, first.memory, BOUNDS, NOW + 30)
-    well = decide(RUNNING, second.memory, BOUNDS, NOW + 60)
+    first = decide(stuck, StreamMemory(), LIMITS, NOW)
+    second = decide(stuck, first.memory, LIMITS, NOW + 30)
+    well = decide(RUNNING, second.memory, LIMITS, NOW + 60)
     assert [found.memory.since for found in (first, second, well)] == [NOW, NOW, NOW + 60]
 
 
 def test_a_refused_subscription_is_shown_and_its_peers_go_on() -> None:
     refused = collecting(COLLECTING.pairs[0], PairFacts("DOGE/USD", None, None, 900, 900, 100, refused="not supported"))
-    decision = decide(refused, Memory(), BOUNDS, NOW)
+    decision = decide(refused, StreamMemory(), LIMITS, NOW)
     assert decision.memory.pairs["DOGE/USD"].state is PairState.REFUSED
     assert decision.verdict is Verdict.HEALTHY
 
 
 def test_what_is_remembered_can_be_kept_and_what_another_version_kept_is_forgotten() -> None:
-    memory = decide(collecting(), Memory(restarts=(NOW - 5,)), BOUNDS, NOW).memory
-    assert loaded(json.loads(json.dumps(dumped(memory)))) == memory
-    for other in ({"something": "else"}, {"pairs": {}, "verdict": "odd", "restarts": []}, dumped(memory) | {"odd": 1}):
-        assert loaded(other) is None
+    memory = decide(collecting(), StreamMemory(restarts=(NOW - 5,)), LIMITS, NOW).memory
+    assert memory_from_json(json.loads(json.dumps(memory_to_json(memory)))) == memory
+    for other in (
+        {"something": "else"},
+        {"pairs": {}, "verdict": "odd", "restarts": []},
+        memory_to_json(memory) | {"odd": 1},
+    ):
+        assert memory_from_json(other) is None
 
 
 def test_who_asks_often_hears_what_the_supervisor_finds() -> None:
     late = collecting(COLLECTING.pairs[0], PairFacts("DOGE/USD", 300, 1, 1, 1, 10), detail=said(connected=False))
-    memory = decide(late, Memory(), BOUNDS, NOW).memory
-    assert decide(late, memory, BOUNDS, NOW + 1).verdict is Verdict.HEALTHY
+    memory = decide(late, StreamMemory(), LIMITS, NOW).memory
+    assert decide(late, memory, LIMITS, NOW + 1).verdict is Verdict.HEALTHY
     for _ in range(10):
-        asked = decide(late, memory, BOUNDS, NOW + 14)
+        asked = decide(late, memory, LIMITS, NOW + 14)
         assert (asked.verdict, asked.memory.pairs["DOGE/USD"].state) == (Verdict.HEALTHY, PairState.LIVE)
-    found = decide(late, memory, BOUNDS, NOW + 30)
+    found = decide(late, memory, LIMITS, NOW + 30)
     assert (found.verdict, found.memory.pairs["DOGE/USD"].state) == (Verdict.WAITING, PairState.LAGGING)
-    again = decide(late, found.memory, BOUNDS, NOW + 31)
+    again = decide(late, found.memory, LIMITS, NOW + 31)
     assert again.verdict is Verdict.WAITING
-    assert decide(COLLECTING, found.memory, BOUNDS, NOW + 31).verdict is Verdict.HEALTHY
+    assert decide(COLLECTING, found.memory, LIMITS, NOW + 31).verdict is Verdict.HEALTHY
 
 
 def test_what_was_remembered_before_a_long_pause_does_not_count() -> None:
     away = collecting(detail=said(connected=False))
-    memory = decide(away, decide(away, Memory(), BOUNDS, NOW).memory, BOUNDS, NOW + 30).memory
-    later = NOW + 30 + BOUNDS.forget_s + 1
-    assert decide(away, memory, BOUNDS, later).verdict is Verdict.HEALTHY
-    begun = decide(running(state="starting"), Memory(), BOUNDS, NOW).memory
-    assert decide(running(state="starting"), begun, BOUNDS, NOW + 86_400).verdict is Verdict.STARTING
+    memory = decide(away, decide(away, StreamMemory(), LIMITS, NOW).memory, LIMITS, NOW + 30).memory
+    later = NOW + 30 + LIMITS.forget_s + 1
+    assert decide(away, memory, LIMITS, later).verdict is Verdict.HEALTHY
+    begun = decide(running(state="starting"), StreamMemory(), LIMITS, NOW).memory
+    assert decide(running(state="starting"), begun, LIMITS, NOW + 86_400).verdict is Verdict.STARTING
 
 
 def test_every_exchange_s_collector_has_a_name() -> None:
