@@ -13,8 +13,8 @@ from typing import Any, Final
 import dagster as dg
 
 from assets.reports import quarantine_url, report_url
-from cryptoviz.gate.gate import DeliveryError
-from cryptoviz.gate.report import GateError, Report, Result, SuiteError
+from cryptoviz.gate.outbox import DeliveryError
+from cryptoviz.gate.report import ExpectationResult, GateError, GateReport, SuiteError
 
 GATE: Final = "gate"
 
@@ -34,7 +34,7 @@ def gate_check(asset: dg.AssetKey, *, blocking: bool = True) -> dg.AssetCheckSpe
     )
 
 
-def judged(report: Report, asset: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
+def judged(report: GateReport, asset: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
     """The result of the check, and then the failure of the run if everything went to quarantine.
 
     Both are needed: a failing check alone does not stop the body of its asset.
@@ -51,7 +51,7 @@ def judged(report: Report, asset: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
 
 
 def outcome(
-    report: Report, asset: dg.AssetKey, name: str = GATE, *, more: Mapping[str, int] | None = None
+    report: GateReport, asset: dg.AssetKey, name: str = GATE, *, more: Mapping[str, int] | None = None
 ) -> dg.AssetCheckResult:
     """A report as the result of a check: an error where everything was held back, else a warning.
 
@@ -67,7 +67,7 @@ def outcome(
     )
 
 
-def outcome_of_all(reports: Sequence[Report], asset: dg.AssetKey) -> dg.AssetCheckResult:
+def outcome_of_all(reports: Sequence[GateReport], asset: dg.AssetKey) -> dg.AssetCheckResult:
     """What the gate said of all that was judged: the worst report, with the figures of all."""
     if not reports:
         return dg.AssetCheckResult(passed=True, check_name=GATE, asset_key=asset, description="nothing new to judge")
@@ -95,13 +95,13 @@ def reviewed(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Itera
         raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=_WAIT_S) from error
 
 
-def severity(report: Report) -> dg.AssetCheckSeverity:
+def severity(report: GateReport) -> dg.AssetCheckSeverity:
     """How bad a failure is: an error where a critical expectation about everything failed."""
     worst = any(result.blocks for result in report.results)
     return dg.AssetCheckSeverity.ERROR if worst else dg.AssetCheckSeverity.WARN
 
 
-def words(report: Report) -> str:
+def words(report: GateReport) -> str:
     """A report in a sentence."""
     failed = ", ".join(result.name for result in report.failed)
     if report.standing:
@@ -110,7 +110,7 @@ def words(report: Report) -> str:
     return f"not met: {failed}{held}" if failed else f"every expectation met by {report.counts.staged} rows"
 
 
-def figures(report: Report) -> dict[str, Any]:
+def figures(report: GateReport) -> dict[str, Any]:
     """The figures of a report, what failed and why, and examples."""
     failed = [result for result in report.results if not result.success]
     examples = [
@@ -133,7 +133,7 @@ def figures(report: Report) -> dict[str, Any]:
     }
 
 
-def _told(result: Result) -> dict[str, Any]:
+def _told(result: ExpectationResult) -> dict[str, Any]:
     return {
         "expectation": result.name,
         "severity": result.severity.value,

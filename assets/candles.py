@@ -17,7 +17,7 @@ from assets.resources import Database
 from assets.streams import MARKET_OWNERS, code
 from assets.tables import TRADES
 from cryptoviz.candles.rebuild import TradesRemovedError, rebuild
-from cryptoviz.gate.table_rules import Row, Verdict, equal
+from cryptoviz.gate.table_rules import CheckVerdict, FigureRow, equal
 from cryptoviz.settings import Settings
 from cryptoviz.storage.queries import query
 
@@ -40,8 +40,8 @@ class NothingToRebuildError(ValueError):
 class Rebuilt:
     """What a day came to: the comparison before and after, and the rows that were written, by timeframe."""
 
-    before: Verdict
-    after: Verdict
+    before: CheckVerdict
+    after: CheckVerdict
     written: Counter[str] = field(default_factory=Counter)
     kept: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
@@ -128,7 +128,7 @@ def candles_daily_rebuild(settings: Settings, today: date) -> dg.AssetsDefinitio
     return candles_daily_rebuild
 
 
-def _compared(connection: "Connection[Any]", bounds: Mapping[str, Any]) -> Verdict:
+def _compared(connection: "Connection[Any]", bounds: Mapping[str, Any]) -> CheckVerdict:
     from psycopg.rows import dict_row  # noqa: PLC0415 - loading the code location needs no driver
 
     cursor = connection.cursor(row_factory=dict_row)
@@ -168,7 +168,7 @@ def _metadata(done: Mapping[str, Rebuilt], refused: Mapping[str, str], seconds: 
     }
 
 
-def _preview(rows: Sequence[Row]) -> dg.TableMetadataValue:
+def _preview(rows: Sequence[FigureRow]) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
         [dg.TableRecord({name: None if row[name] is None else str(row[name]) for name in _COLUMNS}) for row in rows],
         schema=dg.TableSchema([dg.TableColumn(name) for name in _COLUMNS]),

@@ -22,7 +22,7 @@ from assets.tables import CANDLES, COMPLETENESS, TRADE_GAPS, TRADES
 from assets.windows import EXPECTATIONS, WINDOWS, look
 from assets.windows import standing as lasting
 from cryptoviz.gate import table_rules
-from cryptoviz.gate.table_rules import Row, Verdict
+from cryptoviz.gate.table_rules import CheckVerdict, FigureRow
 from cryptoviz.settings import Settings
 from cryptoviz.storage.queries import query, statements
 
@@ -48,7 +48,7 @@ class Gate:
     table: str
     name: str
     statement: str
-    judge: Callable[[Sequence[Row]], Verdict]
+    judge: Callable[[Sequence[FigureRow]], CheckVerdict]
     description: str
     blocking: bool = False
     parameters: Callable[[datetime], Mapping[str, Any]] = field(default=lambda _now: {})
@@ -207,7 +207,7 @@ def table_checks(settings: Settings) -> dg.AssetChecksDefinition:
     return judge_tables
 
 
-def evaluate(gate: Gate, connection: "Connection[Any]", now: datetime) -> Verdict:
+def evaluate(gate: Gate, connection: "Connection[Any]", now: datetime) -> CheckVerdict:
     """Run the statement of a check and judge its rows."""
     from psycopg.rows import dict_row  # noqa: PLC0415 - loading the code location needs no driver
 
@@ -215,7 +215,7 @@ def evaluate(gate: Gate, connection: "Connection[Any]", now: datetime) -> Verdic
     return gate.judge(cursor.execute(query(gate.statement), gate.parameters(now)).fetchall())
 
 
-def result(gate: Gate, verdict: Verdict) -> dg.AssetCheckResult:
+def result(gate: Gate, verdict: CheckVerdict) -> dg.AssetCheckResult:
     """A verdict as the outcome of a run."""
     return dg.AssetCheckResult(
         passed=verdict.passed,
@@ -227,7 +227,7 @@ def result(gate: Gate, verdict: Verdict) -> dg.AssetCheckResult:
     )
 
 
-def standing(gate: Gate, verdict: Verdict) -> dg.AssetCheckEvaluation:
+def standing(gate: Gate, verdict: CheckVerdict) -> dg.AssetCheckEvaluation:
     """A verdict that stands until the next one, whatever the table reports meanwhile."""
     return dg.AssetCheckEvaluation(
         asset_key=gate.key.asset_key,
@@ -240,15 +240,15 @@ def standing(gate: Gate, verdict: Verdict) -> dg.AssetCheckEvaluation:
     )
 
 
-def _severity(verdict: Verdict) -> dg.AssetCheckSeverity:
+def _severity(verdict: CheckVerdict) -> dg.AssetCheckSeverity:
     return dg.AssetCheckSeverity.ERROR if verdict.severe else dg.AssetCheckSeverity.WARN
 
 
-def _metadata(verdict: Verdict) -> dict[str, Any]:
+def _metadata(verdict: CheckVerdict) -> dict[str, Any]:
     return {**verdict.numbers, **({"rows": _table(verdict.rows)} if verdict.rows else {})}
 
 
-def _table(rows: Sequence[Row]) -> dg.TableMetadataValue:
+def _table(rows: Sequence[FigureRow]) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
         [dg.TableRecord({name: _plain(value) for name, value in row.items()}) for row in rows],
         schema=dg.TableSchema([dg.TableColumn(name) for name in rows[0]]),

@@ -24,7 +24,7 @@ from cryptoviz.storage.queries import query
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from cryptoviz.gate.report import Report
+    from cryptoviz.gate.report import GateReport
     from cryptoviz.pollers import Poll
 
 POLL_ARTICLES: Final = dg.define_asset_job(
@@ -110,7 +110,7 @@ def _asset(subject: Subject) -> dg.AssetsDefinition:
         metadata=code("assets/polls.py", *subject.code),
     )
     def poll(context: dg.AssetExecutionContext, database: Database, broker: Broker) -> Iterator[Any]:
-        from cryptoviz.gate.gate import deliver, judge  # noqa: PLC0415 - loading the code location needs no client
+        from cryptoviz.gate.outbox import deliver, judge_staged  # noqa: PLC0415 - loading the code location needs no client
 
         began = time.monotonic()
         with database.writer() as connection:
@@ -119,7 +119,7 @@ def _asset(subject: Subject) -> dg.AssetsDefinition:
                 if source.trouble is not None:
                     context.log.warning("%s: %s", source.name, source.trouble)
             with reviewed(context), broker.producer() as producer:
-                report = judge(connection, subject.name, context.run.run_id, subject.key.to_user_string())
+                report = judge_staged(connection, subject.name, context.run.run_id, subject.key.to_user_string())
                 delivered = deliver(connection, producer, subject.name)
         yield answered(sources, subject.key)
         yield from judged(report, subject.key)
@@ -153,7 +153,7 @@ def answered(sources: Sequence[Source], asset: dg.AssetKey) -> dg.AssetCheckResu
     )
 
 
-def _metadata(report: "Report", delivered: int, sources: Sequence[Source], seconds: float) -> dict[str, Any]:
+def _metadata(report: "GateReport", delivered: int, sources: Sequence[Source], seconds: float) -> dict[str, Any]:
     return {
         "dagster/row_count": delivered,
         "staged": report.counts.staged,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from assets.audits import figures, severity, words
-from cryptoviz.gate.frames import Row
-from cryptoviz.gate.gate import audit
-from cryptoviz.gate.report import Report
+from cryptoviz.gate.audit import audit
+from cryptoviz.gate.report import GateReport
+from cryptoviz.gate.rows import CandidateRow
 from cryptoviz.settings import Settings
 from cryptoviz.storage.queries import query, statements
 
@@ -61,7 +61,7 @@ WINDOWS: Final = (
 )
 
 
-def look(window: Window, connection: "Connection[Any]", settings: Settings, run: str) -> Report:
+def look(window: Window, connection: "Connection[Any]", settings: Settings, run: str) -> GateReport:
     """Judge the recent rows of a table and write the results down.
 
     Raises:
@@ -72,10 +72,12 @@ def look(window: Window, connection: "Connection[Any]", settings: Settings, run:
     series = [(exchange, pair) for exchange in settings.exchanges for pair in settings.pairs(exchange)]
     asked = {"exchanges": [exchange for exchange, _ in series], "pairs": [pair for _, pair in series], "most": MOST}
     found = connection.cursor(row_factory=dict_row).execute(query(window.statement), asked).fetchall()
-    return audit(connection, window.subject, [Row(_key(row), row, run=run) for row in found], run, window.table).report
+    return audit(
+        connection, window.subject, [CandidateRow(_key(row), row, run=run) for row in found], run, window.table
+    ).report
 
 
-def standing(window: Window, report: Report) -> dg.AssetCheckEvaluation:
+def standing(window: Window, report: GateReport) -> dg.AssetCheckEvaluation:
     """A report that stands until the next one, whatever the table reports meanwhile."""
     return dg.AssetCheckEvaluation(
         asset_key=window.key.asset_key,

@@ -24,7 +24,7 @@ import httpx
 
 from benchmarks.stage import Stage, free_ports, median, stage
 from cryptoviz.bus import Producer
-from cryptoviz.gate.gate import deliver, judge
+from cryptoviz.gate.outbox import deliver, judge_staged
 from cryptoviz.news.feeds import load_feeds
 from cryptoviz.news.poll import poll
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Role, Settings, load
@@ -47,7 +47,7 @@ def gated(settings: Settings) -> int:
     producer.start()
     with connect(Role.WRITER, settings, autocommit=True) as connection:
         poll(connection, settings, run="benchmark")
-        judge(connection, "articles", "benchmark", "poll/articles")
+        judge_staged(connection, "articles", "benchmark", "poll/articles")
         sent = deliver(connection, producer, "articles")
     producer.close()
     return sent

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.exchanges import EXCHANGES, spelling
 from cryptoviz.exchanges.spellings import UnspelledPairError
-from cryptoviz.gate.frames import Row, instant
-from cryptoviz.gate.gate import audit, hold_back
-from cryptoviz.gate.report import Report
+from cryptoviz.gate.audit import audit, quarantine_rows
+from cryptoviz.gate.report import GateReport
+from cryptoviz.gate.rows import CandidateRow
+from cryptoviz.gate.values import instant
 from cryptoviz.pairs import is_pair
 from cryptoviz.remote.errors import ExchangeRefusedError
 from cryptoviz.remote.exchange import asking, connect, exact
@@ -173,7 +174,7 @@ def compare(stored: Mapping[str, str], current: Iterable[Instrument], held: Coll
 
 def publish(
     connection: Connection[Any], exchange: str, listing: Listing, seen_at: datetime, *, run: str, asset: str
-) -> tuple[Report, Changes]:
+) -> tuple[GateReport, Changes]:
     """Audit a listing and store what passes, in one transaction; what does not goes to quarantine.
 
     The table keeps what it had of a pair that is held back, and everything if the audit blocks.
@@ -184,7 +185,7 @@ def publish(
     rows = [_row(instrument, seen_at, run) for instrument in listing.instruments]
     with connection.transaction():
         found = audit(connection, SUBJECT, rows, run, asset)
-        hold_back(connection, SUBJECT, rows, found)
+        quarantine_rows(connection, SUBJECT, rows, found)
         if found.report.blocked:
             return found.report, Changes((), (), ())
         held = {listing.instruments[position].pair for position in found.faults}
@@ -232,7 +233,7 @@ def restore(connection: Connection[Any], payload: Mapping[str, Any]) -> None:
     _upsert(connection, instrument.exchange, [instrument], seen_at)
 
 
-def _row(instrument: Instrument, seen_at: datetime, run: str) -> Row:
+def _row(instrument: Instrument, seen_at: datetime, run: str) -> CandidateRow:
     steps = {"price_increment": instrument.price_increment, "volume_increment": instrument.volume_increment}
     payload = {
         "exchange": instrument.exchange,
@@ -243,7 +244,7 @@ def _row(instrument: Instrument, seen_at: datetime, run: str) -> Row:
         "received_at": seen_at.isoformat(),
     }
     key = f"{instrument.exchange}|{instrument.pair}"
-    return Row(key, payload, {"source": instrument.exchange}, key, run)
+    return CandidateRow(key, payload, {"source": instrument.exchange}, key, run)
 
 
 def _upsert(connection: Connection[Any], exchange: str, rows: Sequence[Instrument], seen_at: datetime) -> None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptoviz import instruments
 from cryptoviz.backfill import publish
 from cryptoviz.candles import audit
-from cryptoviz.gate.frames import Row
-from cryptoviz.gate.gate import refused
+from cryptoviz.gate.audit import row_faults
+from cryptoviz.gate.rows import CandidateRow
 from cryptoviz.gate.staging import as_json
 from cryptoviz.gate.subjects import SUBJECTS
 from cryptoviz.imports import held
@@ -77,11 +77,11 @@ def release(connection: Connection[Any], ids: Iterable[int], actor: str, run: st
     Raises:
         GateError: the gate itself failed; nothing was changed.
     """
-    passed: list[tuple[str, Row]] = []
+    passed: list[tuple[str, CandidateRow]] = []
     with connection.transaction():
         taken, resolved = _taken(connection, ids)
         for subject, group in groupby(sorted(taken, key=lambda row: row[1]), key=lambda row: row[1]):
-            rows = [Row(key or str(number), payload, origin, series or "", run, number)
+            rows = [CandidateRow(key or str(number), payload, origin, series or "", run, number)
                     for number, _, key, series, payload, origin in group]  # fmt: skip
             resolved += _released(connection, subject, rows, run)
             if subject in _RESTORED or subject == held.SUBJECT:
@@ -93,7 +93,7 @@ def release(connection: Connection[Any], ids: Iterable[int], actor: str, run: st
     return sorted(resolved, key=lambda row: row.id)
 
 
-def _restored(connection: Connection[Any], subject: str, row: Row, actor: str) -> Resolved:
+def _restored(connection: Connection[Any], subject: str, row: CandidateRow, actor: str) -> Resolved:
     restore, *following = _RESTORED.get(subject, (lambda *_row: held.release(connection, row),))
     with connection.transaction():
         taken, resolved = _taken(connection, [row.number])
@@ -115,7 +115,7 @@ def discard(connection: Connection[Any], ids: Iterable[int], actor: str) -> list
     """
     with connection.transaction():
         taken, resolved = _taken(connection, ids)
-        trades = [Row(key or "", payload, origin, series or "", "", number)
+        trades = [CandidateRow(key or "", payload, origin, series or "", "", number)
                   for number, subject, key, series, payload, origin in taken if subject == held.SUBJECT]  # fmt: skip
         held.discard(connection, trades)
         resolved += [Resolved(number, subject, done=True) for number, subject, *_ in taken]
@@ -135,12 +135,12 @@ def _taken(connection: Connection[Any], ids: Iterable[int]) -> tuple[list[tuple[
     return [row[:-1] for row in found if row[-1] == _OPEN], gone + closed
 
 
-def _released(connection: Connection[Any], subject: str, rows: Sequence[Row], run: str) -> Iterator[Resolved]:
+def _released(connection: Connection[Any], subject: str, rows: Sequence[CandidateRow], run: str) -> Iterator[Resolved]:
     """Stage those of a subject's rows that are met by its suite; of those that we store only what is not met."""
     if subject not in SUBJECTS and subject not in _RESTORED and subject != held.SUBJECT:
         yield from (Resolved(row.number, subject, False, f"nothing publishes {subject}") for row in rows)
         return
-    faults = held.refused(connection, rows) if subject == held.SUBJECT else refused(connection, subject, rows)
+    faults = held.refused(connection, rows) if subject == held.SUBJECT else row_faults(connection, subject, rows)
     passed = [row for position, row in enumerate(rows) if position not in faults]
     if subject in SUBJECTS and subject not in _RESTORED:
         if passed:
@@ -149,7 +149,7 @@ def _released(connection: Connection[Any], subject: str, rows: Sequence[Row], ru
     yield from (Resolved(rows[position].number, subject, False, fault.reason) for position, fault in faults.items())
 
 
-def _stage(connection: Connection[Any], subject: str, rows: Sequence[Row], run: str) -> None:
+def _stage(connection: Connection[Any], subject: str, rows: Sequence[CandidateRow], run: str) -> None:
     connection.execute(
         query("staging_release"),
         {

@@ -39,7 +39,7 @@ class QuarantineConfig(dg.Config):
 def _release(context: dg.OpExecutionContext, config: QuarantineConfig, database: Database, broker: Broker) -> int:
     """Returns the number of rows that were released."""
     from cryptoviz import quarantine  # noqa: PLC0415 - loading the code location needs no client
-    from cryptoviz.gate.gate import deliver  # noqa: PLC0415
+    from cryptoviz.gate.outbox import deliver  # noqa: PLC0415
     from cryptoviz.gate.subjects import SUBJECTS  # noqa: PLC0415
 
     found = _resolve(context, config, database, quarantine.RELEASE, quarantine.release)

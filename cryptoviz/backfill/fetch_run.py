@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.clock import Clock, now
 from cryptoviz.exchanges.history import PagedHistory
-from cryptoviz.gate.report import Report
+from cryptoviz.gate.report import GateReport
 from cryptoviz.pairs import Series
 from cryptoviz.storage import driver
 from cryptoviz.storage.queries import query
@@ -45,7 +45,7 @@ class Fetched:
     pages: int = 0
     rows: int = 0
     changed: Counter[str] = field(default_factory=Counter)
-    reports: list[Report] = field(default_factory=list)
+    reports: list[GateReport] = field(default_factory=list)
     seconds: float = 0.0
     complete: bool = False
     reason: str = ""

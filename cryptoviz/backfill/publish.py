@@ -25,11 +25,12 @@ from cryptoviz.candles.settle import settle as settle_candles
 from cryptoviz.exchanges.history import Row as Given
 from cryptoviz.exchanges.history import Span
 from cryptoviz.gaps.tables import record_candle_gaps
-from cryptoviz.gate import engine, gate, suites
-from cryptoviz.gate.frames import Row, instant
-from cryptoviz.gate.gate import Audit
-from cryptoviz.gate.report import Report, Scope, Severity
+from cryptoviz.gate import engine, suites
+from cryptoviz.gate.audit import Audit, audit_evaluated, quarantine_rows, write_report
+from cryptoviz.gate.report import GateReport, Scope, Severity
+from cryptoviz.gate.rows import CandidateRow
 from cryptoviz.gate.suites import Suite
+from cryptoviz.gate.values import instant
 from cryptoviz.pairs import Series, Timeframe, ceiling, floor
 from cryptoviz.records import fetched_candle
 from cryptoviz.storage import driver
@@ -65,7 +66,7 @@ class Batch:
 class Published:
     """What became of a batch: the report (None: nothing was staged), and the candles that changed, by timeframe."""
 
-    report: Report | None
+    report: GateReport | None
     count: int = 0
     changed: Mapping[str, int] = field(default_factory=dict)
 
@@ -199,8 +200,8 @@ def _published(connection: Connection[Any], batch: Batch) -> Mapping[str, int]:
 
 def _verdict(connection: Connection[Any], named: Mapping[str, Any], found: _BatchVerdict) -> None:
     audit, rows = found.audit, found.rows
-    gate.write(connection, audit.report, found.document)
-    gate.hold_back(connection, SUBJECT, rows, audit)
+    write_report(connection, audit.report, found.document)
+    quarantine_rows(connection, SUBJECT, rows, audit)
     held = [rows[position].number for position in audit.faults]
     connection.execute(query("staged_candles_settle"), {**named, "held": held})
 
@@ -244,7 +245,7 @@ def followers(series: Series) -> list[Series]:
 @dataclass(frozen=True)
 class _BatchVerdict:
     audit: Audit
-    rows: Sequence[Row]
+    rows: Sequence[CandidateRow]
     document: Mapping[str, Any]
 
 
@@ -256,24 +257,24 @@ def _audited(
     results = judge(connection, suite, named, count)
     rows = _rows(connection, named, _numbers_to_read(results), run)
     return _BatchVerdict(
-        gate.concluded(suite, results, rows, count=count, run=run, asset=asset, began=began),
+        audit_evaluated(suite, results, rows, count=count, run=run, asset=asset, began=began),
         rows,
         engine.document(suite, results),
     )
 
 
-def judge(connection: Connection[Any], suite: Suite, named: Mapping[str, Any], count: int) -> list[engine.Judged]:
+def judge(connection: Connection[Any], suite: Suite, named: Mapping[str, Any], count: int) -> list[engine.Evaluation]:
     """What a suite says of `count` staged rows; `named` is the batch, and the number of its `last` row."""
     # What is derived from the rows beside a row is derived once, and not for every expectation.
     driver.ClientCursor(connection).execute(query("staged_candles_judged"), named)
     try:
-        with engine.Table(connection, _JUDGED_TABLE, "number") as table:
+        with engine.SqlTable(connection, _JUDGED_TABLE, "number") as table:
             return table.evaluate(suite, count)
     finally:
         connection.execute(query("staged_candles_judged_drop"))
 
 
-def _numbers_to_read(results: Sequence[engine.Judged]) -> list[int] | None:
+def _numbers_to_read(results: Sequence[engine.Evaluation]) -> list[int] | None:
     """The numbers of the rows that are held back, and of a few examples of what is only reported; None: of all."""
     failed = [result for result in results if not result.outcome.success]
     critical = [result for result in failed if result.expectation.severity is Severity.CRITICAL]
@@ -283,7 +284,9 @@ def _numbers_to_read(results: Sequence[engine.Judged]) -> list[int] | None:
     return sorted(held | {number for result in failed for number in result.outcome.rows[:_EXAMPLES]})
 
 
-def _rows(connection: Connection[Any], named: Mapping[str, Any], numbers: list[int] | None, run: str) -> list[Row]:
+def _rows(
+    connection: Connection[Any], named: Mapping[str, Any], numbers: list[int] | None, run: str
+) -> list[CandidateRow]:
     if numbers == []:
         return []
     found = fetch_rows(connection, "staged_candles_rows", {**named, "numbers": numbers})

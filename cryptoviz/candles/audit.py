@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.exchanges.history import Answer, Impossible
 from cryptoviz.exchanges.history import Row as Given
-from cryptoviz.gate import engine, frames, gate, suites
-from cryptoviz.gate.frames import Known, Row
+from cryptoviz.gate import engine, suites
+from cryptoviz.gate.audit import audit_evaluated, quarantine_rows, write_report
+from cryptoviz.gate.columns import columns_of
+from cryptoviz.gate.rows import CandidateRow, StoredContext
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from cryptoviz.gate.gate import Fault
-    from cryptoviz.gate.report import Report
+    from cryptoviz.gate.audit import RowFault
+    from cryptoviz.gate.report import GateReport
     from cryptoviz.pairs import Series
 
 SUBJECT: Final = "candles_rest"
@@ -35,16 +37,16 @@ def asset_of(series: Series) -> str:
     return f"history/candles_{series.timeframe}/{series.exchange}/{series.pair.replace('/', '-')}"
 
 
-def row_of(payload: Mapping[str, Any], origin: str, run: str, number: int) -> Row:
+def row_of(payload: Mapping[str, Any], origin: str, run: str, number: int) -> CandidateRow:
     """A candle as it is judged and, if it must be, kept in quarantine. `origin`: such as `backfill`."""
     named = (payload[name] for name in ("exchange", "symbol", "timeframe", "window_start"))
     key = "|".join(part.isoformat() if isinstance(part, datetime) else str(part) for part in named)
-    return Row(key, payload, {"source": payload["exchange"], "origin": origin}, key, run, number)
+    return CandidateRow(key, payload, {"source": payload["exchange"], "origin": origin}, key, run, number)
 
 
 def audited(
     connection: Connection[Any], series: Series, answer: Answer, *, origin: str, run: str, at: datetime
-) -> tuple[Answer, Report]:
+) -> tuple[Answer, GateReport]:
     """Judge all that an exchange gave in an answer at this time, within the caller's transaction if there is one.
 
     Results and quarantine are written; what waits there of candles that pass now is resolved. Of the answer that is
@@ -59,8 +61,8 @@ def audited(
     given: list[Given] = [*answer.rows, *answer.impossible]
     suite = suites.read(SUBJECT)
     rows = [row_of(_payload(series, candle, at), origin, run, number) for number, candle in enumerate(given)]
-    results = engine.evaluate(suite, frames.columns(SUBJECT, rows, Known()), briefly=True)
-    found = gate.concluded(suite, results, rows, count=len(rows), run=run, asset=asset_of(series), began=began)
+    results = engine.evaluate(suite, columns_of(SUBJECT, rows, StoredContext()), briefly=True)
+    found = audit_evaluated(suite, results, rows, count=len(rows), run=run, asset=asset_of(series), began=began)
     suspect = {*found.faults, *range(len(answer.rows), len(given))}
     keys = {"subject": SUBJECT, "keys": [rows[position].key for position in suspect]}
     discarded = {key for (key,) in connection.execute(query("quarantine_discarded"), keys)}
@@ -69,8 +71,8 @@ def audited(
     passed = found.passed(answer.rows)
     keys = {"subject": SUBJECT, "keys": [row.key for row in found.passed(rows[: len(answer.rows)])]}
     with connection.transaction():
-        gate.write(connection, found.report, engine.document(suite, results))
-        gate.hold_back(connection, SUBJECT, rows, replace(found, faults=held))
+        write_report(connection, found.report, engine.document(suite, results))
+        quarantine_rows(connection, SUBJECT, rows, replace(found, faults=held))
         connection.execute(query("quarantine_overtaken"), {**keys, "actor": run})
     why = {result.name: result.why for result in found.report.results}
     impossible = [
@@ -99,7 +101,7 @@ def _text(number: Decimal | None) -> str | None:
     return None if number is None else f"{number:f}"
 
 
-def _impossible(given: Given, fault: Fault, why: Mapping[str, str]) -> Impossible:
+def _impossible(given: Given, fault: RowFault, why: Mapping[str, str]) -> Impossible:
     numbers = {name: getattr(given, name) for name in _PRICES_AND_VOLUME}
     reason = f"in quarantine, {fault.expectation}: {why[fault.expectation]}"
     return Impossible(given.window_start, given.window_end, **numbers, trade_count=given.trade_count, reason=reason)

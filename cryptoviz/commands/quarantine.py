@@ -140,7 +140,7 @@ def _resolve(
 def _deliver(settings: Settings, subjects: set[str], *, quiet: bool) -> None:
     """Send at once what was released; what the broker does not take now goes with the next run."""
     from cryptoviz.bus import Producer
-    from cryptoviz.gate.gate import DeliveryError, deliver
+    from cryptoviz.gate.outbox import DeliveryError, deliver
     from cryptoviz.gate.subjects import SUBJECTS
 
     wanted = sorted(subjects & SUBJECTS.keys())

@@ -37,7 +37,7 @@ from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableErr
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
-    from cryptoviz.gate.report import Report
+    from cryptoviz.gate.report import GateReport
 
 _ORIGIN: Final = "heal"
 
@@ -60,7 +60,7 @@ def heal_candles(healing: HealingRun[CandleHistory], exchanges: Sequence[str]) -
 def _heal(healing: HealingRun[CandleHistory], gaps: Sequence[Gap]) -> HealingResult:
     series, start, end = gaps[0].series, gaps[0].start, gaps[-1].end
     counts: Counter[GapOutcome] = Counter()
-    reports: list[Report] = []
+    reports: list[GateReport] = []
     reason, verdict = "", unanswered
     gate_error: GateError | None = None
     for since, until in request_spans(start, end, series.timeframe):
@@ -88,7 +88,9 @@ def _heal(healing: HealingRun[CandleHistory], gaps: Sequence[Gap]) -> HealingRes
     return HealingResult(f"{series} {start:%Y-%m-%d %H:%M}", counts, reason, reports)
 
 
-def _heal_span(healing: HealingRun[CandleHistory], gaps: Sequence[Gap]) -> tuple[Counter[GapOutcome], Report | None]:
+def _heal_span(
+    healing: HealingRun[CandleHistory], gaps: Sequence[Gap]
+) -> tuple[Counter[GapOutcome], GateReport | None]:
     """Heal the gaps that one request reaches."""
     connection, series, start, end = healing.connection, gaps[0].series, gaps[0].start, gaps[-1].end
     span = {**series.columns, "since": start, "until": end}

@@ -14,7 +14,7 @@ from cryptoviz.gaps.tables import GapOutcome
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from cryptoviz.gate.report import Report
+    from cryptoviz.gate.report import GateReport
 
 History_co = TypeVar("History_co", covariant=True)
 """What the exchanges are asked through: `CandleHistory`, `TradeHistory` or both."""
@@ -51,7 +51,7 @@ class HealingResult:
     subject: str
     counts: Mapping[GapOutcome, int] = field(default_factory=dict)
     reason: str = ""
-    reports: Sequence[Report] = ()
+    reports: Sequence[GateReport] = ()
 
     @property
     def healed(self) -> int:

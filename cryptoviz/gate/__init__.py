@@ -1,4 +1,4 @@
-"""The gate: what is published, and what is kept back with its reason.
+"""The gate: decides which rows are published and keeps the others with their reasons.
 
 fetched rows -> staging -> suite of expectations -> quarantine | passed -> Kafka -> (acknowledged) -> published_keys
 """

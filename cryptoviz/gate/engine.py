@@ -1,10 +1,10 @@
-"""The only module that knows Great Expectations: rows and a suite in, what failed and where out.
+"""Evaluate suites with Great Expectations; no other module evaluates anything with it.
 
-    rows -> frame (pandas) -> suite -> outcome of each expectation, with the positions of the rows at fault
-    table -> SQL           -> suite -> the same, with the numbers of the rows at fault
+    rows -> data frame (pandas) -> suite -> outcome of each expectation, with the positions of the rows at fault
+    table -> SQL                -> suite -> the same, with the numbers of the rows at fault
 
-Everything happens in memory: no file is written, nothing is sent, no progress is drawn. Importing Great Expectations
-takes seconds, so it is imported by whom needs it, once.
+No file is written, nothing is sent and no progress bar is drawn. Importing Great Expectations takes seconds: the
+functions that need it import it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 _SHOWN: Final = 20
 """How many values at fault a document holds."""
 
-FEW: Final = 10
-"""So many rows at fault may be extreme and true, where they are at most a quarter of the rows, or a single one."""
+FEW_ROWS: Final = 10
+"""Up to so many rows at fault count as extreme but true, if they are at most a quarter of the rows or a single one."""
 
 _BEYOND_CHANCE: Final = 10
-"""How many times what a share allows makes the rest of a batch suspect too."""
+"""More rows at fault than so many times what a share allows make the rest of the batch suspect too."""
 
 _ROWS_AT_FAULT: Final = ("unexpected_list", "unexpected_index_list", "unexpected_index_query")
 _VERDICTS: Final = {"result_format": "BOOLEAN_ONLY"}
@@ -42,8 +42,8 @@ _FORMAT: Final = {"result_format": "COMPLETE", "include_unexpected_rows": False,
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one expectation. `rows` are the positions of the rows at fault, where it is about rows."""
+class ExpectationOutcome:
+    """The outcome of one expectation. `rows` are the positions of the rows at fault, for an expectation on rows."""
 
     success: bool
     observed: Any
@@ -52,51 +52,53 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Evaluation:
     """An expectation, its outcome, and the result as Great Expectations writes it, without the rows."""
 
     expectation: Expectation
-    outcome: Outcome
+    outcome: ExpectationOutcome
     written: Mapping[str, Any]
 
 
-def evaluate(suite: Suite, rows: Sequence[Mapping[str, Any]], *, briefly: bool = False) -> list[Judged]:
+def evaluate(suite: Suite, rows: Sequence[Mapping[str, Any]], *, briefly: bool = False) -> list[Evaluation]:
     """Judge rows (a mapping of column to value each, None for nothing) by a suite; in the order of the suite.
 
-    An expectation on a column that no row has fails for every row. Without rows only expectations about the table as
-    a whole are evaluated: any other would hold for nothing at all. `briefly` takes half the time, and says of what is
-    met no more than that.
+    An expectation on a column that no row has fails for every row. Without rows only expectations on the whole table
+    are evaluated. `briefly` takes half the time and gives no details of expectations that are met.
 
     Raises:
         SuiteError: an expectation of the suite does not exist, or has arguments that make no sense.
         GateError: Great Expectations itself failed.
     """
     known = {name for row in rows for name in row}
-    lacking = {one.name: [name for name in one.columns if name not in known] for one in suite.expectations}
-    with _explained(suite):
-        built = {one.name: _built(suite, one) for one in suite.expectations}
-        asked = [built[name] for name in built if not lacking[name]]
-        found = {_name(one): one for one in _validated(suite, asked, rows, _VERDICTS if briefly else _FORMAT)}
+    lacking = {
+        expectation.name: [name for name in expectation.columns if name not in known]
+        for expectation in suite.expectations
+    }
+    with _explain_errors(suite):
+        built = {expectation.name: _build_expectation(suite, expectation) for expectation in suite.expectations}
+        evaluable = [built[name] for name in built if not lacking[name]]
+        results = _by_name(_validated(suite, evaluable, rows, _VERDICTS if briefly else _FORMAT))
         if briefly:
-            failed = [built[name] for name, one in found.items() if not one["success"]]
-            found |= {_name(one): one for one in _validated(suite, failed, rows, _FORMAT)}
+            failed = [built[name] for name, result in results.items() if not result["success"]]
+            results |= _by_name(_validated(suite, failed, rows, _FORMAT))
 
-    def judged(one: Expectation) -> Judged:
-        if one.name not in found:
-            return _column_missing(one, lacking[one.name], len(rows))
-        if briefly and found[one.name]["success"]:
-            return added(one, Outcome(True, None, 0), len(rows))
-        return weighed(_judged(one, found[one.name]))
+    def evaluation(expectation: Expectation) -> Evaluation:
+        if expectation.name not in results:
+            return _column_missing(expectation, lacking[expectation.name], len(rows))
+        if briefly and results[expectation.name]["success"]:
+            return evaluation_from(expectation, ExpectationOutcome(True, None, 0), len(rows))
+        return apply_share_rule(_evaluation(expectation, results[expectation.name]))
 
-    return [judged(one) for one in suite.expectations if one.name in found or rows]
+    return [evaluation(expectation) for expectation in suite.expectations if expectation.name in results or rows]
 
 
-class Table:
-    """The rows of one table, judged where they are: with SQL, over the connection that sees them.
+class SqlTable:
+    """The rows of one table, evaluated by SQL over the connection that sees them.
 
-    `number` is the column that tells the rows apart. A million rows cost what it takes to read them a few times; those
-    at fault are looked for only where there are any. The connection commits by itself, and stays open. Whoever has done
-    with it closes it: Great Expectations keeps what it knows of a table, some megabytes, until it is told to forget it.
+    `number` is the column that identifies a row. The table is read a few times; rows at fault are selected only where
+    there are any. The connection must be in autocommit mode; it stays open. Use it in a `with` statement: until then
+    Great Expectations keeps some megabytes for each table.
     """
 
     def __init__(self, connection: Connection[Any], name: str, number: str) -> None:
@@ -112,76 +114,77 @@ class Table:
         with _ONE_AT_A_TIME:
             _context().data_sources.delete(self._source)
 
-    def evaluate(self, suite: Suite, count: int) -> list[Judged]:
+    def evaluate(self, suite: Suite, count: int) -> list[Evaluation]:
         """Judge the rows (`count` of them) by a suite; in the order of the suite.
 
         Raises:
             SuiteError: an expectation of the suite does not exist, or has arguments that make no sense.
             GateError: Great Expectations itself failed.
         """
-        # Its contexts and registries are shared by the whole process.
-        with _ONE_AT_A_TIME, _explained(suite):
-            built = {one.name: _built(suite, one) for one in suite.expectations}
-            told = {_name(one): one for one in self._validated(suite, list(built.values()), _VERDICTS)}
-            failed = [built[name] for name, one in told.items() if not one["success"]]
+        # Great Expectations shares its contexts and registries within the process.
+        with _ONE_AT_A_TIME, _explain_errors(suite):
+            built = {expectation.name: _build_expectation(suite, expectation) for expectation in suite.expectations}
+            results = _by_name(self._validated(suite, list(built.values()), _VERDICTS))
+            failed = [built[name] for name, result in results.items() if not result["success"]]
             if failed:
                 # Of a table Great Expectations lists as many rows at fault as it would show.
                 every = {**_FORMAT, "partial_unexpected_count": count, "unexpected_index_column_names": [self._number]}
-                told |= {_name(one): one for one in self._validated(suite, failed, every)}
-        return [self._judged(one, told[one.name], count) for one in suite.expectations]
+                results |= _by_name(self._validated(suite, failed, every))
+        return [self._evaluation(expectation, results[expectation.name], count) for expectation in suite.expectations]
 
-    def _validated(self, suite: Suite, built: Sequence[Any], how: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def _validated(self, suite: Suite, built: Sequence[Any], result_format: Mapping[str, Any]) -> list[dict[str, Any]]:
         from great_expectations.core.expectation_suite import ExpectationSuite  # noqa: PLC0415 - takes seconds
 
-        asked = ExpectationSuite(name=suite.name, expectations=list(built))
-        validation = self._batches.get_batch().validate(asked, result_format=dict(how))
+        expectations = ExpectationSuite(name=suite.name, expectations=list(built))
+        validation = self._batches.get_batch().validate(expectations, result_format=dict(result_format))
         return [_plain(suite, result) for result in validation.results]
 
-    def _judged(self, one: Expectation, result: dict[str, Any], count: int) -> Judged:
+    def _evaluation(self, expectation: Expectation, result: dict[str, Any], count: int) -> Evaluation:
         if result["success"]:
-            return added(one, Outcome(True, result["result"].get("observed_value"), 0), count)
+            observed = result["result"].get("observed_value")
+            return evaluation_from(expectation, ExpectationOutcome(True, observed, 0), count)
         shown = {
             name: value[:_SHOWN] if name.startswith("partial_") else value for name, value in result["result"].items()
         }
-        listed = shown.get("unexpected_index_list") or ()
-        numbered = {**shown, "unexpected_index_list": [row[self._number] for row in listed]}
-        return weighed(_judged(one, {**result, "result": numbered}))
+        rows_at_fault = shown.get("unexpected_index_list") or ()
+        numbered = {**shown, "unexpected_index_list": [row[self._number] for row in rows_at_fault]}
+        return apply_share_rule(_evaluation(expectation, {**result, "result": numbered}))
 
 
-def weighed(one: Judged) -> Judged:
-    """What a share (`mostly`) that was not met says: of the batch, or of the rows at fault only.
+def apply_share_rule(evaluation: Evaluation) -> Evaluation:
+    """Scope and severity of a share (`mostly`) that was not met, by the number of rows at fault.
 
-    - Few rows, see `FEW`, may be extreme and true: each is a warning, and nothing is held back.
-    - More rows are held back each, where the severity of the expectation is critical.
-    - More than half of the rows, or more than `FEW` beyond ten times what the share allows, condemn the batch.
+    - Few rows (see `FEW_ROWS`) may be extreme but true: a warning, and nothing is held back.
+    - More rows are held back one by one, if the severity of the expectation is critical.
+    - More than half of the rows, or more than `FEW_ROWS` beyond ten times what the share allows: the whole batch.
     """
-    share, result = one.expectation.kwargs.get("mostly"), one.written["result"]
-    if share is None or one.outcome.success or one.expectation.scope is Scope.ROW:
-        return one
-    count, at_fault = result["element_count"] - (result.get("missing_count") or 0), one.outcome.unexpected_count
+    share, result = evaluation.expectation.kwargs.get("mostly"), evaluation.written["result"]
+    if share is None or evaluation.outcome.success or evaluation.expectation.scope is Scope.ROW:
+        return evaluation
+    count, at_fault = result["element_count"] - (result.get("missing_count") or 0), evaluation.outcome.unexpected_count
     allowed = round(count * (1 - share), 9)
-    if at_fault > min(count / 2, FEW + _BEYOND_CHANCE * allowed):
-        return one
-    severity = one.expectation.severity
-    if severity is not Severity.INFO and at_fault <= max(1, min(FEW, count / 4)):
+    if at_fault > min(count / 2, FEW_ROWS + _BEYOND_CHANCE * allowed):
+        return evaluation
+    severity = evaluation.expectation.severity
+    if severity is not Severity.INFO and at_fault <= max(1, min(FEW_ROWS, count / 4)):
         severity = Severity.WARNING
-    configuration = {**one.written["expectation_config"], "severity": severity.value}
-    return Judged(
-        replace(one.expectation, scope=Scope.ROW, severity=severity),
-        one.outcome,
-        {**one.written, "expectation_config": configuration},
+    configuration = {**evaluation.written["expectation_config"], "severity": severity.value}
+    return Evaluation(
+        replace(evaluation.expectation, scope=Scope.ROW, severity=severity),
+        evaluation.outcome,
+        {**evaluation.written, "expectation_config": configuration},
     )
 
 
-def added(one: Expectation, outcome: Outcome, count: int) -> Judged:
-    """The outcome of an expectation that was evaluated elsewhere, written as Great Expectations would."""
+def evaluation_from(expectation: Expectation, outcome: ExpectationOutcome, count: int) -> Evaluation:
+    """The evaluation for an outcome that was found without Great Expectations, in its form."""
     written = {
         "success": outcome.success,
         "expectation_config": {
-            "type": one.type,
-            "kwargs": dict(one.kwargs),
-            "meta": {"name": one.name, "why": one.why},
-            "severity": one.severity.value,
+            "type": expectation.type,
+            "kwargs": dict(expectation.kwargs),
+            "meta": {"name": expectation.name, "why": expectation.why},
+            "severity": expectation.severity.value,
         },
         "result": {
             "observed_value": outcome.observed,
@@ -192,21 +195,21 @@ def added(one: Expectation, outcome: Outcome, count: int) -> Judged:
         "meta": {},
         "exception_info": {"raised_exception": False, "exception_traceback": None, "exception_message": None},
     }
-    return Judged(one, outcome, written)
+    return Evaluation(expectation, outcome, written)
 
 
-def document(suite: Suite, judged: Sequence[Judged]) -> dict[str, Any]:
-    """The validation as Great Expectations writes it, without the rows."""
-    met = sum(one.outcome.success for one in judged)
+def document(suite: Suite, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+    """The document of a validation in Great Expectations' form, without the rows."""
+    met = sum(evaluation.outcome.success for evaluation in evaluations)
     return {
-        "success": met == len(judged),
+        "success": met == len(evaluations),
         "suite_name": suite.name,
-        "results": [one.written for one in judged],
+        "results": [evaluation.written for evaluation in evaluations],
         "statistics": {
-            "evaluated_expectations": len(judged),
+            "evaluated_expectations": len(evaluations),
             "successful_expectations": met,
-            "unsuccessful_expectations": len(judged) - met,
-            "success_percent": 100 * met / len(judged) if judged else None,
+            "unsuccessful_expectations": len(evaluations) - met,
+            "success_percent": 100 * met / len(evaluations) if evaluations else None,
         },
         "meta": {},
     }
@@ -218,19 +221,21 @@ def check(suite: Suite) -> None:
     Raises:
         SuiteError: it does not; the message names the file and the expectation.
     """
-    for one in suite.expectations:
-        _built(suite, one)
+    for expectation in suite.expectations:
+        _build_expectation(suite, expectation)
 
 
 def _validated(
-    suite: Suite, built: Sequence[Any], rows: Sequence[Mapping[str, Any]], how: Mapping[str, Any]
+    suite: Suite, built: Sequence[Any], rows: Sequence[Mapping[str, Any]], result_format: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     from great_expectations.core.expectation_suite import ExpectationSuite  # noqa: PLC0415 - takes seconds
 
     if not built:
         return
     batch = _batches().get_batch({"dataframe": _frame(suite, rows)})
-    validation = batch.validate(ExpectationSuite(name=suite.name, expectations=list(built)), result_format=dict(how))
+    validation = batch.validate(
+        ExpectationSuite(name=suite.name, expectations=list(built)), result_format=dict(result_format)
+    )
     for result in validation.results:
         yield _plain(suite, result)
 
@@ -244,34 +249,34 @@ def _plain(suite: Suite, result: Any) -> dict[str, Any]:
 
 
 def _frame(suite: Suite, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
-    """The columns that the suite looks at: each costs time at every condition."""
+    """The rows as a data frame of the columns that the suite names: each more costs time in every condition."""
     import pandas as pd  # noqa: PLC0415 - takes seconds
 
-    names = list(dict.fromkeys(name for one in suite.expectations for name in one.columns))
+    names = list(dict.fromkeys(name for expectation in suite.expectations for name in expectation.columns))
     return pd.DataFrame({name: [row.get(name) for row in rows] for name in names}, index=range(len(rows)))
 
 
 def _table(connection: Connection[Any], source_name: str, name: str) -> Any:
-    """The rows of a table as Great Expectations asks for them, over a connection that it does not close."""
+    """A table as a batch definition of Great Expectations, over a connection that it does not close."""
     source = _context().data_sources.add_postgres(
         source_name,
         # Never used: the connection is there already.
         connection_string="postgresql+psycopg://nobody:nothing@nowhere/nothing",
-        kwargs={"creator": lambda: connection, "poolclass": _lent()},
+        kwargs={"creator": lambda: connection, "poolclass": _borrowed_connection_pool()},
     )
     return source.add_table_asset(name, table_name=name).add_batch_definition_whole_table("all")
 
 
 @cache
-def _lent() -> type[Pool]:
-    """A pool of one connection that belongs to somebody else: who forgets a table must not close it."""
+def _borrowed_connection_pool() -> type[Pool]:
+    """A pool of one connection that the caller owns: the pool must not close it."""
     from sqlalchemy.pool import StaticPool  # noqa: PLC0415 - takes a moment
 
-    class Lent(StaticPool):
-        def _close_connection(self, *_lent: object, **_how: object) -> None:
-            """It stays open."""
+    class BorrowedConnectionPool(StaticPool):
+        def _close_connection(self, *_borrowed_connection_pool: object, **_how: object) -> None:
+            """Leave it open."""
 
-    return Lent
+    return BorrowedConnectionPool
 
 
 _NUMBERS: Final = itertools.count()
@@ -280,7 +285,7 @@ _ONE_AT_A_TIME: Final = Lock()
 
 @cache
 def _batches() -> Any:
-    """Where frames are handed in."""
+    """The batch definition that takes data frames."""
     return (
         _context()
         .data_sources.add_pandas("gate")
@@ -290,7 +295,7 @@ def _batches() -> Any:
 
 
 def load() -> None:
-    """Load Great Expectations, so that whoever judges next in this process need not wait for it."""
+    """Import Great Expectations now, so that the next evaluation in this process does not wait for it."""
     # The variable as well as the setting: what sends usage statistics differs between versions.
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     import great_expectations  # noqa: F401, PLC0415 - takes seconds
@@ -298,7 +303,7 @@ def load() -> None:
 
 @cache
 def _context() -> Any:
-    """One context in memory for the whole process, that tells nobody."""
+    """One context in memory for the whole process, without usage statistics."""
     load()
     import great_expectations as gx  # noqa: PLC0415 - takes seconds
     from great_expectations.data_context.types.base import (  # noqa: PLC0415
@@ -315,7 +320,7 @@ def _context() -> Any:
     return gx.get_context(mode="ephemeral", project_config=config)
 
 
-def _built(suite: Suite, one: Expectation) -> Any:
+def _build_expectation(suite: Suite, expectation: Expectation) -> Any:
     from great_expectations.expectations.expectation import (  # noqa: PLC0415 - takes seconds
         ColumnMapExpectation,
         ColumnPairMapExpectation,
@@ -325,23 +330,29 @@ def _built(suite: Suite, one: Expectation) -> Any:
         ExpectationConfiguration,
     )
 
-    # A suite that is given configurations logs and leaves out those it does not understand: each is built here.
-    told: dict[str, Any] = {"severity": one.severity.value, "meta": {"name": one.name, "why": one.why}}
+    # A suite logs configurations that it does not understand and leaves them out: so each expectation is built here.
+    described: dict[str, Any] = {
+        "severity": expectation.severity.value,
+        "meta": {"name": expectation.name, "why": expectation.why},
+    }
     try:
-        configuration = ExpectationConfiguration(type=one.type, kwargs=dict(one.kwargs), **told)
+        configuration = ExpectationConfiguration(type=expectation.type, kwargs=dict(expectation.kwargs), **described)
         built = configuration.to_domain_obj()
     except Exception as error:
         words = " ".join(str(error).split())
-        raise SuiteError(f"{suite.file.name}: expectation {one.name} is not valid: {words}") from error
-    if one.scope is Scope.ROW and not isinstance(
+        raise SuiteError(f"{suite.file.name}: expectation {expectation.name} is not valid: {words}") from error
+    if expectation.scope is Scope.ROW and not isinstance(
         built, ColumnMapExpectation | ColumnPairMapExpectation | MulticolumnMapExpectation
     ):
-        raise SuiteError(f"{suite.file.name}: {one.name} ({one.type}) says nothing of single rows: its scope is batch")
+        raise SuiteError(
+            f"{suite.file.name}: {expectation.name} ({expectation.type}) says nothing of single rows: "
+            "its scope is batch"
+        )
     return built
 
 
 @contextmanager
-def _explained(suite: Suite) -> Iterator[None]:
+def _explain_errors(suite: Suite) -> Iterator[None]:
     """Whatever Great Expectations raises is a failure of the gate, never of the data."""
     try:
         with warnings.catch_warnings():
@@ -354,27 +365,33 @@ def _explained(suite: Suite) -> Iterator[None]:
 
 
 def _crash(info: Mapping[str, Any]) -> str:
-    """What was raised while an expectation was evaluated; empty: nothing. One report, or one for each metric."""
+    """The errors that were raised during an evaluation; empty without any. `info` is one report, or one per metric."""
     reports = [info] if "raised_exception" in info else list(info.values())
-    said = [str(one.get("exception_message")) for one in reports if one.get("raised_exception")]
-    return "; ".join(dict.fromkeys(said))
+    messages = [str(report.get("exception_message")) for report in reports if report.get("raised_exception")]
+    return "; ".join(dict.fromkeys(messages))
+
+
+def _by_name(results: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {_name(result): result for result in results}
 
 
 def _name(result: Mapping[str, Any]) -> str:
     return str(result["expectation_config"]["meta"]["name"])
 
 
-def _column_missing(one: Expectation, lacking: Sequence[str], count: int) -> Judged:
-    return added(one, Outcome(False, f"no row has {', '.join(lacking)}", count, tuple(range(count))), count)
+def _column_missing(expectation: Expectation, lacking: Sequence[str], count: int) -> Evaluation:
+    return evaluation_from(
+        expectation, ExpectationOutcome(False, f"no row has {', '.join(lacking)}", count, tuple(range(count))), count
+    )
 
 
-def _judged(one: Expectation, result: dict[str, Any]) -> Judged:
+def _evaluation(expectation: Expectation, result: dict[str, Any]) -> Evaluation:
     found = result["result"]
-    outcome = Outcome(
+    outcome = ExpectationOutcome(
         bool(result["success"]),
         found.get("observed_value", found.get("partial_unexpected_list") or None),
         int(found.get("unexpected_count") or 0),
         tuple(found.get("unexpected_index_list") or ()),
     )
     shown = {name: value for name, value in found.items() if name not in _ROWS_AT_FAULT}
-    return Judged(one, outcome, {**result, "result": shown})
+    return Evaluation(expectation, outcome, {**result, "result": shown})

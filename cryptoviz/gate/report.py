@@ -1,4 +1,4 @@
-"""What an audit found: one result for each expectation, and what became of the rows."""
+"""The report of an audit: one result for each expectation, and how many rows passed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Severity(StrEnum):
-    """How bad a failure is: critical holds back, a warning fails the check only, info is written down."""
+    """What a failure does: critical holds rows back, warning only fails the check, info is only stored."""
 
     CRITICAL = "critical"
     WARNING = "warning"
@@ -18,15 +18,15 @@ class Severity(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a critical failure holds back: the rows at fault, or everything that came with them."""
+    """What a critical failure holds back: the rows at fault, or the whole batch."""
 
     ROW = "row"
     BATCH = "batch"
 
 
 @dataclass(frozen=True)
-class Result:
-    """What became of one expectation. `examples` are a few rows at fault, the fields that matter only."""
+class ExpectationResult:
+    """The result of one expectation. `examples` are a few rows at fault, with the fields that it looks at."""
 
     name: str
     severity: Severity
@@ -49,8 +49,8 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Counts:
-    """What became of the rows."""
+class RowCounts:
+    """How many rows were judged, passed, and went to quarantine."""
 
     staged: int = 0
     passed: int = 0
@@ -58,12 +58,12 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What an audit found.
+class GateReport:
+    """The report of an audit.
 
-    `passed`: no expectation of severity critical or warning failed. `blocked`: a critical one about the whole batch
-    did, and nothing of it was published. `standing`: nothing new was there to judge, and the results are those of the
-    time before. `newest`: the newest event time among the rows that passed.
+    `passed`: no expectation of severity critical or warning failed. `blocked`: a critical one of scope batch failed and
+    no row passed. `standing`: there were no new rows, the results are those of the last audit. `newest`: the newest
+    event time among the rows that passed.
     """
 
     subject: str
@@ -72,20 +72,20 @@ class Report:
     suite: str
     passed: bool
     blocked: bool
-    counts: Counts = field(default_factory=Counts)
-    results: Sequence[Result] = ()
+    counts: RowCounts = field(default_factory=RowCounts)
+    results: Sequence[ExpectationResult] = ()
     newest: datetime | None = None
     standing: bool = False
     seconds: float = 0.0
 
     @property
-    def failed(self) -> list[Result]:
+    def failed(self) -> list[ExpectationResult]:
         """The results that fail the check, in the order of the suite."""
         return [result for result in self.results if result.counts]
 
 
 class GateError(Exception):
-    """The gate itself does not work; says nothing about the data, and nothing was changed."""
+    """The gate itself failed: this says nothing about the data, and nothing was changed."""
 
 
 class SuiteError(GateError):

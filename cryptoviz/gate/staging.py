@@ -34,7 +34,7 @@ _encoder: Final = msgspec.json.Encoder(decimal_format="string", enc_hook=_foreig
 
 
 @dataclass(frozen=True)
-class Staged:
+class StagedRow:
     """A row as it was fetched, not yet judged.
 
     `key` is its natural key within the subject. `payload` has the record's fields as they will be on the wire:
@@ -47,7 +47,7 @@ class Staged:
     origin: Mapping[str, Any] = field(default_factory=dict)
 
 
-def stage(connection: Connection[Any], subject: str, rows: Iterable[Staged], run: str) -> int:
+def stage(connection: Connection[Any], subject: str, rows: Iterable[StagedRow], run: str) -> int:
     """Put rows into the outbox, within the caller's transaction if there is one; returns how many were new.
 
     A key that waits already, was published within the subject's memory, or was discarded from quarantine is not

@@ -1,4 +1,4 @@
-"""What is gated before it is published through a topic, and how its rows are told apart."""
+"""The kinds of rows that pass the gate on their way to a topic, and how rows of one series are recognised."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Final
 
 
 @dataclass(frozen=True)
-class Subject:
+class GateSubject:
     """One kind of staged rows, published to `topic`.
 
-    `series` are the fields that say what a row is one state of: of the failing states of a series only the newest is
-    kept in quarantine, with how often it was seen. Empty: each key is a series of its own. A key published within
+    Rows with equal `series` fields are states of one series: of its failing rows quarantine keeps only the newest, with
+    how often one was seen. Without such fields each key is a series of its own. A key that was published within
     `memory` is not staged again.
     """
 
@@ -23,20 +23,20 @@ class Subject:
     series: tuple[str, ...] = ()
 
     def series_of(self, key: str, payload: Mapping[str, Any]) -> str:
-        """What a row with this key and payload is one state of."""
+        """The series of a row with this key and payload."""
         return "|".join(str(payload.get(field)) for field in self.series) if self.series else key
 
 
-SUBJECTS: Final[Mapping[str, Subject]] = {
+SUBJECTS: Final[Mapping[str, GateSubject]] = {
     subject.name: subject
     for subject in (
-        Subject("articles", "rawarticle", memory=timedelta(days=30)),
-        Subject("market", "rawmarket", memory=timedelta(hours=6), series=("source", "symbol")),
-        Subject("mood", "rawmood", memory=timedelta(days=30)),
+        GateSubject("articles", "rawarticle", memory=timedelta(days=30)),
+        GateSubject("market", "rawmarket", memory=timedelta(hours=6), series=("source", "symbol")),
+        GateSubject("mood", "rawmood", memory=timedelta(days=30)),
     )
 }
 """The subjects whose rows wait in `staging`.
 
-What comes again after the memory is sent again, and its key makes that harmless. The suite of the market refuses what
-is older than its memory, and the news remember every article themselves.
+A row that comes again later is sent again, and its key makes that harmless. The suite of the market refuses rows older
+than its memory, and the news reader remembers every article itself.
 """

@@ -49,7 +49,9 @@ class Suite:
 
     def of(self, scope: Scope) -> Suite:
         """The part of it that has this scope."""
-        return Suite(self.name, self.file, tuple(one for one in self.expectations if one.scope is scope))
+        return Suite(
+            self.name, self.file, tuple(expectation for expectation in self.expectations if expectation.scope is scope)
+        )
 
 
 def read(name: str, folder: Path = SUITES) -> Suite:
@@ -82,31 +84,35 @@ def _suite(name: str, file: Path, content: Any) -> Suite:
     listed = content.get("expectations")
     if not isinstance(listed, list) or not listed:
         raise SuiteError("it has no expectations")
-    found = tuple(_expectation(number, one) for number, one in enumerate(listed, start=1))
+    found = tuple(_expectation(number, entry) for number, entry in enumerate(listed, start=1))
     seen: set[str] = set()
-    for one in found:
-        if one.name in seen:
-            raise SuiteError(f"two expectations are named {one.name}")
-        seen.add(one.name)
+    for expectation in found:
+        if expectation.name in seen:
+            raise SuiteError(f"two expectations are named {expectation.name}")
+        seen.add(expectation.name)
     return Suite(name, file, found)
 
 
-def _expectation(number: int, one: Any) -> Expectation:
+def _expectation(number: int, entry: Any) -> Expectation:
     where = f"expectation {number}"
-    if not isinstance(one, dict) or not isinstance(one.get("type"), str) or not isinstance(one.get("kwargs"), dict):
+    if (
+        not isinstance(entry, dict)
+        or not isinstance(entry.get("type"), str)
+        or not isinstance(entry.get("kwargs"), dict)
+    ):
         raise SuiteError(f"{where} has no type or kwargs")
-    meta = one.get("meta")
+    meta = entry.get("meta")
     if not isinstance(meta, dict) or not all(isinstance(meta.get(word), str) and meta[word] for word in _META):
-        raise SuiteError(f"{where} ({one['type']}) needs {', '.join(_META)} in its meta")
+        raise SuiteError(f"{where} ({entry['type']}) needs {', '.join(_META)} in its meta")
     where = f"{where} ({meta['name']})"
-    if isinstance(one["kwargs"].get("row_condition"), str):
+    if isinstance(entry["kwargs"].get("row_condition"), str):
         raise SuiteError(f"{where}: write row_condition as an object such as {_EXAMPLE}")
     try:
-        severity, scope = Severity(one.get("severity", "")), Scope(meta["scope"])
+        severity, scope = Severity(entry.get("severity", "")), Scope(meta["scope"])
     except ValueError as error:
         allowed = "severity is critical, warning or info; scope is row or batch"
         raise SuiteError(f"{where}: {error}; {allowed}") from None
-    return Expectation(meta["name"], one["type"], one["kwargs"], severity, scope, meta["why"])
+    return Expectation(meta["name"], entry["type"], entry["kwargs"], severity, scope, meta["why"])
 
 
 _EXAMPLE: Final = '{"type": "comparison", "column": {"name": "rank"}, "operator": "==", "parameter": 1}'

@@ -1,4 +1,4 @@
-"""What figures of recent rows mean: each judgement takes the rows of one statement and returns a verdict.
+"""Rules for the stored tables: each function takes the rows of one checking statement and returns a verdict.
 
 sql/queries/checks.sql -> rows -> verdict (passed, how bad, numbers, the rows at fault)
 """
@@ -26,21 +26,21 @@ UNEXPLAINED_S: Final = (900.0, 3600.0)
 IN_FLIGHT_S: Final = 60.0
 _SHOWN: Final = 20
 
-Row = Mapping[str, Any]
+FigureRow = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether all is well; if not, whether it is an error or a warning; figures to plot, and the rows at fault."""
+class CheckVerdict:
+    """The verdict of a check: passed, an error (`severe`) or a warning; a sentence, figures to plot, rows at fault."""
 
     passed: bool
     words: str
     numbers: Mapping[str, float] = field(default_factory=dict)
-    rows: Sequence[Row] = ()
+    rows: Sequence[FigureRow] = ()
     severe: bool = True
 
 
-def fresh(rows: Iterable[Row], age: str) -> Verdict:
+def fresh(rows: Iterable[FigureRow], age: str) -> CheckVerdict:
     """Whether every exchange has new rows. `age` names the field with the seconds since the newest row of a pair."""
     found = sorted(rows, key=lambda row: _age(row, age), reverse=True)
     by_exchange: dict[str, float] = {}
@@ -50,7 +50,7 @@ def fresh(rows: Iterable[Row], age: str) -> Verdict:
     quiet = [row for row in found if _age(row, age) > PAIR_QUIET_S]
     words = [f"nothing new of {', '.join(sorted(late))}"] if late else []
     words += [f"{len(quiet)} pairs quiet for more than {PAIR_QUIET_S / 60:.0f} minutes"] if quiet else []
-    return Verdict(
+    return CheckVerdict(
         not late and not quiet,
         "; ".join(words) or "every pair of every exchange has new rows",
         {
@@ -63,12 +63,12 @@ def fresh(rows: Iterable[Row], age: str) -> Verdict:
     )
 
 
-def unique(rows: Iterable[Row]) -> Verdict:
+def unique(rows: Iterable[FigureRow]) -> CheckVerdict:
     """Whether no trade is stored twice."""
     found = list(rows)
     doubled = [row for row in found if row["duplicates"]]
     duplicates = sum(row["duplicates"] for row in doubled)
-    return Verdict(
+    return CheckVerdict(
         not doubled,
         f"{duplicates} trades are stored twice" if doubled else "every trade is stored once",
         {"trades": sum(row["trades"] for row in found), "duplicates": duplicates},
@@ -76,7 +76,7 @@ def unique(rows: Iterable[Row]) -> Verdict:
     )
 
 
-def complete(rows: Iterable[Row], sent: Mapping[tuple[str, str], int]) -> Verdict:
+def complete(rows: Iterable[FigureRow], sent: Mapping[tuple[str, str], int]) -> CheckVerdict:
     """Whether every trade that was sent is stored: no hole in the ids, and nothing the source counted is outstanding.
 
     `sent`: the last id that each source says it sent, for sources that count (the simulators). A hole that has a row
@@ -97,7 +97,7 @@ def complete(rows: Iterable[Row], sent: Mapping[tuple[str, str], int]) -> Verdic
     words = [f"{unknown} trades are missing and nobody knows why"] if unknown else []
     words += [f"{outstanding} trades were sent and are not stored"] if outstanding else []
     words += [f"{healing} trades are being fetched again"] if healing else []
-    return Verdict(
+    return CheckVerdict(
         not words,
         "; ".join(words) or "every trade that was sent is stored",
         {"stored": stored, "missing": unknown, "being healed": healing, "outstanding": outstanding},
@@ -106,12 +106,12 @@ def complete(rows: Iterable[Row], sent: Mapping[tuple[str, str], int]) -> Verdic
     )
 
 
-def healed(rows: Iterable[Row]) -> Verdict:
+def healed(rows: Iterable[FigureRow]) -> CheckVerdict:
     """Whether no hole in the trade ids stays open for long."""
     found = list(rows)
     oldest = max((row["oldest"] for row in found), default=0.0)
     gaps = sum(row["open"] for row in found)
-    return Verdict(
+    return CheckVerdict(
         oldest <= GAP_S[0],
         f"{gaps} gaps are open, the oldest for {oldest / 60:.0f} minutes" if gaps else "no gap is open",
         {
@@ -125,12 +125,12 @@ def healed(rows: Iterable[Row]) -> Verdict:
     )
 
 
-def explained(rows: Iterable[Row]) -> Verdict:
+def explained(rows: Iterable[FigureRow]) -> CheckVerdict:
     """Whether it is known of every candle that is missing why."""
     found = list(rows)
     oldest = max((row["oldest"] for row in found), default=0.0)
     missing = sum(row["missing"] for row in found)
-    return Verdict(
+    return CheckVerdict(
         oldest <= UNEXPLAINED_S[0],
         f"{missing} candles are missing and nobody knows why, the first for {oldest / 60:.0f} minutes"
         if missing
@@ -141,11 +141,11 @@ def explained(rows: Iterable[Row]) -> Verdict:
     )
 
 
-def lost(rows: Iterable[Row]) -> Verdict:
+def lost(rows: Iterable[FigureRow]) -> CheckVerdict:
     """Whether nothing is missing that the exchange has."""
     found = list(rows)
     counts = {kind: sum(row["missing"] for row in found if row["kind"] == kind) for kind in ("candles", "trades")}
-    return Verdict(
+    return CheckVerdict(
         not found,
         f"{counts['candles']} candles and {counts['trades']} trades that the exchanges have are missing"
         if found
@@ -156,7 +156,7 @@ def lost(rows: Iterable[Row]) -> Verdict:
     )
 
 
-def agreeing(rows: Iterable[Row]) -> Verdict:
+def agreeing(rows: Iterable[FigureRow]) -> CheckVerdict:
     """Whether every difference between fetched and streamed candles has a cause that is no fault of ours."""
     found = list(rows)
     causes = Counter({row["cause"]: 0 for row in found})
@@ -164,7 +164,7 @@ def agreeing(rows: Iterable[Row]) -> Verdict:
         causes[row["cause"]] += row["differences"]
     faults = [row for row in found if row["cause"] in _FAULTS]
     ours = sum(row["differences"] for row in faults)
-    return Verdict(
+    return CheckVerdict(
         not faults,
         f"of {causes.total()} fetched candles that differ from their trades {ours} have no good cause"
         if faults
@@ -178,16 +178,16 @@ def agreeing(rows: Iterable[Row]) -> Verdict:
 _FAULTS: Final = frozenset({"missing_trades", "unexplained", "not yet looked into"})
 
 
-def bounds(rows: Iterable[Row]) -> Verdict:
+def bounds(rows: Iterable[FigureRow]) -> CheckVerdict:
     """Whether every candle is possible."""
     return _counted(rows, "candles", "impossible", "are impossible", "every candle is possible")
 
 
-def jumps(rows: Iterable[Row]) -> Verdict:
+def jumps(rows: Iterable[FigureRow]) -> CheckVerdict:
     """Whether no price jumped from one minute to the next: rarely true prices, mostly wrong ones."""
     found = list(rows)
     large = [row for row in found if (row["jump"] or 0) > JUMP_PERCENT]
-    return Verdict(
+    return CheckVerdict(
         not large,
         f"{len(large)} pairs jumped by more than {JUMP_PERCENT:.0f} %" if large else "no price jumped",
         {
@@ -200,12 +200,12 @@ def jumps(rows: Iterable[Row]) -> Verdict:
     )
 
 
-def closed(rows: Iterable[Row]) -> Verdict:
+def closed(rows: Iterable[FigureRow]) -> CheckVerdict:
     """Whether every minute with trades has its candle, closed where all of them are stored."""
     found = list(rows)
     faults = [row for row in found if row["missing"] or row["unclosed"]]
     missing, unclosed = (sum(row[name] for row in found) for name in ("missing", "unclosed"))
-    return Verdict(
+    return CheckVerdict(
         not faults,
         f"of the minutes with trades {missing} have no candle and {unclosed} an open one"
         if faults
@@ -215,18 +215,18 @@ def closed(rows: Iterable[Row]) -> Verdict:
     )
 
 
-def parts(rows: Iterable[Row]) -> Verdict:
+def parts(rows: Iterable[FigureRow]) -> CheckVerdict:
     """Whether the longer candles are what their minutes come to."""
     return _counted(
         rows, "candles", "differing", "differ from their minutes", "longer candles agree with their minutes"
     )
 
 
-def equal(rows: Iterable[Row]) -> Verdict:
-    """Whether the 1m candles are what their trades come to; rows of `the statement `candles_differing``."""
+def equal(rows: Iterable[FigureRow]) -> CheckVerdict:
+    """Whether the 1m candles are what their trades come to; rows of the statement `candles_differing`."""
     found = list(rows)
     differing = [row for row in found if row["minute"] is not None]
-    return Verdict(
+    return CheckVerdict(
         not differing,
         f"{len(differing)} candles differ from their trades" if differing else "every candle equals its trades",
         {
@@ -241,11 +241,11 @@ def equal(rows: Iterable[Row]) -> Verdict:
 _COMPARED: Final = ("exchange", "pair", "minute", "stored_trades", "trades", "stored_close", "close")
 
 
-def _counted(rows: Iterable[Row], total: str, fault: str, wrong: str, right: str) -> Verdict:
+def _counted(rows: Iterable[FigureRow], total: str, fault: str, wrong: str, right: str) -> CheckVerdict:
     found = list(rows)
     faults = [row for row in found if row[fault]]
     count = sum(row[fault] for row in faults)
-    return Verdict(
+    return CheckVerdict(
         not faults,
         f"{count} {total} {wrong}" if faults else right,
         {total: sum(row[total] for row in found), fault: count},
@@ -253,7 +253,7 @@ def _counted(rows: Iterable[Row], total: str, fault: str, wrong: str, right: str
     )
 
 
-def _age(row: Row, name: str) -> float:
+def _age(row: FigureRow, name: str) -> float:
     return float("inf") if row[name] is None else float(row[name])
 
 

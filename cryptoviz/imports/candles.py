@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from cryptoviz.backfill import publish
 from cryptoviz.gaps.rulings import Gap, unanswered
 from cryptoviz.gaps.tables import rule_candle_gaps
-from cryptoviz.gate.gate import Fault
+from cryptoviz.gate.audit import RowFault
 from cryptoviz.imports import held, values
 from cryptoviz.imports.chunks import Chunk, Position, chunks
 from cryptoviz.imports.files import File, ImportRefusedError
@@ -61,7 +61,7 @@ class ChunkCandles:
     """What a chunk comes to: candles in the order of time, and the rows that are none or belong to none."""
 
     rows: Sequence[FileCandle]
-    faults: Mapping[int, Fault]
+    faults: Mapping[int, RowFault]
     judgement: Judgement | None = None
     """Of the trades, where the candles are made of trades."""
     reaches: Sequence[Reach] = ()
@@ -162,11 +162,11 @@ class CandlesImport:
 
     def _candles(self, staged: pa.Table) -> ChunkCandles:
         refuse_no_candles(self._file, self._layout.format, self._target, staged)
-        faults: dict[int, Fault] = {}
+        faults: dict[int, RowFault] = {}
         found = []
         for row in staged.to_pylist():
             if row["unreadable"]:
-                faults[row["row_number"]] = Fault("readable", f"{row['unreadable']}.")
+                faults[row["row_number"]] = RowFault("readable", f"{row['unreadable']}.")
                 continue
             prices = {name: row[name] for name in values.PRICES[Kind.CANDLES]}
             start = _EPOCH + row["microseconds"] * _MICROSECOND
@@ -190,7 +190,7 @@ class CandlesImport:
             found = found[1 if begins else 0 : -1 if chunk.last else None]
         return ChunkCandles(found, judgement.faults, judgement, reaches)
 
-    def _reaches(self, connection: Connection[Any], faults: Mapping[int, Fault]) -> list[Reach]:
+    def _reaches(self, connection: Connection[Any], faults: Mapping[int, RowFault]) -> list[Reach]:
         if not faults:
             return []
         found = connection.execute(query("import_minutes_held"), {"rows": list(faults)}).fetchall()
@@ -284,7 +284,7 @@ class CandlesImport:
 
     def _compared(
         self, connection: Connection[Any], whole: Sequence[FileCandle]
-    ) -> tuple[list[FileCandle], dict[int, Fault]]:
+    ) -> tuple[list[FileCandle], dict[int, RowFault]]:
         """The rows whose windows no fetched candle has yet, and those that contradict one."""
         if not whole:
             return [], {}
@@ -292,7 +292,7 @@ class CandlesImport:
         stored = connection.execute(query("import_candles_known"), {**self._names, **bounds}).fetchall()
         known = {start: ("stored", tuple(figures)) for start, *figures, _count in stored}
         fresh: list[FileCandle] = []
-        differing: dict[int, Fault] = {}
+        differing: dict[int, RowFault] = {}
         for row in whole:
             place, figures = known.setdefault(row.start, ("", ()))
             if not figures:

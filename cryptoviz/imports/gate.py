@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from psycopg import sql
 
 from cryptoviz.gate import engine, suites
-from cryptoviz.gate.gate import Fault
+from cryptoviz.gate.audit import RowFault
 from cryptoviz.gate.report import Scope, Severity
 from cryptoviz.gate.staging import as_json, storable
 from cryptoviz.gate.suites import Expectation, Suite
@@ -39,9 +39,9 @@ _AGREES: Final = Expectation(
 """What holds whatever the suites say: a key that is there already has the same numbers."""
 
 
-def contradiction(difference: str) -> Fault:
+def contradiction(difference: str) -> RowFault:
     """Why a row with a key that is taken is held back."""
-    return Fault(_AGREES.name, f"{_AGREES.why.rstrip('.')} ({difference}).")
+    return RowFault(_AGREES.name, f"{_AGREES.why.rstrip('.')} ({difference}).")
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Judgement:
     """What an audit of staged rows found: `faults` by the number of the row."""
 
     suite: Suite
-    results: list[engine.Judged]
-    faults: dict[int, Fault]
+    results: list[engine.Evaluation]
+    faults: dict[int, RowFault]
     count: int
     _contradictions: Mapping[int, str] = field(default_factory=dict)
 
@@ -92,7 +92,7 @@ class Judgement:
     def write_results(self, connection: Connection[Any], origin: Origin) -> None:
         """Write down what each expectation found, within the caller's transaction."""
         rows = tuple(self._contradictions)
-        agreed = engine.added(_AGREES, engine.Outcome(not rows, None, len(rows), rows), self.count)
+        agreed = engine.evaluation_from(_AGREES, engine.ExpectationOutcome(not rows, None, len(rows), rows), self.count)
         results = [*self.results, agreed]
         asset = f"import/{origin.subject}"
         header = {
@@ -119,7 +119,7 @@ class Judgement:
         )
 
 
-def hold_back(connection: Connection[Any], origin: Origin, faults: Mapping[int, Fault], raw: Raw) -> None:
+def hold_back(connection: Connection[Any], origin: Origin, faults: Mapping[int, RowFault], raw: Raw) -> None:
     """Put rows into quarantine, each with its file and number, within the caller's transaction."""
     if not faults:
         return
@@ -148,7 +148,7 @@ def nonsense(faults: int, count: int) -> bool:
     return count >= _ENOUGH and faults > count // 2
 
 
-def refuse_nonsense(file: File, faults: Mapping[int, Fault], count: int) -> None:
+def refuse_nonsense(file: File, faults: Mapping[int, RowFault], count: int) -> None:
     """Raise ImportRefusedError where most rows are at fault: the file is not what it claims to be."""
     if nonsense(len(faults), count):
         row, fault = next(iter(faults.items()))
@@ -162,7 +162,7 @@ class Judge:
     def __init__(self, connection: Connection[Any], suite: str, table: str) -> None:
         self._connection, self._table = connection, table
         self._suite = suites.read(suite)
-        self._engine = engine.Table(connection, table, NUMBER)
+        self._engine = engine.SqlTable(connection, table, NUMBER)
 
     def __enter__(self) -> Self:
         return self
@@ -197,11 +197,11 @@ class Judge:
         return self._connection.execute(statement, {"rows": rows}).fetchall()
 
 
-def _fault(broken: list[Expectation], row: Mapping[str, Any]) -> Fault:
+def _fault(broken: list[Expectation], row: Mapping[str, Any]) -> RowFault:
     if row.get("unreadable"):
-        return Fault(broken[0].name, f"{row['unreadable']}.")
+        return RowFault(broken[0].name, f"{row['unreadable']}.")
     reasons = (
         f"{expectation.why.rstrip('.')} ({', '.join(f'{name}: {row.get(name)}' for name in expectation.columns)})."
         for expectation in broken
     )
-    return Fault(broken[0].name, " ".join(reasons))
+    return RowFault(broken[0].name, " ".join(reasons))

@@ -19,9 +19,8 @@ import pyarrow as pa
 
 from cryptoviz.backfill.publish import refresh_gaps
 from cryptoviz.candles import fetched
-from cryptoviz.gate import gate
-from cryptoviz.gate.frames import Row
-from cryptoviz.gate.gate import Fault
+from cryptoviz.gate.audit import RowFault, row_faults
+from cryptoviz.gate.rows import CandidateRow
 from cryptoviz.imports import values
 from cryptoviz.imports.chunks import Chunk, Position
 from cryptoviz.imports.layouts import Format, Kind, Layout, Packing
@@ -39,7 +38,7 @@ _MINUTE: Final = timedelta(minutes=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DISCARDED: Final = "what a file gives for it was discarded"
 
-_PLACELESS: Final = Fault("readable", "An older version held it back without its pair: import its file again.")
+_PLACELESS: Final = RowFault("readable", "An older version held it back without its pair: import its file again.")
 
 
 @dataclass(frozen=True)
@@ -67,12 +66,12 @@ class HeldTrade:
         return self.values.get("trade_id") is not None and "side" in self.values
 
 
-def read(rows: Sequence[Row]) -> list[HeldTrade]:
+def read(rows: Sequence[CandidateRow]) -> list[HeldTrade]:
     """Read rows of quarantine as if they had just come from their file."""
     return [HeldTrade(row.key, row.origin, _values(row.payload)) for row in rows]
 
 
-def refused(connection: Connection[Any], rows: Sequence[Row]) -> Mapping[int, Fault]:
+def refused(connection: Connection[Any], rows: Sequence[CandidateRow]) -> Mapping[int, RowFault]:
     """The rows that today's suite holds back, or that do not say what they are trades of, by their position.
 
     Raises:
@@ -81,7 +80,7 @@ def refused(connection: Connection[Any], rows: Sequence[Row]) -> Mapping[int, Fa
     """
     again = [replace(row, payload=held.values) for row, held in zip(rows, read(rows), strict=True)]
     placeless = {position: _PLACELESS for position, row in enumerate(rows) if "symbol" not in row.origin}
-    return {**placeless, **gate.refused(connection, SUBJECT, again)}
+    return {**placeless, **row_faults(connection, SUBJECT, again)}
 
 
 def _values(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,12 +98,12 @@ def _values(payload: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def discard(connection: Connection[Any], rows: Sequence[Row]) -> None:
+def discard(connection: Connection[Any], rows: Sequence[CandidateRow]) -> None:
     """These rows are no trades, within the caller's transaction; `explain` belongs to it, `settle` follows."""
     connection.execute(query("held_trades_discard"), {"keys": [row.key for row in rows]})
 
 
-def explain(connection: Connection[Any], rows: Sequence[Row]) -> list[HeldTrade]:
+def explain(connection: Connection[Any], rows: Sequence[CandidateRow]) -> list[HeldTrade]:
     """Of rows with an id that were discarded: there is no such trade. Within the caller's transaction.
 
     Returns the trades whose minutes `follow` makes anew. A caller that is killed before that leaves them to
@@ -126,7 +125,7 @@ def follow(connection: Connection[Any], trades: Sequence[HeldTrade]) -> None:
             connection.execute(query("candles_refresh"), {**held.pair, "instants": [held.made]})
 
 
-def release(connection: Connection[Any], row: Row) -> None:
+def release(connection: Connection[Any], row: CandidateRow) -> None:
     """This row, which has passed, is a trade as it stands in its file; within the caller's transaction.
 
     The caller has the lock of the candles; `settle` follows.

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptoviz.gate.staging import Staged, stage
+from cryptoviz.gate.staging import StagedRow, stage
 from cryptoviz.logs import logger
 from cryptoviz.news.feeds import Feed, load_feeds
 from cryptoviz.news.identity import Entry, Stored, article_id, looked_up
@@ -61,7 +61,7 @@ class _Known:
 class Poll:
     """What a poll found: the rows that it staged (`staged` were new to the outbox), and how each feed answered."""
 
-    rows: tuple[Staged, ...]
+    rows: tuple[StagedRow, ...]
     staged: int
     outcomes: tuple[Outcome, ...]
     seconds: float
@@ -212,7 +212,7 @@ def _article(feed: Feed, entry: Entry, text: Text, model: SentimentModel) -> _Ar
     return _Article(feed, entry, payload, origin)
 
 
-def _remember(connection: Connection[Any], found: Sequence[_Understood], at: datetime) -> list[Staged]:
+def _remember(connection: Connection[Any], found: Sequence[_Understood], at: datetime) -> list[StagedRow]:
     """Number the revisions and keep them; what another poll has kept meanwhile is not new any more."""
     connection.execute(query("news_lock"))
     articles = [article for understood in found for article in understood.articles]
@@ -231,7 +231,7 @@ def _remember(connection: Connection[Any], found: Sequence[_Understood], at: dat
         first = first_published.setdefault((website, name), _First(published_at, entry.published_at is not None))
         times = {"received_at": _wire(at), "scraped_at": _wire(at), "published_at": _wire(first.published_at)}
         payload = {**times, "published_known": first.known, "article_id": name, **article.payload, "revision": revision}
-        rows.append(Staged(f"{website}|{name}|{revision}", payload, article.origin))
+        rows.append(StagedRow(f"{website}|{name}|{revision}", payload, article.origin))
         kept.append((website, name, revision, entry.digest, published_at, entry.title, entry.url))
     names = ("website", "article_id", "revision", "digest", "published_at", "title", "url")
     columns = {name: [row[number] for row in kept] for number, name in enumerate(names)}
@@ -259,7 +259,7 @@ def _wire(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _counted(outcomes: Sequence[Outcome], rows: Sequence[Staged]) -> list[Outcome]:
+def _counted(outcomes: Sequence[Outcome], rows: Sequence[StagedRow]) -> list[Outcome]:
     first = Counter(row.payload["source"] for row in rows if row.payload["revision"] == 1)
     every = Counter(row.payload["source"] for row in rows)
     return [

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pybreaker
 
-from cryptoviz.gate.staging import Staged
+from cryptoviz.gate.staging import StagedRow
 from cryptoviz.logs import logger
 from cryptoviz.pollers import state, wire
 from cryptoviz.pollers.client import Client, Means, Source, SourceError
@@ -44,7 +44,7 @@ _LEVELS: Final = {Status.FAILED: logging.WARNING, Status.PARTIAL: logging.WARNIN
 class Harvest:
     """What came so far; it stays when a later page fails. Of `memory` only what goes with these rows."""
 
-    rows: list[Staged] = field(default_factory=list)
+    rows: list[StagedRow] = field(default_factory=list)
     unmodified: bool = False
     newest: datetime | None = None
     missing: tuple[date, ...] = ()
@@ -173,9 +173,9 @@ def newest(instants: Iterable[Any]) -> datetime | None:
     return max(found, default=None)
 
 
-def no_object(source: str, entry: Any, origin: Mapping[str, Any], received_at: datetime) -> Staged:
+def no_object(source: str, entry: Any, origin: Mapping[str, Any], received_at: datetime) -> StagedRow:
     """The row of an entry that is not even an object: the gate says so."""
     text = repr(entry)[:_LONGEST_ENTRY]
     digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]
     payload = {"received_at": wire.instant(received_at), "source": source, "entry": text}
-    return Staged(f"entry {digest}|{source}", payload, origin)
+    return StagedRow(f"entry {digest}|{source}", payload, origin)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from cryptoviz.gate.staging import Staged
+from cryptoviz.gate.staging import StagedRow
 from cryptoviz.pollers import base, wire
 from cryptoviz.pollers.base import Harvest, Poller
 from cryptoviz.pollers.client import Client, Means, Source, SourceError, limited, shape
@@ -113,7 +113,7 @@ def _asked(total: str | None, page: int, per_page: int) -> int:
     return min(per_page, max(int(total) - (page - 1) * per_page, 1))
 
 
-def _row(entry: Any, origin: Mapping[str, Any], received_at: datetime) -> Staged:
+def _row(entry: Any, origin: Mapping[str, Any], received_at: datetime) -> StagedRow:
     if not isinstance(entry, dict):
         return base.no_object(NAME, entry, origin, received_at)
     symbol = wire.symbol(entry.get("symbol"))
@@ -134,7 +134,7 @@ def _row(entry: Any, origin: Mapping[str, Any], received_at: datetime) -> Staged
         "circulating_supply": wire.exact(entry.get("circulating_supply")),
         "rank": entry.get("market_cap_rank"),
     }
-    return Staged(f"{entry.get('last_updated')}|{NAME}|{symbol}", payload, {**origin, "id": entry.get("id")})
+    return StagedRow(f"{entry.get('last_updated')}|{NAME}|{symbol}", payload, {**origin, "id": entry.get("id")})
 
 
 def _refusal(body: Any, after: float | None, _now: datetime) -> SourceError | None:

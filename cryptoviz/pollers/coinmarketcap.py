@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from cryptoviz.gate.staging import Staged
+from cryptoviz.gate.staging import StagedRow
 from cryptoviz.pollers import base, wire
 from cryptoviz.pollers.base import Harvest, Poller
 from cryptoviz.pollers.client import Client, Means, Source, SourceError, limited, shape
@@ -77,7 +77,7 @@ def _ask(client: Client, harvest: Harvest, settings: Settings) -> None:
     harvest.newest = base.newest(row.payload.get("timestamp") for row in harvest.rows)
 
 
-def _row(entry: Any, origin: Mapping[str, Any], received_at: datetime) -> Staged:
+def _row(entry: Any, origin: Mapping[str, Any], received_at: datetime) -> StagedRow:
     if not isinstance(entry, dict):
         return base.no_object(NAME, entry, origin, received_at)
     quote = entry["quote"].get("USD") if isinstance(entry.get("quote"), dict) else None
@@ -100,7 +100,7 @@ def _row(entry: Any, origin: Mapping[str, Any], received_at: datetime) -> Staged
         "circulating_supply": wire.exact(entry.get("circulating_supply")),
         "rank": entry.get("cmc_rank"),
     }
-    return Staged(f"{at}|{NAME}|{symbol}", payload, {**origin, "id": entry.get("id")})
+    return StagedRow(f"{at}|{NAME}|{symbol}", payload, {**origin, "id": entry.get("id")})
 
 
 def _refusal(body: Any, after: float | None, now: datetime) -> SourceError | None:

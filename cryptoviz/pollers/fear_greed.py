@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptoviz.gate.staging import Staged
+from cryptoviz.gate.staging import StagedRow
 from cryptoviz.pollers import base, wire
 from cryptoviz.pollers.base import Harvest, Poller
 from cryptoviz.pollers.client import Client, Means, Source, SourceError, shape
@@ -144,7 +144,7 @@ def _ask(client: Client, history: History, harvest: Harvest, settings: Settings,
     }
 
 
-def _row(entry: Any, origin: Mapping[str, Any], received_at: datetime) -> Staged:
+def _row(entry: Any, origin: Mapping[str, Any], received_at: datetime) -> StagedRow:
     if not isinstance(entry, dict):
         return base.no_object(PUBLISHER, entry, origin, received_at)
     at = _instant(entry.get("timestamp"))
@@ -155,7 +155,7 @@ def _row(entry: Any, origin: Mapping[str, Any], received_at: datetime) -> Staged
         "value": _whole(entry.get("value")),
         "classification": entry.get("value_classification"),
     }
-    return Staged(str(at), payload, origin)
+    return StagedRow(str(at), payload, origin)
 
 
 def _instant(value: Any) -> Any:
@@ -175,7 +175,7 @@ def _whole(value: Any) -> Any:
     return int(text) if text.removeprefix("-").isdecimal() and text.isascii() and len(text) < 20 else value
 
 
-def _day(row: Staged) -> date | None:
+def _day(row: StagedRow) -> date | None:
     at = base.newest([row.payload.get("timestamp")])
     return at.date() if at is not None else None
 

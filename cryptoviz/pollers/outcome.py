@@ -8,7 +8,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptoviz.gate.staging import Staged
+from cryptoviz.gate.staging import StagedRow
 from cryptoviz.pollers import state, wire
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Poll:
     Stage the rows and call `remember` in one transaction: what the source will not send again is then not lost.
     """
 
-    rows: Sequence[Staged]
+    rows: Sequence[StagedRow]
     outcome: Outcome
     memory: Mapping[str, Any] | None = None
 

@@ -10,8 +10,9 @@ import psycopg
 import pytest
 
 from cryptoviz.backfill.publish import judge
-from cryptoviz.gate import engine, frames, suites
-from cryptoviz.gate.frames import Known, Row
+from cryptoviz.gate import engine, suites
+from cryptoviz.gate.columns import columns_of
+from cryptoviz.gate.rows import CandidateRow, StoredContext
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from tests.unit.test_suites import CASES, SOUND, minutes
@@ -47,7 +48,9 @@ def test_the_database_and_memory_agree(database: Settings) -> None:
     with connect(Role.OWNER, database, autocommit=True) as connection:
         for payloads in cases:
             put(connection, payloads)
-            columns = frames.columns("candles_rest", [Row(str(n), row) for n, row in enumerate(payloads)], Known())
+            columns = columns_of(
+                "candles_rest", [CandidateRow(str(n), row) for n, row in enumerate(payloads)], StoredContext()
+            )
             there = judge(connection, suite, BATCH, len(payloads))
             found = {one.expectation.name: sorted(number - 1 for number in one.outcome.rows) for one in there}
             for briefly in (False, True):

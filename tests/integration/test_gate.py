@@ -19,10 +19,11 @@ import psycopg
 import pytest
 
 from cryptoviz.bus import MemoryProducer
-from cryptoviz.gate import engine, gate, suites
-from cryptoviz.gate.gate import DeliveryError, audit, deliver, judge
-from cryptoviz.gate.report import GateError, Report, Scope, SuiteError
-from cryptoviz.gate.staging import Staged, stage
+from cryptoviz.gate import engine, outbox, suites
+from cryptoviz.gate.audit import audit
+from cryptoviz.gate.outbox import DeliveryError, deliver, judge_staged
+from cryptoviz.gate.report import GateError, GateReport, Scope, SuiteError
+from cryptoviz.gate.staging import StagedRow, stage
 from cryptoviz.settings import PROJECT_ROOT, Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
@@ -33,7 +34,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 ASSET = "poll/market"
 
 
-def coin(symbol: str, rank: int, **changed: Any) -> Staged:
+def coin(symbol: str, rank: int, **changed: Any) -> StagedRow:
     when = (NOW - timedelta(seconds=40)).isoformat().replace("+00:00", "Z")
     payload = {
         "received_at": NOW.isoformat().replace("+00:00", "Z"),
@@ -52,7 +53,7 @@ def coin(symbol: str, rank: int, **changed: Any) -> Staged:
         "circulating_supply": "10000",
         "rank": rank,
     } | changed
-    return Staged(
+    return StagedRow(
         f"{payload['timestamp']}|coingecko|{symbol}", payload, {"source": "coingecko", "answered": 2, "asked": 2}
     )
 
@@ -77,7 +78,7 @@ def test_sound_rows_reach_the_topic_once_and_exactly(writer: psycopg.Connection[
     producer = MemoryProducer()
     assert stage(writer, "market", SOUND, "run-1") == 2
     assert stage(writer, "market", SOUND, "run-2") == 0, "they wait already"
-    report = judge(writer, "market", "run-1", ASSET)
+    report = judge_staged(writer, "market", "run-1", ASSET)
     assert report.passed
     assert not report.blocked
     assert (report.counts.staged, report.counts.passed, report.counts.quarantined) == (2, 2, 0)
@@ -93,7 +94,7 @@ def test_a_row_that_fails_is_quarantined_with_its_reason_and_the_rest_is_publish
     writer: psycopg.Connection[Any],
 ) -> None:
     stage(writer, "market", [INCIDENT, coin("BTC", 2), coin("ETH", 3)], "run-1")
-    report = judge(writer, "market", "run-1", ASSET)
+    report = judge_staged(writer, "market", "run-1", ASSET)
     assert not report.passed
     assert not report.blocked
     assert (report.counts.passed, report.counts.quarantined) == (1, 2)
@@ -114,8 +115,8 @@ def test_a_row_that_fails_is_quarantined_with_its_reason_and_the_rest_is_publish
 
 def test_a_failure_about_the_whole_batch_holds_everything_back(writer: psycopg.Connection[Any]) -> None:
     few = {"answered": 2, "asked": 250}
-    stage(writer, "market", [Staged(row.key, row.payload, few) for row in SOUND], "run-1")
-    report = judge(writer, "market", "run-1", ASSET)
+    stage(writer, "market", [StagedRow(row.key, row.payload, few) for row in SOUND], "run-1")
+    report = judge_staged(writer, "market", "run-1", ASSET)
     assert report.blocked
     assert (report.counts.passed, report.counts.quarantined) == (0, 2)
     assert [result.name for result in report.results if result.blocks] == ["enough_rows"]
@@ -130,8 +131,8 @@ def test_what_is_wrong_with_all_that_one_source_sent_holds_back_that_source_only
     writer: psycopg.Connection[Any],
 ) -> None:
     other = coin("ETH", 2, source="coinmarketcap")
-    stage(writer, "market", [*SOUND, Staged("other", other.payload, {"answered": 1, "asked": 100})], "run-1")
-    report = judge(writer, "market", "run-1", ASSET)
+    stage(writer, "market", [*SOUND, StagedRow("other", other.payload, {"answered": 1, "asked": 100})], "run-1")
+    report = judge_staged(writer, "market", "run-1", ASSET)
     assert not report.passed
     assert not report.blocked
     assert [result.name for result in report.results if result.blocks] == ["enough_rows"]
@@ -143,7 +144,7 @@ def test_what_is_wrong_with_all_that_one_source_sent_holds_back_that_source_only
 
 def test_a_row_that_is_no_record_is_held_back_in_the_records_own_words(writer: psycopg.Connection[Any]) -> None:
     stage(writer, "market", [*SOUND, coin("XRP", 0)], "run-1")
-    report = judge(writer, "market", "run-1", ASSET)
+    report = judge_staged(writer, "market", "run-1", ASSET)
     assert [result.name for result in report.failed] == ["is_a_record"]
     held = writer.execute("select expectation, reason from quarantine").fetchall()
     assert held[0][0] == "is_a_record"
@@ -153,11 +154,11 @@ def test_a_row_that_is_no_record_is_held_back_in_the_records_own_words(writer: p
 
 def test_a_column_that_no_row_has_is_never_green(writer: psycopg.Connection[Any]) -> None:
     without = [
-        Staged(row.key, {name: value for name, value in row.payload.items() if name != "symbol"}, row.origin)
+        StagedRow(row.key, {name: value for name, value in row.payload.items() if name != "symbol"}, row.origin)
         for row in SOUND
     ]
     stage(writer, "market", without, "run-1")
-    report = judge(writer, "market", "run-1", ASSET)
+    report = judge_staged(writer, "market", "run-1", ASSET)
     assert not report.passed
     assert report.counts.passed == 0
     (found,) = [result for result in report.results if result.name == "symbol_known"]
@@ -167,11 +168,11 @@ def test_a_column_that_no_row_has_is_never_green(writer: psycopg.Connection[Any]
 def test_with_nothing_new_the_last_verdict_stands_and_the_first_is_never_green(
     writer: psycopg.Connection[Any],
 ) -> None:
-    first = judge(writer, "market", "run-0", ASSET)
+    first = judge_staged(writer, "market", "run-0", ASSET)
     assert (first.passed, first.standing, [one.name for one in first.failed]) == (False, True, ["has_rows"])
     stage(writer, "market", [INCIDENT, *SOUND], "run-1")
-    failed = [one.name for one in judge(writer, "market", "run-1", ASSET).failed]
-    again = judge(writer, "market", "run-2", ASSET)
+    failed = [one.name for one in judge_staged(writer, "market", "run-1", ASSET).failed]
+    again = judge_staged(writer, "market", "run-2", ASSET)
     assert (again.standing, again.passed, again.blocked) == (True, False, False)
     assert sorted(one.name for one in again.failed) == sorted(failed)
     assert {one.scope for one in again.failed} == {Scope.ROW}
@@ -209,9 +210,9 @@ def test_a_crash_within_great_expectations_is_no_verdict_and_changes_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(pandas_execution_engine.PandasExecutionEngine, "get_domain_records", broken)
         with pytest.raises(GateError, match="no room for a metric"):
-            judge(writer, "market", "run-1", ASSET)
+            judge_staged(writer, "market", "run-1", ASSET)
     assert everything(writer) == (3, 0, 0, 0)
-    assert judge(writer, "market", "run-1", ASSET).counts.quarantined == 1, "the retry of the same run"
+    assert judge_staged(writer, "market", "run-1", ASSET).counts.quarantined == 1, "the retry of the same run"
 
 
 def test_a_broken_suite_changes_nothing(
@@ -222,25 +223,25 @@ def test_a_broken_suite_changes_nothing(
     read = suites.read
     monkeypatch.setattr(suites, "read", lambda name: read(name, tmp_path))
     with pytest.raises(SuiteError, match=r"market\.json is not JSON"):
-        judge(writer, "market", "run-1", ASSET)
+        judge_staged(writer, "market", "run-1", ASSET)
     assert everything(writer) == (2, 0, 0, 0)
 
 
 def test_what_was_staged_by_a_killed_run_is_judged_by_the_next(writer: psycopg.Connection[Any]) -> None:
     stage(writer, "market", SOUND[:1], "killed")
     stage(writer, "market", SOUND[1:], "run-2")
-    assert judge(writer, "market", "run-2", ASSET).counts.passed == 2
+    assert judge_staged(writer, "market", "run-2", ASSET).counts.passed == 2
 
 
 def test_two_judgements_at_once_judge_every_row_once(database: Settings, writer: psycopg.Connection[Any]) -> None:
     stage(writer, "market", [INCIDENT, *SOUND], "run-1")
-    found: list[Report] = []
+    found: list[GateReport] = []
     together = threading.Barrier(2)
 
     def one(run: str) -> None:
         with connect(Role.WRITER, database, autocommit=True) as connection:
             together.wait()
-            found.append(judge(connection, "market", run, ASSET))
+            found.append(judge_staged(connection, "market", run, ASSET))
 
     threads = [threading.Thread(target=one, args=[run]) for run in ("run-a", "run-b")]
     for thread in threads:
@@ -255,9 +256,9 @@ def test_two_judgements_at_once_judge_every_row_once(database: Settings, writer:
 def test_what_the_broker_does_not_acknowledge_stays_and_is_sent_again(
     writer: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate, "ACKNOWLEDGED_S", 0.01)
+    monkeypatch.setattr(outbox, "ACKNOWLEDGED_S", 0.01)
     stage(writer, "market", SOUND, "run-1")
-    judge(writer, "market", "run-1", ASSET)
+    judge_staged(writer, "market", "run-1", ASSET)
     away = MemoryProducer(online=False)
     with pytest.raises(DeliveryError, match="2 messages for rawmarket"):
         deliver(writer, away, "market")
@@ -273,10 +274,10 @@ def test_a_row_that_an_update_made_no_record_is_judged_once_more(
     writer: psycopg.Connection[Any],
 ) -> None:
     stage(writer, "market", SOUND, "run-1")
-    judge(writer, "market", "run-1", ASSET)
+    judge_staged(writer, "market", "run-1", ASSET)
     writer.execute("update staging set payload = payload - 'name' where payload ->> 'symbol' = 'ETH'")
     assert deliver(writer, MemoryProducer(), "market") == 1
-    assert judge(writer, "market", "run-2", ASSET).counts.quarantined == 1
+    assert judge_staged(writer, "market", "run-2", ASSET).counts.quarantined == 1
     assert count(writer, "staging") == 0
 
 
@@ -287,7 +288,7 @@ def test_rows_are_staged_whatever_they_hold_and_none_is_swallowed(writer: psycop
     keys, names, prices = zip(*found.fetchall(), strict=True)
     assert [key.split("|")[-1] for key in keys] == ["A\ufffdB", "XYZ", "XYZ#2"]
     assert (names[0], prices[0]) == ("half a pair: \ufffd", None)
-    report = judge(writer, "market", "run-1", ASSET)
+    report = judge_staged(writer, "market", "run-1", ASSET)
     held = dict(writer.execute("select payload ->> 'rank', expectation from quarantine").fetchall())
     assert held == {"5": "price_known", "7": "symbol_once"}
     assert report.counts.passed == 1
@@ -299,7 +300,7 @@ def test_of_a_coin_that_fails_every_minute_there_is_one_row_with_the_newest_stat
     for minute in range(3):
         when = (NOW - timedelta(minutes=10 - minute)).isoformat()
         stage(writer, "market", [coin("EVIL", 1, timestamp=when), coin("BTC", 1, timestamp=when)], f"run-{minute}")
-        judge(writer, "market", f"run-{minute}", ASSET)
+        judge_staged(writer, "market", f"run-{minute}", ASSET)
     rows = writer.execute("select key, occurrences, run, payload ->> 'timestamp' from quarantine").fetchall()
     newest = (NOW - timedelta(minutes=8)).isoformat()
     assert rows == [(f"{newest}|coingecko|EVIL", 3, "run-2", newest)]
@@ -339,7 +340,7 @@ def test_documents_are_kept_where_something_turned_and_else_the_newest_of_the_ho
 
 def test_documents_are_what_great_expectations_writes_without_the_rows(writer: psycopg.Connection[Any]) -> None:
     stage(writer, "market", [INCIDENT, *SOUND], "run-1")
-    report = judge(writer, "market", "run-1", ASSET)
+    report = judge_staged(writer, "market", "run-1", ASSET)
     asset, failed, document = writer.execute("select asset, failed, document from quality_documents").fetchall()[0]
     assert (asset, failed) == (ASSET, sorted(result.name for result in report.failed))
     found = {one["expectation_config"]["meta"]["name"]: one for one in document["results"]}
@@ -371,8 +372,8 @@ def test_the_recorded_answer_with_bitcoin_at_rank_two_is_held_back_for_just_that
         "circulating_supply": str(listed["circulating_supply"]),
         "rank": listed["market_cap_rank"],
     }
-    stage(writer, "market", [Staged("recorded", payload, {"answered": 250, "asked": 250})], "run-1")
-    report = judge(writer, "market", "run-1", ASSET)
+    stage(writer, "market", [StagedRow("recorded", payload, {"answered": 250, "asked": 250})], "run-1")
+    report = judge_staged(writer, "market", "run-1", ASSET)
     assert [result.name for result in report.failed] == ["bitcoin_is_rank_one"]
     (reason,) = writer.execute("select reason from quarantine").fetchone() or [""]
     assert reason == (
@@ -384,7 +385,7 @@ def test_the_missing_days_of_fear_and_greed_are_named(writer: psycopg.Connection
     with (shared_data / "rest" / "fear_greed_2018_2022.csv").open(encoding="utf-8") as file:
         days = list(csv.DictReader(file))
     rows = [
-        Staged(
+        StagedRow(
             when,
             {
                 "received_at": NOW.isoformat(),
@@ -398,7 +399,7 @@ def test_the_missing_days_of_fear_and_greed_are_named(writer: psycopg.Connection
         for when in [datetime.fromtimestamp(int(day["timestamp"]), UTC).isoformat()]
     ]
     assert stage(writer, "mood", rows, "run-1") == 1499
-    report = judge(writer, "mood", "run-1", "poll/mood")
+    report = judge_staged(writer, "mood", "run-1", "poll/mood")
     assert (report.counts.passed, report.blocked) == (1499, False)
     (found,) = report.failed
     assert (found.name, found.severity) == ("no_missing_days", "warning")
@@ -420,8 +421,8 @@ def test_a_day_that_is_stored_is_not_missing(writer: psycopg.Connection[Any]) ->
         "value": 60,
         "classification": "Greed",
     }
-    stage(writer, "mood", [Staged("today", payload)], "run-1")
-    (found,) = judge(writer, "mood", "run-1", "poll/mood").failed
+    stage(writer, "mood", [StagedRow("today", payload)], "run-1")
+    (found,) = judge_staged(writer, "mood", "run-1", "poll/mood").failed
     assert found.observed == [str((today - timedelta(days=1)).date())]
 
 
@@ -429,11 +430,11 @@ class EndedError(Exception):
     """The run ends here."""
 
 
-def whole(connection: psycopg.Connection[Any], broker: MemoryProducer, rows: list[Staged], run: str) -> None:
+def whole(connection: psycopg.Connection[Any], broker: MemoryProducer, rows: list[StagedRow], run: str) -> None:
     """One run of a poller, from the first row to the last acknowledgement."""
     with connection.transaction():
         stage(connection, "market", rows, run)
-    judge(connection, "market", run, ASSET)
+    judge_staged(connection, "market", run, ASSET)
     deliver(connection, broker, "market")
 
 
@@ -502,7 +503,7 @@ import os, signal, sys, json
 from pathlib import Path
 import psycopg
 from cryptoviz.bus import MemoryProducer
-from cryptoviz.gate import engine, gate, staging
+from cryptoviz.gate import engine, outbox, staging
 from cryptoviz.storage.queries import query
 
 address, broker_file, at, rows = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
@@ -524,15 +525,15 @@ class Deadly(psycopg.Connection):
         return found
 
 engine.evaluate = lambda suite, columns: [
-    engine.added(one, engine.Outcome(one.name != "rank_one_is_bitcoin", None, 0,
+    engine.evaluation_from(one, engine.ExpectationOutcome(one.name != "rank_one_is_bitcoin", None, 0,
         tuple(n for n, row in enumerate(columns) if row["symbol"] == "EVIL")), len(columns))
     for one in suite.expectations if one.name in ("has_rows", "rank_one_is_bitcoin")
 ]
 with Deadly.connect(address, autocommit=True) as connection:
     with connection.transaction():
-        staging.stage(connection, "market", [staging.Staged(*row) for row in rows], "run")
-    gate.judge(connection, "market", "run", "poll/market")
-    gate.deliver(connection, Broker(), "market")
+        staging.stage(connection, "market", [staging.StagedRow(*row) for row in rows], "run")
+    outbox.judge_staged(connection, "market", "run", "poll/market")
+    outbox.deliver(connection, Broker(), "market")
 """
 
 

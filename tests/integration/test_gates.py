@@ -15,8 +15,8 @@ from assets.gates import evaluate, gates, table_checks
 from assets.keys import CHECKED
 from assets.resources import Database, Sources
 from assets.windows import MOST, WINDOWS, look
-from cryptoviz.gate.report import Report, Severity
-from cryptoviz.gate.table_rules import Verdict
+from cryptoviz.gate.report import GateReport, Severity
+from cryptoviz.gate.table_rules import CheckVerdict
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 
@@ -90,7 +90,7 @@ def sound(database: Settings) -> Iterator[Settings]:
     SETTINGS.pop()
 
 
-def verdicts(settings: Settings, sent: Mapping[tuple[str, str], int] | None = None) -> dict[str, Verdict]:
+def verdicts(settings: Settings, sent: Mapping[tuple[str, str], int] | None = None) -> dict[str, CheckVerdict]:
     with connect(Role.READER, settings, autocommit=True) as reader:
         return {
             f"{gate.table}.{gate.name}": evaluate(gate, reader, datetime.now(UTC))
@@ -98,7 +98,7 @@ def verdicts(settings: Settings, sent: Mapping[tuple[str, str], int] | None = No
         }
 
 
-def failed(found: Mapping[str, Verdict]) -> dict[str, bool]:
+def failed(found: Mapping[str, CheckVerdict]) -> dict[str, bool]:
     """The checks that failed -> whether as an error."""
     return {name: verdict.severe for name, verdict in found.items() if not verdict.passed}
 
@@ -268,7 +268,7 @@ def test_candles_from_rest_are_not_held_against_the_trades(sound: Settings) -> N
     assert verdicts(sound)["candles.equal_trades"].passed
 
 
-def looked(settings: Settings) -> dict[str, Report]:
+def looked(settings: Settings) -> dict[str, GateReport]:
     with connect(Role.WRITER, settings, autocommit=True) as writer:
         return {window.table: look(window, writer, settings, "run") for window in WINDOWS}
 

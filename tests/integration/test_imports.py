@@ -576,7 +576,7 @@ def test_a_connection_outlives_what_judged_over_it(database: Settings) -> None:
         connection.execute("CREATE TEMPORARY TABLE judged (row_number bigint, unreadable text)")
         connection.execute("INSERT INTO judged VALUES (1, NULL)")
         suite = replace(suites.read("trades_import"), expectations=suites.read("trades_import").expectations[:2])
-        with engine.Table(connection, "judged", "row_number") as table:
+        with engine.SqlTable(connection, "judged", "row_number") as table:
             assert all(one.outcome.success for one in table.evaluate(suite, 1))
         del table
         gc.collect()

@@ -11,7 +11,7 @@ import pytest
 
 from cryptoviz.exchanges import unconfirmed
 from cryptoviz.gate import engine
-from cryptoviz.gate.report import GateError, Report
+from cryptoviz.gate.report import GateError, GateReport
 from cryptoviz.instruments import (
     DELISTED,
     Changes,
@@ -99,7 +99,7 @@ def test_an_exchange_is_known_once_every_configured_pair_has_its_spelling(databa
         assert listed_as(connection, "kraken") == {"BTC/USD": "XBTUSD"}
 
 
-def gated(settings: Settings, seen: Listing, at: datetime) -> tuple[Report, Changes]:
+def gated(settings: Settings, seen: Listing, at: datetime) -> tuple[GateReport, Changes]:
     with connect(Role.WRITER, settings, autocommit=True) as connection:
         return publish(connection, "kraken", seen, at, run=f"run of {at:%A}", asset="instruments")
 

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from cryptoviz.codec import decode
-from cryptoviz.gate.gate import judge
+from cryptoviz.gate.outbox import judge_staged
 from cryptoviz.gate.report import Severity
 from cryptoviz.news import poll as poll_module
 from cryptoviz.news.feeds import Feed
@@ -132,7 +132,7 @@ def test_an_unclear_date_is_a_warning_of_the_gate_and_is_sent(settings: Settings
     site.routes["/a"] = rss(item("1", more=summary), unclear)
     run(settings, site, "/a")
     with connect(Role.WRITER, settings) as connection:
-        report = judge(connection, "articles", "test", "poll/articles")
+        report = judge_staged(connection, "articles", "test", "poll/articles")
     assert [(result.name, result.severity, result.unexpected_count) for result in report.results if result.counts] == [
         ("publication_known", Severity.WARNING, 1)
     ]

@@ -18,8 +18,8 @@ import psycopg
 import pytest
 
 from cryptoviz import codec
-from cryptoviz.gate.gate import judge
-from cryptoviz.gate.report import Report
+from cryptoviz.gate.outbox import judge_staged
+from cryptoviz.gate.report import GateReport
 from cryptoviz.gate.staging import stage
 from cryptoviz.pollers import Poll, Status, coingecko, coinmarketcap, fear_greed, state
 from cryptoviz.pollers.client import ATTEMPTS, Means
@@ -615,13 +615,13 @@ def test_each_fault_of_a_source_is_its_own(
 # Before the gate
 
 
-def judged(connection: Connection, subject: str, *polls: Poll) -> Report:
+def judged(connection: Connection, subject: str, *polls: Poll) -> GateReport:
     for poll in polls:
         keep(connection, subject, poll)
-    return judge(connection, subject, "run", f"poll/{subject}")
+    return judge_staged(connection, subject, "run", f"poll/{subject}")
 
 
-def failed(report: Report) -> set[str]:
+def failed(report: GateReport) -> set[str]:
     return {result.name for result in report.results if not result.success}
 
 

@@ -21,7 +21,7 @@ from assets.polls import ANSWERED, lasting, poll_assets
 from assets.resources import Broker, Database
 from cryptoviz.bus import Bus, Producer, create_topics, tail
 from cryptoviz.codec import decode
-from cryptoviz.gate.gate import deliver, judge
+from cryptoviz.gate.outbox import deliver, judge_staged
 from cryptoviz.news.poll import poll as news_poll
 from cryptoviz.records import Article, FearGreed, MarketSnapshot, SentimentLabel
 from cryptoviz.settings import Mode, Role, Settings
@@ -257,6 +257,6 @@ def poll_once(settings: Settings) -> None:
     producer.start()
     with connect(Role.WRITER, settings, autocommit=True) as connection:
         news_poll(connection, settings, run=f"run-{os.getpid()}")
-        judge(connection, "articles", f"run-{os.getpid()}", "poll/articles")
+        judge_staged(connection, "articles", f"run-{os.getpid()}", "poll/articles")
         deliver(connection, producer, "articles")
     producer.close()

@@ -12,8 +12,8 @@ import pytest
 
 from cryptoviz import cli
 from cryptoviz.bus import MemoryProducer
-from cryptoviz.gate.gate import deliver, judge
-from cryptoviz.gate.staging import Staged, stage
+from cryptoviz.gate.outbox import deliver, judge_staged
+from cryptoviz.gate.staging import StagedRow, stage
 from cryptoviz.instruments import Instrument, Listing, publish
 from cryptoviz.quarantine import discard, list_rows, open_ids, release, show_row
 from cryptoviz.settings import PREFIX, Role, Settings
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.services
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
-def mood(day: int, classification: str = "Greed", value: int = 60) -> Staged:
+def mood(day: int, classification: str = "Greed", value: int = 60) -> StagedRow:
     when = (NOW - timedelta(days=day)).replace(hour=0, minute=0, second=0)
     payload = {
         "received_at": NOW.isoformat(),
@@ -33,7 +33,7 @@ def mood(day: int, classification: str = "Greed", value: int = 60) -> Staged:
         "value": value,
         "classification": classification,
     }
-    return Staged(when.isoformat(), payload, {"source": "fear_greed"})
+    return StagedRow(when.isoformat(), payload, {"source": "fear_greed"})
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def writer(database: Settings) -> Iterator[psycopg.Connection[Any]]:
 def held(writer: psycopg.Connection[Any]) -> list[int]:
     """Two rows in quarantine: one whose word does not fit, one whose value is impossible."""
     stage(writer, "mood", [mood(1, "Fear"), mood(2, "Extreme Greed", 120)], "run-1")
-    judge(writer, "mood", "run-1", "poll/mood")
+    judge_staged(writer, "mood", "run-1", "poll/mood")
     return open_ids(writer, "mood")
 
 
@@ -58,7 +58,7 @@ def correct(writer: psycopg.Connection[Any], number: int) -> None:
 
 def test_a_row_comes_back_as_the_one_row_it_is(writer: psycopg.Connection[Any], held: list[int]) -> None:
     stage(writer, "mood", [mood(1, "Fear")], "run-2")
-    judge(writer, "mood", "run-2", "poll/mood")
+    judge_staged(writer, "mood", "run-2", "poll/mood")
     rows = list_rows(writer, subject="mood")
     assert [row["id"] for row in rows] == [held[0], held[1]], "the last seen first"
     assert [row["occurrences"] for row in rows] == [2, 1]
@@ -88,7 +88,7 @@ def test_what_is_released_is_published_once_by_the_ordinary_path(
     assert row is not None
     assert (row["state"], row["resolved_by"]) == ("released", "ada")
     producer = MemoryProducer()
-    assert judge(writer, "mood", "run-2", "poll/mood").standing, "it is not judged a third time"
+    assert judge_staged(writer, "mood", "run-2", "poll/mood").standing, "it is not judged a third time"
     assert deliver(writer, producer, "mood") == 1
     assert [record.classification for record in producer.of("rawmood")] == ["Greed"]
     assert [one.why for one in release(writer, held[:1], "ada")] == ["it is released already"]
@@ -123,7 +123,7 @@ def command_line(database: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     for role in ("writer", "reader"):
         monkeypatch.setenv(f"{PREFIX}DATABASE_{role.upper()}_URL", database.database(Role(role)))
     monkeypatch.setenv(f"{PREFIX}KAFKA_PORT", "1")
-    monkeypatch.setattr("cryptoviz.gate.gate.ACKNOWLEDGED_S", 0.5)
+    monkeypatch.setattr("cryptoviz.gate.outbox.ACKNOWLEDGED_S", 0.5)
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:

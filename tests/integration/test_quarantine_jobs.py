@@ -14,9 +14,9 @@ import pytest
 from assets.resources import Broker, Database
 from cryptoviz.bus import MemoryProducer
 from cryptoviz.gate import engine
-from cryptoviz.gate.gate import judge
+from cryptoviz.gate.outbox import judge_staged
 from cryptoviz.gate.report import GateError
-from cryptoviz.gate.staging import Staged, stage
+from cryptoviz.gate.staging import StagedRow, stage
 from cryptoviz.quarantine import open_ids
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
@@ -65,8 +65,8 @@ def held(writer: psycopg.Connection[Any]) -> int:
         "value": 60,
         "classification": "Fear",
     }
-    stage(writer, "mood", [Staged(TODAY, payload)], "run-1")
-    judge(writer, "mood", "run-1", "poll/mood")
+    stage(writer, "mood", [StagedRow(TODAY, payload)], "run-1")
+    judge_staged(writer, "mood", "run-1", "poll/mood")
     (number,) = open_ids(writer, "mood")
     return number
 

@@ -19,7 +19,7 @@ import sensors.reports
 from assets.reports import reports_asset
 from assets.resources import Database
 from cryptoviz import cli
-from cryptoviz.gate.gate import judge
+from cryptoviz.gate.outbox import judge_staged
 from cryptoviz.gate.staging import stage
 from cryptoviz.reports import documents, store
 from cryptoviz.reports.address import quarantine_page, report_page, reports_folder
@@ -60,14 +60,14 @@ def test_an_empty_database_gives_a_site_that_says_so(settings: Settings) -> None
 @pytest.mark.slow
 def test_an_incident_is_told_from_the_index_to_the_row(settings: Settings, writer: psycopg.Connection[Any]) -> None:
     stage(writer, "market", SOUND, "run-1")
-    judge(writer, "market", "run-1", ASSET)
+    judge_staged(writer, "market", "run-1", ASSET)
     folder = reports_folder(settings)
     first = build(settings)
     assert (first.assets, first.failing, first.documents, first.rendered, first.left) == (1, (), 1, 1, 0)
     assert "All is well: 1 table judged" in shown(folder, "index.html")
 
     stage(writer, "market", [INCIDENT, coin("SOL", 3)], "run-2")
-    judge(writer, "market", "run-2", ASSET)
+    judge_staged(writer, "market", "run-2", ASSET)
     second = build(settings)
     assert (second.failing, second.open_rows, second.rendered) == ((ASSET,), {"market": 1}, 1)
     assert problems(folder) == []
@@ -98,7 +98,7 @@ def test_an_incident_is_told_from_the_index_to_the_row(settings: Settings, write
 @pytest.mark.slow
 def test_what_is_older_than_a_month_goes(settings: Settings, writer: psycopg.Connection[Any]) -> None:
     stage(writer, "market", SOUND, "run-1")
-    judge(writer, "market", "run-1", ASSET)
+    judge_staged(writer, "market", "run-1", ASSET)
     now = datetime.now(UTC)
     assert build(settings, now=now).documents == 1
     later = build(settings, now=now + KEEP + timedelta(minutes=1))
@@ -144,7 +144,7 @@ def test_the_asset_tells_its_figures_and_the_sensor_asks_for_it_when_something_n
     assert asked()[0] == 0, "nothing has been judged"
     with connect(Role.WRITER, settings, autocommit=True) as writer:
         stage(writer, "market", [INCIDENT, coin("SOL", 3)], "run-1")
-        judge(writer, "market", "run-1", ASSET)
+        judge_staged(writer, "market", "run-1", ASSET)
         requests, cursor = asked()
         assert requests == 1
         assert asked(cursor)[0] == 0, "it was asked for a moment ago"

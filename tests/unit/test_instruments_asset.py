@@ -19,7 +19,7 @@ import assets.instruments
 import sensors.instruments
 from assets.instruments import REFRESH_INSTRUMENTS, instruments_asset
 from assets.resources import Database, ExchangeRest
-from cryptoviz.gate.report import Counts, GateError, Report, Result, Scope, Severity, SuiteError
+from cryptoviz.gate.report import ExpectationResult, GateError, GateReport, RowCounts, Scope, Severity, SuiteError
 from cryptoviz.instruments import Changes, Instrument, Listing, StatusChange
 from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
 from dagster_project.schedules import refresh_instruments_daily
@@ -28,16 +28,16 @@ from sensors.instruments import Attempt, due, instruments_missing
 EXCHANGES = ["kraken", "binance"]
 DAY = datetime(2026, 11, 21, 3, 17, tzinfo=UTC)
 LISTING = Listing((Instrument("kraken", "BTC/USD", "online", Decimal("1E-8"), None),), skipped=("AAPLx/USD",))
-WHOLE = Result(
+WHOLE = ExpectationResult(
     "listing_whole", Severity.CRITICAL, Scope.BATCH, True, "A listing with less than half of the pairs is broken."
 )
-STEP = Result(
+STEP = ExpectationResult(
     "price_step_above_zero", Severity.CRITICAL, Scope.ROW, False, "A step is above zero.", [0.0], 1,
     [{"key": "kraken|ETH/USD", "price_step": 0.0}],
 )  # fmt: skip
-SOUND = Report("instruments", "run", "instruments", "instruments", True, False, Counts(9, 9, 0), [WHOLE])
-HELD = replace(SOUND, passed=False, counts=Counts(9, 8, 1), results=[WHOLE, STEP])
-BLOCKED = replace(SOUND, passed=False, blocked=True, counts=Counts(9, 0, 9), results=[replace(WHOLE, success=False)])
+SOUND = GateReport("instruments", "run", "instruments", "instruments", True, False, RowCounts(9, 9, 0), [WHOLE])
+HELD = replace(SOUND, passed=False, counts=RowCounts(9, 8, 1), results=[WHOLE, STEP])
+BLOCKED = replace(SOUND, passed=False, blocked=True, counts=RowCounts(9, 0, 9), results=[replace(WHOLE, success=False)])
 CHANGES = Changes(("BTC/USD",), (StatusChange("ETH/USD", "online", "cancel_only"),), ("OLD/USD",))
 
 
@@ -66,7 +66,7 @@ class NoDatabase(Database):
 
 
 ANSWERS: list[Listing | Exception] = []
-REPORTS: list[Report | Exception] = []
+REPORTS: list[GateReport | Exception] = []
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Listing]]:
 
     def publish(
         _connection: object, exchange: str, listing: Listing, _seen_at: object, **told: str
-    ) -> tuple[Report, Changes]:
+    ) -> tuple[GateReport, Changes]:
         if isinstance(REPORTS[-1], Exception):
             raise REPORTS[-1]
         calls.append((exchange, listing))

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from cryptoviz.gate.table_rules import (
-    Row,
-    Verdict,
+    CheckVerdict,
+    FigureRow,
     bounds,
     closed,
     complete,
@@ -51,7 +51,7 @@ age = partial(fresh, age="age")
         (equal, [EQUAL]),
     ],
 )
-def test_sound_figures_pass(judge: Callable[[list[Row]], Verdict], rows: list[Row]) -> None:
+def test_sound_figures_pass(judge: Callable[[list[FigureRow]], CheckVerdict], rows: list[FigureRow]) -> None:
     verdict = judge(rows)
     assert verdict.passed
     assert verdict.words
@@ -82,7 +82,9 @@ def test_sound_figures_pass(judge: Callable[[list[Row]], Verdict], rows: list[Ro
         (equal, [EQUAL | PAIR | {"minute": NOON, "trades": 4}], True, "1 candles differ from their trades"),
     ],
 )
-def test_violations_fail(judge: Callable[[list[Row]], Verdict], rows: list[Row], severe: bool, words: str) -> None:
+def test_violations_fail(
+    judge: Callable[[list[FigureRow]], CheckVerdict], rows: list[FigureRow], severe: bool, words: str
+) -> None:
     verdict = judge(rows)
     assert (verdict.passed, verdict.severe) == (False, severe)
     assert words in verdict.words

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from cryptoviz.gate import engine, frames, suites
-from cryptoviz.gate.frames import Known, Row
+from cryptoviz.gate import engine, suites
+from cryptoviz.gate.columns import columns_of
 from cryptoviz.gate.report import GateError, Scope, Severity, SuiteError
+from cryptoviz.gate.rows import CandidateRow, StoredContext
 from cryptoviz.gate.suites import SUITES
+from cryptoviz.gate.values import number
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 Payload = dict[str, Any]
@@ -156,9 +158,11 @@ def alert(**changed: Any) -> Payload:
 
 MARKET = [coin("BTC", 1), coin("ETH", 2), coin("DOGE", 9)]
 KNOWN = {
-    "market": Known(coins={("coingecko", "ETH"): (100.0, "Coin ETH"), ("coinmarketcap", "ETH"): (101.0, "Coin ETH")}),
-    "mood": Known(days=frozenset({date(2026, 11, 18), date(2026, 11, 19)})),
-    "instruments": Known(listed={"kraken": 2}),
+    "market": StoredContext(
+        coins={("coingecko", "ETH"): (100.0, "Coin ETH"), ("coinmarketcap", "ETH"): (101.0, "Coin ETH")}
+    ),
+    "mood": StoredContext(days=frozenset({date(2026, 11, 18), date(2026, 11, 19)})),
+    "instruments": StoredContext(listed={"kraken": 2}),
 }
 
 
@@ -340,23 +344,25 @@ CASES: Mapping[str, Mapping[str, Sequence[Payload]]] = {
     },
 }
 ORIGINS: Mapping[tuple[str, str], Mapping[str, Any]] = {("market", "enough_rows"): {"answered": 20, "asked": 250}}
-KNOWN_OF: Mapping[tuple[str, str], Known] = {
-    ("market", "no_jump"): Known(coins={("coingecko", "ETH"): (100.0, "Coin ETH")}),
-    ("market", "most_prices_stay"): Known(coins={("coingecko", name): (100.0, f"Coin {name}") for name in TEN_LISTED}),
-    ("market", "price_above_zero"): Known(),
-    ("mood", "not_from_the_future"): Known(),
-    ("instruments", "listing_whole"): Known(listed={"kraken": 20}),
+KNOWN_OF: Mapping[tuple[str, str], StoredContext] = {
+    ("market", "no_jump"): StoredContext(coins={("coingecko", "ETH"): (100.0, "Coin ETH")}),
+    ("market", "most_prices_stay"): StoredContext(
+        coins={("coingecko", name): (100.0, f"Coin {name}") for name in TEN_LISTED}
+    ),
+    ("market", "price_above_zero"): StoredContext(),
+    ("mood", "not_from_the_future"): StoredContext(),
+    ("instruments", "listing_whole"): StoredContext(listed={"kraken": 20}),
 }
 
 
-def rows(payloads: Sequence[Payload], origin: Mapping[str, Any] | None = None) -> list[Row]:
-    return [Row(str(number), payload, origin or {}, run="run") for number, payload in enumerate(payloads)]
+def rows(payloads: Sequence[Payload], origin: Mapping[str, Any] | None = None) -> list[CandidateRow]:
+    return [CandidateRow(str(number), payload, origin or {}, run="run") for number, payload in enumerate(payloads)]
 
 
 def failed(subject: str, payloads: Sequence[Payload], case: str = "") -> list[str]:
     origin = ORIGINS.get((subject, case), {"answered": 200, "asked": 250})
-    known = KNOWN_OF.get((subject, case), KNOWN.get(subject, Known()))
-    columns = frames.columns(subject, rows(payloads, origin), known)
+    known = KNOWN_OF.get((subject, case), KNOWN.get(subject, StoredContext()))
+    columns = columns_of(subject, rows(payloads, origin), known)
     return [one.expectation.name for one in engine.evaluate(suites.read(subject), columns) if not one.outcome.success]
 
 
@@ -403,7 +409,7 @@ def test_what_is_no_number_never_passes(subject: str) -> None:
     sound = SOUND[subject][0]
     wrong = [{**sound, name: value} for name in NUMBERS[subject] for value in ("NaN", "Infinity", "-Infinity")]
     critical = [one for one in suites.read(subject).expectations if one.severity is Severity.CRITICAL]
-    columns = frames.columns(subject, rows(wrong, {"answered": 200, "asked": 250}), KNOWN.get(subject, Known()))
+    columns = columns_of(subject, rows(wrong, {"answered": 200, "asked": 250}), KNOWN.get(subject, StoredContext()))
     judged = engine.evaluate(replace(suites.read(subject), expectations=tuple(critical)), columns)
     assert {row for one in judged for row in one.outcome.rows} == set(range(len(wrong)))
 
@@ -411,7 +417,7 @@ def test_what_is_no_number_never_passes(subject: str) -> None:
 @pytest.mark.parametrize("subject", [name for name in SOUND if name != "articles"])
 def test_every_number_of_a_row_is_among_those_that_are_tried(subject: str) -> None:
     def numeric(value: Any) -> bool:
-        return frames.number(value) is not None
+        return number(value) is not None
 
     missed = {name for name, value in SOUND[subject][0].items() if numeric(value)} - set(NUMBERS[subject])
     assert missed <= {"microseconds", "age_s"}, "times, which have expectations of their own"
@@ -451,7 +457,7 @@ BLOCKED = (False, Severity.CRITICAL, Scope.BATCH)
 def test_what_a_share_says_grows_with_the_rows_at_fault(
     count: int, extreme: int, verdict: tuple[bool, Severity, Scope]
 ) -> None:
-    columns = frames.columns("candles_rest", rows(minutes(count, extreme)), Known())
+    columns = columns_of("candles_rest", rows(minutes(count, extreme)), StoredContext())
     for briefly in (False, True):
         judged = engine.evaluate(suites.read("candles_rest"), columns, briefly=briefly)
         [found] = [one for one in judged if one.expectation.name == "one_market"]
@@ -477,7 +483,7 @@ def minutes(count: int, extreme: int) -> list[Payload]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("asked", "names"), [(19, []), (20, ["enough_rows"])])
 def test_an_answer_about_few_coins_may_lack_most_of_them(asked: int, names: list[str]) -> None:
-    columns = frames.columns("market", rows(MARKET, {"answered": 3, "asked": asked}), KNOWN["market"])
+    columns = columns_of("market", rows(MARKET, {"answered": 3, "asked": asked}), KNOWN["market"])
     judged = engine.evaluate(suites.read("market"), columns)
     assert [one.expectation.name for one in judged if not one.outcome.success] == names
 
@@ -486,7 +492,7 @@ def test_an_answer_about_few_coins_may_lack_most_of_them(asked: int, names: list
 def test_rows_without_a_value_do_not_make_a_share_of_many() -> None:
     one, *others = [trade(number, price="150" if number == 1 else "100") for number in range(1, 60)]
     unread = [trade(number, price=None) for number in range(60, 200)]
-    columns = frames.columns("trades", rows([one, *others, *unread]), Known())
+    columns = columns_of("trades", rows([one, *others, *unread]), StoredContext())
     [found] = [
         one for one in engine.evaluate(suites.read("trades"), columns) if one.expectation.name == "price_near_market"
     ]
@@ -554,7 +560,7 @@ def test_an_expectation_that_makes_no_sense_is_an_error_not_a_shorter_suite(
 @pytest.mark.slow
 def test_a_missing_column_fails_for_every_row() -> None:
     payloads = [{name: value for name, value in coin(symbol).items() if name != "symbol"} for symbol in ("A", "B")]
-    columns = frames.columns("market", rows(payloads), Known())
+    columns = columns_of("market", rows(payloads), StoredContext())
     [found] = [one for one in engine.evaluate(suites.read("market"), columns) if one.expectation.name == "symbol_known"]
     assert not found.outcome.success
     assert found.outcome.rows == (0, 1)
@@ -579,7 +585,7 @@ def test_no_rows_at_all_never_pass(subject: str) -> None:
 def test_no_value_whatever_breaks_the_gate(subject: str, value: Any) -> None:
     sound = SOUND[subject][0]
     payloads = [{**sound, name: value} for name in sound]
-    columns = frames.columns(subject, rows(payloads), Known())
+    columns = columns_of(subject, rows(payloads), StoredContext())
     judged = engine.evaluate(suites.read(subject), columns)
     assert len(judged) == len(suites.read(subject).expectations)
 
@@ -589,7 +595,9 @@ def test_a_metric_that_crashes_is_a_failure_of_the_gate_and_names_the_expectatio
     """Great Expectations itself calls that an expectation that was not met."""
     a_suite(tmp_path, changed(lambda suite: suite["expectations"][4].update(MISMATCHED)))
     with pytest.raises(GateError, match=r"could not evaluate price_known of suite market: .*same type") as error:
-        engine.evaluate(suites.read("market", tmp_path).of(Scope.ROW), frames.columns("market", rows(MARKET), Known()))
+        engine.evaluate(
+            suites.read("market", tmp_path).of(Scope.ROW), columns_of("market", rows(MARKET), StoredContext())
+        )
     assert not isinstance(error.value, SuiteError)
 
 
@@ -605,7 +613,7 @@ def test_what_great_expectations_raises_is_a_failure_of_the_gate(monkeypatch: py
 
     monkeypatch.setattr(pandas_execution_engine.PandasExecutionEngine, "get_domain_records", broken)
     with pytest.raises(GateError, match="no room for a metric") as error:
-        engine.evaluate(suites.read("mood"), frames.columns("mood", rows(SOUND["mood"]), Known()))
+        engine.evaluate(suites.read("mood"), columns_of("mood", rows(SOUND["mood"]), StoredContext()))
     assert not isinstance(error.value, SuiteError)
 
 
