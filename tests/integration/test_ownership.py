@@ -40,4 +40,4 @@ def test_another_runners_epoch_is_not_taken_for_ours(owner: Ownership, monkeypat
 
 def test_what_an_error_quotes_does_not_silence_the_stream(owner: Ownership) -> None:
     assert owner.beat("running", {}, {"last_error": "bad \0 byte", "quoted": ["\0"]}) == StreamControl()
-    owner.write(StreamEvent(datetime.now(UTC), "died", owner.epoch, "bad \0 byte", {"said": "\0"}))
+    owner.write_event(StreamEvent(datetime.now(UTC), "died", owner.epoch, "bad \0 byte", {"said": "\0"}))
