@@ -28,7 +28,7 @@ from cryptoviz.backfill.run import backfill
 from cryptoviz.backfill.states import state
 from cryptoviz.gate.report import GateError
 from cryptoviz.pairs import Series, Timeframe
-from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.remote.errors import PermanentError, TransientError
 from cryptoviz.settings import settings
 
 
@@ -139,7 +139,7 @@ def _fetch(context: dg.AssetExecutionContext, database: Database, rest: Exchange
                 done = _configured(worker, stretch)
             else:
                 done = fetch(worker, stretch.series, stretch.since, stretch.until)
-    except (ExchangeUnavailableError, ExchangeRefusedError, SeriesBusyError) as error:
+    except (TransientError, PermanentError, SeriesBusyError) as error:
         done.reason = str(error)
     except GateError as error:
         done.reason = f"the gate itself failed, not the data: {error}"

@@ -13,7 +13,7 @@ from assets.resources import Database, ExchangeRest
 from assets.streams import code
 from assets.tables import table_metadata
 from cryptoviz.instruments import Changes, Listing, publish
-from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.remote.errors import PermanentError, TransientError
 
 REFRESH_INSTRUMENTS: Final = dg.define_asset_job(
     "refresh_instruments",
@@ -73,9 +73,9 @@ def instruments_asset(exchanges: Sequence[str]) -> dg.AssetsDefinition:
 def _listed(context: dg.AssetExecutionContext, rest: ExchangeRest, exchange: str) -> Listing:
     try:
         return rest.instruments(exchange)
-    except ExchangeRefusedError as error:
+    except PermanentError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    except ExchangeUnavailableError as error:
+    except TransientError as error:
         if context.retry_number >= _RETRIES:
             raise dg.Failure(
                 f"{exchange} did not answer in {_RETRIES + 1} attempts. The table keeps what it had. Last answer: "

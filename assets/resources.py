@@ -6,7 +6,6 @@ Resources hold no address and no secret (Dagster shows their fields to everybody
 from __future__ import annotations
 
 import json
-import random
 import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from cryptoviz import instruments
-from cryptoviz.remote.errors import ExchangeRefusedError
+from cryptoviz.remote.backoff import Backoff
+from cryptoviz.remote.errors import PermanentError
 from cryptoviz.settings import Mode, Role, settings
 
 if TYPE_CHECKING:
@@ -109,12 +109,12 @@ class ExchangeRest(dg.ConfigurableResource[Any]):
         """The spot pairs that an exchange lists now.
 
         Raises:
-            ExchangeUnavailableError: try again later.
-            ExchangeRefusedError: trying again will not help.
+            TransientError: try again later.
+            PermanentError: trying again will not help.
         """
         address = instruments.source_address(exchange, settings())
         if address is None and settings().mode is Mode.DEMO:
-            raise ExchangeRefusedError(f"{exchange} has no simulator, and the demo never leaves loopback")
+            raise PermanentError(f"{exchange} has no simulator, and the demo never leaves loopback")
         return instruments.fetch(exchange, address, settings().rest_timeout_s)
 
     @contextmanager
@@ -127,8 +127,7 @@ class ExchangeRest(dg.ConfigurableResource[Any]):
 
     def delay_before(self, attempt: int) -> float:
         """Seconds to wait before retry number `attempt` (from 1): growing, capped, jittered."""
-        longest = min(self.longest_delay_s, self.first_delay_s * 2.0 ** (attempt - 1))
-        return longest * random.uniform(0.5, 1)  # noqa: S311 - spreads load, guards nothing
+        return Backoff(self.first_delay_s, self.longest_delay_s).seconds(attempt)
 
 
 RESOURCES: Final = {

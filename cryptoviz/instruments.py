@@ -21,7 +21,7 @@ from cryptoviz.gate.report import GateReport
 from cryptoviz.gate.rows import CandidateRow
 from cryptoviz.gate.values import instant
 from cryptoviz.pairs import is_pair
-from cryptoviz.remote.errors import ExchangeRefusedError
+from cryptoviz.remote.errors import PermanentError
 from cryptoviz.remote.exchange import asking, connect, exact
 from cryptoviz.storage.queries import query
 
@@ -99,8 +99,8 @@ def fetch(exchange: str, address: str | None, timeout_s: float) -> Listing:
     """The spot pairs that an exchange lists now, in one request.
 
     Raises:
-        ExchangeUnavailableError: no answer, a limit, maintenance: try again later.
-        ExchangeRefusedError: unknown to ccxt, or an answer that trying again will not change.
+        TransientError: no answer, a limit, maintenance: try again later.
+        PermanentError: unknown to ccxt, or an answer that trying again will not change.
     """
     spec = EXCHANGES.get(exchange)
     market = connect(spec.ccxt_id if spec else exchange, _addresses(exchange, address), timeout_s)
@@ -113,7 +113,7 @@ def parse(exchange: str, markets: Iterable[Mapping[str, Any]], precision_mode: i
     """The spot pairs among ccxt's markets of an exchange, sorted by pair.
 
     Raises:
-        ExchangeRefusedError: not one spot pair is among them.
+        PermanentError: not one spot pair is among them.
     """
     spot = [market for market in markets if market.get("spot")]
     # A dark pool (Kraken's .d) has the same pair as the market whose shadow it is.
@@ -124,7 +124,7 @@ def parse(exchange: str, markets: Iterable[Mapping[str, Any]], precision_mode: i
     chosen = {pair: _chosen(exchange, pair, markets) for pair, markets in named.items() if is_pair(pair)}
     pairs = {pair: market for pair, market in chosen.items() if market is not None}
     if not pairs:
-        raise ExchangeRefusedError(f"{exchange} lists no spot pair")
+        raise PermanentError(f"{exchange} lists no spot pair")
     instruments = (_instrument(exchange, market, precision_mode) for _, market in sorted(pairs.items()))
     skipped = (
         name if len(markets) == 1 else f"{name} ({_name(market)})"

@@ -14,10 +14,10 @@ import dagster as dg
 from assets.instruments import REFRESH_INSTRUMENTS
 from assets.resources import Database
 from cryptoviz.instruments import known_exchanges
+from cryptoviz.remote.backoff import Backoff
 
 INTERVAL_S: Final = 60
-_FIRST_PAUSE_S: Final = 300
-_LONGEST_PAUSE_S: Final = 6 * 3600
+_PAUSES: Final = Backoff(first_s=300, longest_s=6 * 3600)
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ def due(
     that has rows keeps its number, because Dagster remembers a run key for ever.
     """
     missing = [name for name in exchanges if name not in known]
-    asked = [name for name in missing if name not in attempts or now >= attempts[name].at + _pause(attempts[name])]
+    asked = [
+        name
+        for name in missing
+        if name not in attempts or now >= attempts[name].at + _PAUSES.bound(attempts[name].number)
+    ]
     numbers = {name: attempts[name].number + 1 if name in attempts else 1 for name in asked}
     return asked, dict(attempts) | {name: Attempt(number, now) for name, number in numbers.items()}
-
-
-def _pause(attempt: Attempt) -> float:
-    return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(attempt.number - 1, 20))
 
 
 def instruments_missing(pairs: Mapping[str, Sequence[str]]) -> dg.SensorDefinition:

@@ -21,7 +21,7 @@ from cryptoviz.exchanges.generic import GenericHistory
 from cryptoviz.exchanges.history import Answer, HistoryAdapter, Impossible, Page, Span, TradesAnswer
 from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.records import Candle, Trade
-from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.remote.errors import PermanentError, TransientError
 from cryptoviz.remote.exchange import Rest, connect
 from cryptoviz.settings import Mode
 
@@ -90,7 +90,7 @@ class ExchangeHistory:
                 silent += page.silent
                 impossible += page.impossible
                 reached = page.until
-        except ExchangeUnavailableError:
+        except TransientError:
             if reached == since:
                 raise
         return Answer(rows, reached >= until, silent, impossible)
@@ -107,7 +107,7 @@ class ExchangeHistory:
         try:
             for page in self._adapter(exchange, pair).trade_pages(pair, first_id, last_id, since, until):
                 rows += page
-        except ExchangeUnavailableError:
+        except TransientError:
             if not rows:
                 raise
             return TradesAnswer(rows, complete=False)
@@ -121,14 +121,14 @@ class ExchangeHistory:
         return adapter
 
     def _confirm(self, exchange: str, pair: str) -> None:
-        """Raise ExchangeRefusedError where the exchange does not list the pair under the name it is asked for by."""
+        """Raise PermanentError where the exchange does not list the pair under the name it is asked for by."""
         if self._connection is None:
             raise RuntimeError("an ExchangeHistory is used within its context")
         if (exchange, pair) in self._confirmed:
             return
         spellings = instruments.listed_as(self._connection, exchange)
         if refused := unconfirmed(exchange, [pair], spellings):
-            raise ExchangeRefusedError(refused[pair])
+            raise PermanentError(refused[pair])
         if any(spellings.values()):
             self._confirmed.add((exchange, pair))
 
@@ -137,7 +137,7 @@ class ExchangeHistory:
             raise RuntimeError("an ExchangeHistory is used within its context")
         addresses = instruments.addresses(exchange, self._settings)
         if addresses is None and self._settings.mode is Mode.DEMO:
-            raise ExchangeRefusedError(f"{exchange} has no simulator, and the demo never leaves loopback")
+            raise PermanentError(f"{exchange} has no simulator, and the demo never leaves loopback")
         spec = EXCHANGES.get(exchange)
         market: Any = connect(spec.ccxt_id if spec else exchange, addresses, self._settings.rest_timeout_s)
         self._open.callback(market.session.close)

@@ -25,8 +25,8 @@ def fetch(fetching: FetchRun, series: Series, since: datetime, until: datetime) 
 
     Raises:
         SeriesBusyError: another run is at work on the series.
-        ExchangeUnavailableError: no answer now; what came before is published.
-        ExchangeRefusedError: asking again will not help.
+        TransientError: no answer now; what came before is published.
+        PermanentError: asking again will not help.
         GateError: the gate itself failed.
     """
     with claimed(fetching.connection, series):

@@ -12,7 +12,7 @@ from cryptoviz.backfill.fetch_run import Fetched, FetchRun
 from cryptoviz.backfill.publish import Batch, Published, publish, stage
 from cryptoviz.candles.audit import asset_of
 from cryptoviz.exchanges.history import Page, Row
-from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.remote.errors import PermanentError, TransientError
 
 CONFIGURED_HISTORY: Final = "backfill"
 """The origin of what is staged of the configured history: nothing was fetched there before."""
@@ -53,7 +53,7 @@ class PageLoop:
                 if self.fetching.out_of_time and reached < until:
                     self.done.reason = "out of time"
                     break
-        except (ExchangeUnavailableError, ExchangeRefusedError):
+        except (TransientError, PermanentError):
             self._publish(reached)
             raise
         self._publish(reached)

@@ -23,7 +23,7 @@ from cryptoviz.gaps.rulings import REFUSED_AGAIN, Gap, Ruling, again, unanswered
 from cryptoviz.gaps.tables import rule_candle_gaps
 from cryptoviz.gate.report import GateError
 from cryptoviz.pairs import Series, Timeframe, floor
-from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.remote.errors import PermanentError, TransientError
 from cryptoviz.storage.queries import query
 
 _NEWEST_UNCLOSED: Final = timedelta(minutes=10)
@@ -58,10 +58,10 @@ class _Backfill:
         began = time.monotonic()
         try:
             self._go_on()
-        except ExchangeUnavailableError as error:
+        except TransientError as error:
             wait = timedelta(seconds=error.retry_after or 0)
             self._fail(str(error), lambda attempts, at: max(again(attempts, at), at + wait))
-        except ExchangeRefusedError as error:
+        except PermanentError as error:
             self._fail(str(error), lambda _attempts, at: at + REFUSED_AGAIN)
         except GateError as error:
             self._fail(str(error), again)
@@ -93,7 +93,7 @@ class _Backfill:
             if reached < target and not (
                 plan.open_end and target - reached <= _NEWEST_UNCLOSED + plan.series.timeframe.length
             ):
-                raise ExchangeUnavailableError(f"the answers end at {reached:%Y-%m-%d %H:%M} UTC")
+                raise TransientError(f"the answers end at {reached:%Y-%m-%d %H:%M} UTC")
             closed = floor(self._fetching.clock() - CANDLE_FINAL_AFTER, plan.series.timeframe)
             if not plan.open_end or reached < target or closed <= target:
                 break
@@ -134,7 +134,7 @@ class _Backfill:
             return plan
         first = self._fetching.history.first_candle(series.exchange, series.pair, series.timeframe)
         if first is None:
-            raise ExchangeUnavailableError(f"{series.exchange} has no candle of {series.pair}")
+            raise TransientError(f"{series.exchange} has no candle of {series.pair}")
         if series.timeframe is Timeframe.D1:
             parameters = {"exchange": series.exchange, "symbol": series.pair, "listed_from": first}
             self._fetching.connection.execute(query("instruments_listed_from"), parameters)

@@ -1,7 +1,7 @@
 """How fast the batch layer may ask an exchange: one budget for all its runs and processes, a row of `rest_budgets`.
 
-    turn -> take a place in the row -> wait for it -> closed meanwhile? then again
-    trouble -> closed to all: as long as the exchange asked for, or longer with each failure in a row
+    reserve -> a place in the row -> wait for it -> closed meanwhile? then again
+    failure -> closed to all: as long as the exchange asked for, or longer with each failure in a row
 
 The clock is the database's, so processes on several machines agree. The collectors have budgets of their own.
 """
@@ -9,13 +9,12 @@ The clock is the database's, so processes on several machines agree. The collect
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from cryptoviz.logs import logger
-from cryptoviz.remote.errors import ClosedError, ExchangeLimitedError, ExchangeUnavailableError
+from cryptoviz.remote.errors import BudgetClosedError, Failure, TransientError
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class Allowance:
 
 
 class SharedBudget:
-    """The budget of one exchange, through a connection in autocommit mode."""
+    """The `Budget` of one exchange, through a connection in autocommit mode."""
 
     def __init__(
         self,
@@ -62,27 +61,15 @@ class SharedBudget:
         allowance: Allowance,
         *,
         patience_s: float = PATIENCE_S,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._connection = connection
         self._exchange = exchange
         self._allowance = allowance
         self._patience = timedelta(seconds=patience_s)
-        self._sleep = sleep
         self._troubled = False
 
-    def turn(self, weight: float) -> None:
-        """Wait until a request of this weight may be made.
-
-        Raises:
-            ClosedError: that would take too long.
-        """
-        while (wait := self._reserve(weight)) > 0:
-            self._sleep(wait)
-            if self._closed() is None:
-                return
-
-    def _reserve(self, weight: float) -> float:
+    def reserve(self, weight: float) -> float:
+        """See `Budget`."""
         parameters = {
             "exchange": self._exchange,
             "cost": timedelta(seconds=weight * _MINUTE_S / self._allowance.per_minute),
@@ -92,22 +79,27 @@ class SharedBudget:
         place = self._connection.execute(query("rest_budget_reserve"), parameters).fetchone()
         if place is None:
             left, because = self._closed() or (self._patience.total_seconds(), "too many are waiting")
-            raise ClosedError(f"{self._exchange} is left alone: {because}", left)
+            raise BudgetClosedError(f"{self._exchange} is left alone: {because}", left)
         wait, failures = place
         self._troubled = failures > 0
         return float(wait)
+
+    def closed_for(self) -> float:
+        """See `Budget`."""
+        closed = self._closed()
+        return 0.0 if closed is None else closed[0]
 
     def _closed(self) -> tuple[float, str] | None:
         found = self._connection.execute(query("rest_budget_closed"), {"exchange": self._exchange}).fetchone()
         return None if found is None else (float(found[0]), found[1])
 
-    def failed(self, error: ExchangeUnavailableError) -> float:
-        """There was no answer: close to all where that is due. Seconds for which it is closed now."""
+    def failed(self, error: TransientError) -> float:
+        """See `Budget`."""
         parameters = {
             "exchange": self._exchange,
             "because": str(error)[:500],
             "retry_after": timedelta(seconds=error.retry_after) if error.retry_after else None,
-            "nth": 1 if isinstance(error, ExchangeLimitedError) else _NTH_FAILURE,
+            "nth": 1 if error.failure is Failure.LIMITED else _NTH_FAILURE,
             "first": _FIRST_PAUSE,
             "longest": _LONGEST_PAUSE,
         }
@@ -117,7 +109,7 @@ class SharedBudget:
         return closed_for
 
     def answered(self, used: float | None = None) -> None:
-        """There was an answer; `used` is the weight of this minute according to it."""
+        """See `Budget`."""
         if self._troubled:
             self._connection.execute(query("rest_budget_answered"), {"exchange": self._exchange})
             self._troubled = False

@@ -39,7 +39,9 @@ from cryptoviz.exchanges.adapter import (
 )
 from cryptoviz.logs import logger
 from cryptoviz.records import Candle, Record, Ticker, Trade
-from cryptoviz.remote.rest import RestClient, RestError
+from cryptoviz.remote.backoff import Backoff
+from cryptoviz.remote.errors import RemoteError
+from cryptoviz.remote.rest import RestClient
 from cryptoviz.settings import Settings
 
 REORDER_S: Final = 1.5
@@ -108,7 +110,10 @@ class Collector:
         self._session = Session(
             exchange,
             exchange.address(settings.ws_url(exchange.name)),
-            Pace(settings.collector_silence_s, settings.collector_reconnect_min_s, settings.collector_reconnect_max_s),
+            Pace(
+                settings.collector_silence_s,
+                Backoff(settings.collector_reconnect_min_s, settings.collector_reconnect_max_s),
+            ),
             on_frame=self.on_frame,
             on_ready=self._on_ready,
             on_sent=self._on_sent,
@@ -321,7 +326,7 @@ class Collector:
             self._unknown(pair)
             _log.warning("pair_refused", exchange=self._exchange.name, pair=pair, error=str(error))
             return
-        except RestError as error:
+        except RemoteError as error:
             _log.warning("check_failed", exchange=self._exchange.name, pair=pair, error=str(error))
             return
         missed = newest is not None and self.continuity[pair].expect(newest.trade_id, time.monotonic())

@@ -18,10 +18,12 @@ from cryptoviz.collectors.ledger import GapRow, Ledger
 from cryptoviz.exchanges.adapter import Exchange, UnknownPairError
 from cryptoviz.gaps.labels import GapStatus
 from cryptoviz.logs import logger
-from cryptoviz.remote.rest import RestClient, RestError
+from cryptoviz.remote.backoff import Backoff
+from cryptoviz.remote.errors import RemoteError
+from cryptoviz.remote.rest import RestClient
 
 _ASKED_BEFORE_GIVING_UP: Final = 3
-_AGAIN_S: Final = (1.0, 60.0)
+_AGAIN: Final = Backoff(first_s=1.0, longest_s=60.0)
 _SETTLE_POLL_S: Final = 0.02
 _ROOM: Final = 0.5
 
@@ -39,7 +41,7 @@ class Healer:
         rest: RestClient,
         continuity: Mapping[str, Continuity],
         *,
-        again_s: tuple[float, float] = _AGAIN_S,
+        again: Backoff = _AGAIN,
     ) -> None:
         self.healed = 0
         self.explained = 0
@@ -49,7 +51,7 @@ class Healer:
         self._ledger = ledger
         self._rest = rest
         self._continuity = continuity
-        self._again_s = again_s
+        self._again = again
         # One worker per pair: a page fetched for one gap often fills the pair's next ones, too.
         self._queues: dict[str, asyncio.Queue[Gap]] = {pair: asyncio.Queue() for pair in continuity}
 
@@ -77,7 +79,7 @@ class Healer:
         self._ledger.gap(GapRow.of(gap))
         try:
             newest = await self._fetch(gap)
-        except (RestError, UnknownPairError) as error:
+        except (RemoteError, UnknownPairError) as error:
             _log.warning("healing_failed", exchange=gap.exchange, pair=gap.pair, gap=gap.first, error=str(error))
             gap.status = GapStatus.OPEN
             self._ledger.gap(GapRow.of(gap))
@@ -150,6 +152,4 @@ class Healer:
             )
 
     def _postpone(self, gap: Gap) -> None:
-        shortest, longest = self._again_s
-        delay = min(longest, shortest * 2 ** min(gap.attempts - 1, 16))
-        asyncio.get_running_loop().call_later(delay, self.add, gap)
+        asyncio.get_running_loop().call_later(self._again.seconds(gap.attempts), self.add, gap)

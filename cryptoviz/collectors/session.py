@@ -10,7 +10,6 @@ is missed; what arrives twice is recognised by its trade id.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from cryptoviz.exchanges.adapter import Exchange, Refused, Request, Subscribed
 from cryptoviz.logs import logger
+from cryptoviz.remote.backoff import Backoff
 
 _ACK_S: Final = 10.0
 _HANDOVER_S: Final = 10.0
@@ -106,11 +106,10 @@ class Subscriptions:
 
 @dataclass(frozen=True)
 class Pace:
-    """The times of a session, in seconds."""
+    """How long a connection may be silent, in seconds, and how soon another one is opened."""
 
     silence_s: float
-    reconnect_min_s: float
-    reconnect_max_s: float
+    reconnect: Backoff
 
 
 class Connection:
@@ -280,7 +279,7 @@ class Session:
     async def run(self, stop: asyncio.Event) -> None:
         """Stay connected until `stop`."""
         stopping = asyncio.create_task(stop.wait(), name="stop")
-        delay = self._pace.reconnect_min_s
+        backoff, attempt = self._pace.reconnect, 0
         try:
             while not stop.is_set():
                 started = time.monotonic()
@@ -289,8 +288,10 @@ class Session:
                     return
                 self.reconnects += 1
                 lived = time.monotonic() - started
-                delay = next_delay(delay, lived, self._pace)
-                wait = max(jittered(delay), self._exchange.traits.maintenance_delay_s if self.maintenance else 0)
+                attempt = next_attempt(attempt, lived, backoff)
+                wait = max(
+                    backoff.seconds(attempt), self._exchange.traits.maintenance_delay_s if self.maintenance else 0
+                )
                 _log.warning("disconnected", exchange=self._exchange.name, reason=self.last_end, retry_s=round(wait, 2))
                 await asyncio.wait({stopping}, timeout=wait)
         finally:
@@ -366,13 +367,10 @@ async def _end(connection: Connection, reading: asyncio.Task[str]) -> None:
     await asyncio.gather(reading, return_exceptions=True)
 
 
-def next_delay(previous: float, lived: float, pace: Pace) -> float:
-    """The next delay before a reconnect: grows while connections die young, falls back once one lived a while."""
-    if lived > max(previous * 4, pace.reconnect_min_s * 10):
-        return pace.reconnect_min_s
-    return min(previous * 2, pace.reconnect_max_s)
-
-
-def jittered(delay: float) -> float:
-    """`delay`, spread over its upper half, so that many collectors do not return at the same moment."""
-    return delay * random.uniform(0.5, 1.0)  # noqa: S311 - spreading load, not secrets
+def next_attempt(attempt: int, lived: float, backoff: Backoff) -> int:
+    """The number of the next attempt to connect, from 1: grows while connections die young, falls back once one lived
+    a while.
+    """
+    if lived > max(backoff.bound(attempt) * 4, backoff.first_s * 10):
+        return 1
+    return attempt + 1

@@ -162,7 +162,7 @@ class Exchange(Protocol):
 
         Raises:
             UnknownPairError: the exchange does not know the pair.
-            RestError: no answer after all retries.
+            RemoteError: no answer after all retries.
         """
 
     def trades(

@@ -13,7 +13,7 @@ from cryptoviz.exchanges.candles import candle
 from cryptoviz.exchanges.history import Page, Row
 from cryptoviz.pairs import EPOCH, Series, floor
 from cryptoviz.records import Trade
-from cryptoviz.remote.errors import ExchangeRefusedError
+from cryptoviz.remote.errors import PermanentError
 from cryptoviz.remote.exchange import Rest
 
 _PAGE: Final = 500
@@ -70,10 +70,10 @@ class GenericHistory:
         """Not here.
 
         Raises:
-            ExchangeRefusedError: always.
+            PermanentError: always.
         """
         asked = f"{pair} trades {first_id} to {last_id}"
-        raise ExchangeRefusedError(f"{self._rest.exchange}: trades cannot be asked for by id ({asked})")
+        raise PermanentError(f"{self._rest.exchange}: trades cannot be asked for by id ({asked})")
 
 
 def _candle(series: Series, row: Sequence[Any], received_at: datetime) -> Row:

@@ -73,7 +73,7 @@ class Page:
 class HistoryAdapter(Protocol):
     """What one exchange gives of its past: the adapter in its folder, used by one thread.
 
-    Each method raises ExchangeUnavailableError where there is no answer now, and ExchangeRefusedError where asking
+    Each method raises TransientError where there is no answer now, and PermanentError where asking
     again will not help.
     """
 
@@ -100,8 +100,8 @@ class CandleHistory(Protocol):
         An empty window that the exchange lists is a row with volume 0.
 
         Raises:
-            ExchangeUnavailableError: no answer now; try again later.
-            ExchangeRefusedError: asking again will not help.
+            TransientError: no answer now; try again later.
+            PermanentError: asking again will not help.
         """
 
 
@@ -114,8 +114,8 @@ class TradeHistory(Protocol):
         """The trades with the ids `first_id` to `last_id`, which were made between `since` and `until`.
 
         Raises:
-            ExchangeUnavailableError: no answer now; try again later.
-            ExchangeRefusedError: asking again will not help.
+            TransientError: no answer now; try again later.
+            PermanentError: asking again will not help.
         """
 
 
@@ -129,14 +129,14 @@ class PagedHistory(CandleHistory, TradeHistory, Protocol):
         before `until` where its candles are not all closed yet.
 
         Raises:
-            ExchangeUnavailableError: no answer now; go on later at `until` of the last page.
-            ExchangeRefusedError: asking again will not help.
+            TransientError: no answer now; go on later at `until` of the last page.
+            PermanentError: asking again will not help.
         """
 
     def first_candle(self, exchange: str, pair: str, timeframe: Timeframe) -> datetime | None:
         """Where the oldest candle starts that the exchange can give; None where it has none.
 
         Raises:
-            ExchangeUnavailableError: no answer now; try again later.
-            ExchangeRefusedError: asking again will not help.
+            TransientError: no answer now; try again later.
+            PermanentError: asking again will not help.
         """

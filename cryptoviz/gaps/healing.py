@@ -33,7 +33,7 @@ from cryptoviz.gaps.tables import (
 )
 from cryptoviz.gate.report import GateError
 from cryptoviz.pairs import floor
-from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.remote.errors import PermanentError, TransientError
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -66,15 +66,15 @@ def _heal(healing: HealingRun[CandleHistory], gaps: Sequence[Gap]) -> HealingRes
     for since, until in request_spans(start, end, series.timeframe):
         try:
             if healing.out_of_time:
-                raise ExchangeUnavailableError("out of time")
+                raise TransientError("out of time")
             parts = [part for gap in gaps for part in gap.within(since, until)]
             if parts:
                 healed, report = _heal_span(healing, parts)
                 counts += healed
                 reports += [report] if report else []
-        except ExchangeUnavailableError as error:
+        except TransientError as error:
             reason = str(error)
-        except ExchangeRefusedError as error:
+        except PermanentError as error:
             reason, verdict = str(error), refused
         except GateError as error:
             reason, gate_error = f"the gate itself failed: {error}", error

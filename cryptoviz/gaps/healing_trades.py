@@ -27,7 +27,7 @@ from cryptoviz.gaps.tables import (
 )
 from cryptoviz.pairs import Timeframe, floor
 from cryptoviz.records import Trade
-from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.remote.errors import PermanentError, TransientError
 from cryptoviz.storage.pieces import LEAST, Pace, piece
 from cryptoviz.storage.queries import query
 
@@ -57,12 +57,12 @@ def _heal(healing: HealingRun[TradeHistory], gaps: Sequence[TradeGap]) -> Healin
     for start in range(first, last + 1, SLICE):
         try:
             if healing.out_of_time:
-                raise ExchangeUnavailableError("out of time")
+                raise TransientError("out of time")
             answer, healed = _heal_slice(healing, gaps, (start, min(start + SLICE - 1, last)), since)
-        except ExchangeUnavailableError as error:
+        except TransientError as error:
             reason = str(error)
             break
-        except ExchangeRefusedError as error:
+        except PermanentError as error:
             reason, verdict = str(error), refused_trades
             break
         since = max((since, *(trade.timestamp for trade in answer.rows)))

@@ -20,8 +20,9 @@ from cryptoviz.news.parse import MAX_CONTENT, FeedError, parse
 from cryptoviz.news.robots import Robots, RobotsText, Turns
 from cryptoviz.news.text import article_text, own_words
 from cryptoviz.remote import web
-from cryptoviz.remote.retry_after import retry_after
-from cryptoviz.remote.web import FetchError, Page, Policy, Reason
+from cryptoviz.remote.errors import Failure, FetchError, Reason, failure_of_status
+from cryptoviz.remote.retry_after import retry_after_of
+from cryptoviz.remote.web import Page, Policy
 
 if TYPE_CHECKING:
     from cryptoviz.settings import Settings
@@ -49,8 +50,8 @@ class Status(StrEnum):
 class Outcome:
     """How one feed answered.
 
-    `reason` is a word (of `cryptoviz.remote.web.Reason`, of `FeedProblem`, `status_503`, `retry_after`, `crashed`) and
-    `detail` a sentence; both are empty where it gave something. `salvaged` says what had to be repaired. `new` are
+    `reason` is a word (a `Reason` of a fetch, a `FeedProblem`, `status_503`, `retry_after`, `crashed`) and `detail` a
+    sentence; both are empty where it gave something. `salvaged` says what had to be repaired. `new` are
     first revisions of articles, `revised` further ones. `entries_refused` counts the entries that could not be read, by
     the error, `dates_unknown` those whose date is absent or may mean several moments. `pages` are article pages that
     gave a text; `pages_refused` counts the entries without one, by reason.
@@ -229,7 +230,7 @@ class Reader:
 
 def _not_before(page: Page, at: datetime) -> datetime | None:
     """When a site that is busy wants to be asked again, by its Retry-After; a day at most."""
-    if page.status not in (429, 503):
+    if failure_of_status(page.status) not in (Failure.TRANSIENT, Failure.LIMITED):
         return None
-    after = retry_after(page.headers.get("retry-after"), at)
+    after = retry_after_of(page.headers, at)
     return None if after is None else min(at + timedelta(seconds=after), at + _MAX_RETRY_AFTER)

@@ -2,7 +2,7 @@
 
     address -> robots.txt of its origin (remembered for a day) -> may it be read? -> wait for the host's turn
 
-A site without robots.txt (4xx) lets us read everything; one that cannot be asked (5xx, 429, no connection) nothing,
+A site without robots.txt (4xx) lets us read everything; one that cannot be asked now (5xx, 429, no connection) nothing,
 unless we remember what it said before. https://www.rfc-editor.org/rfc/rfc9309.html#section-2.3.1
 """
 
@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 from protego import Protego
 
 from cryptoviz.remote import web
-from cryptoviz.remote.web import FetchError, Policy, Reason
+from cryptoviz.remote.errors import Failure, FetchError, Reason, failure_of_status
+from cryptoviz.remote.web import Policy
 
 KEPT: Final = timedelta(hours=24)
 """The longest that RFC 9309 lets a robots.txt be used without asking again."""
@@ -110,7 +111,7 @@ class Robots:
     def _fetch(self, url: str) -> str:
         seconds = min(self._policy.seconds, _MAX_SECONDS, max(0.0, self._end - time.monotonic()))
         page = web.fetch(url, replace(self._policy, seconds=seconds), resolve=self._resolve)
-        if page.status == 429 or page.status >= 500:
+        if failure_of_status(page.status) in (Failure.TRANSIENT, Failure.LIMITED):
             raise FetchError(Reason.NOT_PERMITTED, f"status {page.status}")
         # UTF-8, whatever it says; PostgreSQL stores no NUL.
         return page.body.decode("utf-8", "replace").replace("\0", "") if page.status < 300 else ""

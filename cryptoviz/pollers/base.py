@@ -25,6 +25,8 @@ from cryptoviz.pollers import state, wire
 from cryptoviz.pollers.client import Client, Means, Source, SourceError
 from cryptoviz.pollers.outcome import Outcome, Poll, Status
 from cryptoviz.pollers.state import ExhaustedError, State
+from cryptoviz.remote.breaker import Breaker, open_until
+from cryptoviz.remote.errors import Failure
 from cryptoviz.settings import Settings
 from cryptoviz.storage import driver
 
@@ -93,10 +95,9 @@ class Poller:
         now, every = self.means.now(), self.source.every
         if known.paused_until is not None and now < known.paused_until:
             return "paused", f"left alone until {known.paused_until:%Y-%m-%d %H:%M:%S} UTC: {known.paused_because}"
-        if known.breaker == pybreaker.STATE_OPEN and known.opened_at is not None:
-            until = known.opened_at + timedelta(seconds=self.settings.poller_rest_s)
-            if now < until:
-                return "circuit_open", f"failed {known.failures} times in a row; tried again at {until:%H:%M:%S} UTC"
+        until = open_until(known.breaker, known.opened_at, self.settings.poller_rest_s)
+        if until is not None and now < until:
+            return "circuit_open", f"failed {known.failures} times in a row; tried again at {until:%H:%M:%S} UTC"
         if due_only and known.asked_at is not None and now < known.asked_at + every - min(_SLACK, every / 4):
             return "not_due", f"asked every {every.total_seconds():.0f} s"
         return None
@@ -108,8 +109,8 @@ class Poller:
         trouble = self._trouble(breaker, client, known, harvest)
         now = self.means.now()
         pause = None
-        if trouble is not None and trouble.pause is not None:
-            pause = now + timedelta(seconds=trouble.pause), str(trouble)
+        if trouble is not None and trouble.retry_after is not None:
+            pause = now + timedelta(seconds=trouble.retry_after), str(trouble)
         failure = str(trouble) if trouble is not None else None
         state.answered(self.connection, self.source.name, now, failure, pause)
         outcome = Outcome(
@@ -130,18 +131,15 @@ class Poller:
         _log.log(_LEVELS.get(outcome.status, logging.INFO), "source_polled", source=outcome.source, **said)
         return Poll(harvest.rows, outcome, harvest.memory)
 
-    def _breaker(self) -> pybreaker.CircuitBreaker:
-        return pybreaker.CircuitBreaker(
-            fail_max=self.settings.poller_failures,
-            reset_timeout=self.settings.poller_rest_s,
-            exclude=[lambda error: not (isinstance(error, SourceError) and error.counts)],
-            state_storage=state.BreakerStorage(self.connection, self.source.name),
-            throw_new_error_on_trip=False,
+    def _breaker(self) -> Breaker:
+        return Breaker(
+            self.settings.poller_failures,
+            self.settings.poller_rest_s,
+            counts=_failure_of_source,
+            storage=state.BreakerStorage(self.connection, self.source.name),
         )
 
-    def _trouble(
-        self, breaker: pybreaker.CircuitBreaker, client: Client, known: State, harvest: Harvest
-    ) -> SourceError | None:
+    def _trouble(self, breaker: Breaker, client: Client, known: State, harvest: Harvest) -> SourceError | None:
         """Ask through the breaker; what went wrong, None where nothing did."""
         try:
             breaker.call(self.ask, client, known.memory, harvest)
@@ -152,6 +150,11 @@ class Poller:
         except pybreaker.CircuitBreakerError:
             return SourceError("circuit_open", "another run opened the circuit in this moment")
         return None
+
+
+def _failure_of_source(error: BaseException) -> bool:
+    """Whether an error counts in the circuit breaker: being asked too often is not the source's failure."""
+    return isinstance(error, SourceError) and error.failure is not Failure.LIMITED
 
 
 def _status(harvest: Harvest, trouble: SourceError | None) -> Status:

@@ -13,8 +13,10 @@ import tenacity
 
 from cryptoviz.pollers import state, wire
 from cryptoviz.remote import web
-from cryptoviz.remote.retry_after import retry_after
-from cryptoviz.remote.web import FetchError, Page, Policy
+from cryptoviz.remote.backoff import Backoff
+from cryptoviz.remote.errors import Failure, FetchError, RemoteError, failure_of_status, worth_retrying
+from cryptoviz.remote.retry_after import retry_after_of
+from cryptoviz.remote.web import Page, Policy
 from cryptoviz.settings import Settings
 from cryptoviz.settings.quotas import Quotas
 
@@ -25,43 +27,32 @@ ATTEMPTS: Final = 3
 _TRYING_S: Final = 25.0
 """No further attempt begins later than this."""
 
-_FIRST_WAIT_S: Final = 0.5
 _LONGEST_WAIT_S: Final = 8.0
 """A source that wants to be left alone for longer than this is left to the next runs."""
+
+_BACKOFF: Final = Backoff(first_s=1.0, longest_s=_LONGEST_WAIT_S)
 
 _UNSAID_PAUSE_S: Final = 60.0
 """What a source that is asked too often gets where it does not say for how long."""
 
-_OVERLOADED: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.IM_A_TEAPOT})
-_PASSING: Final = frozenset(
-    {web.Reason.TIMEOUT, web.Reason.UNREACHABLE, web.Reason.UNRESOLVED, web.Reason.PROTOCOL, web.Reason.TLS}
-)
 
-
-class SourceError(Exception):
-    """Why a source gave no rows: `reason` in a word, `detail` in a sentence.
-
-    `again`: another attempt may help, after `after` seconds where the source said so. `pause`: how many seconds it
-    wants to be left alone. `counts`: it is a failure of the source, not of our asking too much.
-    """
+class SourceError(RemoteError):
+    """Why a source gave no rows: `reason` in a word, `detail` in a sentence."""
 
     def __init__(
-        self,
-        reason: str,
-        detail: str,
-        *,
-        again: bool = False,
-        after: float | None = None,
-        pause: float | None = None,
-        counts: bool = True,
+        self, reason: str, detail: str, failure: Failure = Failure.PERMANENT, retry_after: float | None = None
     ) -> None:
-        super().__init__(f"{reason}: {detail}")
+        if retry_after is not None:
+            detail = f"{detail}, to be asked again after {retry_after:.0f} s"
+        super().__init__(f"{reason}: {detail}", retry_after)
         self.reason = reason
         self.detail = detail
-        self.again = again
-        self.after = after
-        self.pause = pause
-        self.counts = counts
+        self.failure = failure
+
+    @property
+    def retried(self) -> bool:
+        """Whether another attempt may help within the run."""
+        return worth_retrying(self, _LONGEST_WAIT_S)
 
 
 @dataclass(frozen=True)
@@ -132,8 +123,8 @@ class Client:
         retrying = tenacity.Retrying(
             sleep=self._means.sleep,
             stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_after_delay(_TRYING_S),
-            wait=_wait,
-            retry=tenacity.retry_if_exception(lambda error: isinstance(error, SourceError) and error.again),
+            wait=_BACKOFF,
+            retry=tenacity.retry_if_exception(lambda error: isinstance(error, SourceError) and error.retried),
             reraise=True,
         )
         return retrying(self._attempt, url, etag)
@@ -148,7 +139,7 @@ class Client:
         try:
             page = self._means.fetch(url, self._policy, headers=headers, etag=etag)
         except FetchError as error:
-            raise SourceError(str(error.reason), error.detail, again=error.reason in _PASSING) from None
+            raise SourceError(str(error.reason), error.detail, error.failure) from None
         self.http_status = page.status
         self.bytes += len(page.body)
         if page.status == HTTPStatus.NOT_MODIFIED and etag is not None:
@@ -157,7 +148,7 @@ class Client:
 
     def _understood(self, page: Page) -> Answer:
         now = self._means.now()
-        after = retry_after(page.headers.get("retry-after"), now)
+        after = retry_after_of(page.headers, now)
         try:
             body = wire.decode(page.body)
         except wire.NotJsonError as error:
@@ -168,50 +159,27 @@ class Client:
         return Answer(body, page.headers, page.url, now)
 
 
-def _wait(retry: tenacity.RetryCallState) -> float:
-    """Growing, with jitter, and never less than what the source asked for."""
-    error = retry.outcome.exception() if retry.outcome is not None else None
-    asked = error.after or 0.0 if isinstance(error, SourceError) else 0.0
-    return max(asked, _growing(retry))
-
-
-_growing: Final = tenacity.wait_exponential_jitter(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S, jitter=_FIRST_WAIT_S)
-
-
 def _refused(page: Page, after: float | None) -> SourceError | None:
     """What a status other than 200 means."""
     if page.status == HTTPStatus.OK:
         return None
-    if page.status in _OVERLOADED:
-        return limited(f"HTTP {page.status}", after)
-    if page.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _waiting(SourceError("server_error", f"HTTP {page.status}", again=True), after)
-    return SourceError("refused", f"HTTP {page.status}: {_words(page.body)}")
+    match failure_of_status(page.status):
+        case Failure.LIMITED:
+            return limited(f"HTTP {page.status}", after)
+        case Failure.TRANSIENT:
+            return SourceError("server_error", f"HTTP {page.status}", Failure.TRANSIENT, after)
+        case _:
+            return SourceError("refused", f"HTTP {page.status}: {_words(page.body)}")
 
 
 def limited(detail: str, after: float | None) -> SourceError:
     """The source is asked too often; `after`: for how many seconds it wants to be left alone, if it said so."""
-    error = SourceError("rate_limited", detail, counts=False)
-    return _waiting(error, _UNSAID_PAUSE_S if after is None else after)
+    return SourceError("rate_limited", detail, Failure.LIMITED, _UNSAID_PAUSE_S if after is None else after)
 
 
 def shape(detail: str) -> SourceError:
     """JSON of another shape than documented."""
     return SourceError("unexpected_shape", detail)
-
-
-def _waiting(error: SourceError, after: float | None) -> SourceError:
-    """The error with the time that the source wants: a short one is waited for, a long one left to the next runs."""
-    if after is None:
-        return error
-    return SourceError(
-        error.reason,
-        f"{error.detail}, to be asked again after {after:.0f} s",
-        again=after <= _LONGEST_WAIT_S,
-        after=after,
-        pause=after,
-        counts=error.counts,
-    )
 
 
 def _not_json(page: Page, error: Exception) -> SourceError:

@@ -15,6 +15,7 @@ from cryptoviz.pollers import base, wire
 from cryptoviz.pollers.base import Harvest, Poller
 from cryptoviz.pollers.client import Client, Means, Source, SourceError, limited, shape
 from cryptoviz.pollers.outcome import Outcome, Poll, Status
+from cryptoviz.remote.errors import Failure
 from cryptoviz.settings import Mode, Settings
 from cryptoviz.settings.quotas import Period, parse
 
@@ -117,4 +118,4 @@ def _refusal(body: Any, after: float | None, now: datetime) -> SourceError | Non
         return limited(detail, (period.end(now) - now).total_seconds())
     if code in _KEYS:
         return SourceError("refused", f"{detail} (see CRYPTOVIZ_COINMARKETCAP_KEY)")
-    return SourceError("api_error", detail, again=code not in _OURS)
+    return SourceError("api_error", detail, Failure.PERMANENT if code in _OURS else Failure.TRANSIENT)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 LONGEST_S: Final = 31 * 86_400.0
-"""Nobody is left alone for longer, whatever they say: a month, the longest quota that is known."""
+"""The longest wait that a server is granted: a month, as long as the longest quota that is known."""
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
@@ -25,3 +26,9 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return min(max((aware - now).total_seconds(), 0.0), LONGEST_S)
     except (ValueError, OverflowError):
         return None
+
+
+def retry_after_of(headers: Mapping[str, str] | None, now: datetime | None = None) -> float | None:
+    """Seconds that the header among `headers`, in whatever case it is written, asks for; see `retry_after`."""
+    value = next((value for name, value in (headers or {}).items() if name.lower() == "retry-after"), None)
+    return retry_after(value, now or datetime.now(UTC))

@@ -19,13 +19,14 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final, Protocol
 
 import httpcore
 import httpx
+
+from cryptoviz.remote.errors import FetchError, Reason
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PORTS: Final = {"http": 80, "https": 443}
@@ -38,33 +39,6 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 Resolver = Callable[[str, int], list[str]]
 """The addresses of a host; raises OSError where it has none."""
-
-
-class Reason(StrEnum):
-    """Why there is no page."""
-
-    BAD_ADDRESS = "bad_address"
-    NOT_PERMITTED = "not_permitted"
-    UNRESOLVED = "unresolved"
-    PRIVATE_ADDRESS = "private_address"
-    UNREACHABLE = "unreachable"
-    TLS = "tls"
-    TIMEOUT = "timeout"
-    TOO_LARGE = "too_large"
-    ENCODING = "encoding"
-    BAD_REDIRECT = "bad_redirect"
-    REDIRECT_LOOP = "redirect_loop"
-    TOO_MANY_REDIRECTS = "too_many_redirects"
-    PROTOCOL = "protocol"
-
-
-class FetchError(Exception):
-    """There is no page; `reason` says why in a word, the message in a sentence."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 class WebSettings(Protocol):

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import random
 import signal
 import socket
 import sys
@@ -39,7 +38,7 @@ from cryptoviz.streams.worker_life import (
     exit_reason,
     exit_status,
     hang_reason,
-    restart_delay,
+    restart_backoff,
 )
 from cryptoviz.streams.worker_process import ended_within, find_orphan, kill_group
 
@@ -290,7 +289,7 @@ class Runner:
             self._last_error = exit_reason(process.returncode) + (f": {reported}" if reported else "")
             self._record("died", self._last_error, {**exit_status(process.returncode), "uptime_s": uptime_s})
         self._restarts += 1
-        wait_s = restart_delay(self._restarts, self.settings, random.uniform(-1, 1))  # noqa: S311 - not a secret
+        wait_s = restart_backoff(self.settings).seconds(self._restarts)
         self._next_start = now + wait_s
         self._note_outage(end.since, self._last_error or "")
         _log.warning("worker_ended", stream=self.name, reason=self._last_error, restarts=self._restarts, delay_s=wait_s)

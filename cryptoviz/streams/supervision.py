@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum, auto
 from typing import Any, Final
 
+from cryptoviz.remote.backoff import Backoff
 from cryptoviz.streams.facts import HealthLimits, PairFacts, StreamFacts
 
 _HOUR_S: Final = 3600.0
@@ -137,7 +138,7 @@ def may_restart(restarts: Sequence[float], limits: HealthLimits, now: float) -> 
     """Whether one more restart is allowed: the pause doubles with each within the last hour, up to a number."""
     if len(restarts) >= limits.restarts_an_hour:
         return False
-    return not restarts or now - restarts[-1] >= limits.first_pause_s * 2.0 ** (len(restarts) - 1)
+    return not restarts or now - restarts[-1] >= Backoff(limits.first_pause_s, _HOUR_S).bound(len(restarts))
 
 
 def pairs_behind(collectors: Mapping[str, StreamMemory]) -> list[str]:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Any
 
+from cryptoviz.remote.backoff import Backoff
 from cryptoviz.settings import Settings
 from cryptoviz.streams.progress import PROGRESS, READY
-
-_JITTER: Final = 0.2
 
 
 @dataclass
@@ -114,11 +113,9 @@ def hang_reason(life: WorkerLife, settings: Settings, now: float) -> str | None:
     return None
 
 
-def restart_delay(ends: int, settings: Settings, jitter: float = 0.0) -> float:
-    """Seconds to wait after this many unplanned ends in a row; `jitter` in [-1, 1] spreads them by a fifth."""
-    longest = settings.stream_restart_max_s
-    grown = min(longest, settings.stream_restart_min_s * 2.0 ** min(ends - 1, 30))
-    return min(longest, grown * (1 + _JITTER * jitter))
+def restart_backoff(settings: Settings) -> Backoff:
+    """How long to wait after unplanned ends in a row before the worker is started again."""
+    return Backoff(settings.stream_restart_min_s, settings.stream_restart_max_s)
 
 
 def exit_reason(returncode: int | None) -> str:

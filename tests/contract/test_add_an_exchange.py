@@ -77,7 +77,8 @@ class Answers(BaseHTTPRequestHandler):
 
 
 class Free:
-    def turn(self, weight): pass
+    def reserve(self, weight): return 0
+    def closed_for(self): return 0
     def failed(self, error): return 0
     def answered(self, used=None): pass
 

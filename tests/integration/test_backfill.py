@@ -37,7 +37,7 @@ from cryptoviz.gaps.tables import record_candle_gaps
 from cryptoviz.pairs import Series, Timeframe, floor
 from cryptoviz.quarantine import release
 from cryptoviz.records import Candle
-from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.remote.errors import PermanentError, TransientError
 from cryptoviz.settings import PROJECT_ROOT, Mode, Role, Settings
 from cryptoviz.storage.database import connect
 from tests.conftest import Cluster
@@ -232,7 +232,7 @@ def test_an_extended_history_that_gets_no_answer_stays_complete_until_its_older_
     before = progress(writer, series)
 
     def away(*_asked: object) -> None:
-        raise ExchangeUnavailableError("it is away")
+        raise TransientError("it is away")
 
     settings = wanted(shared, "1d:all")
     with monkeypatch.context() as patched:
@@ -253,7 +253,7 @@ def test_an_extended_history_that_gets_no_answer_stays_complete_until_its_older_
 def test_a_failure_is_tried_again_at_growing_distance(shared: Settings, writer: psycopg.Connection[Any]) -> None:
     series, source = minutes("XRP/USDT")
     settings = wanted(shared, "1m:2d")
-    source.breaks_after = (2, ExchangeUnavailableError("it is away"))
+    source.breaks_after = (2, TransientError("it is away"))
     done = bring(writer, settings, source, series)
     assert (done.complete, done.reason, done.pages) == (False, "it is away", 2)
     row = progress(writer, series)
@@ -261,7 +261,7 @@ def test_a_failure_is_tried_again_at_growing_distance(shared: Settings, writer: 
     assert row["current_position_ts"] == row["published_ts"] == row["start_ts"] + 1000 * MINUTE
     assert len(complete(writer, source, series)) == 1000, "what came before is published"
 
-    source.breaks_after = (0, ExchangeUnavailableError("it is away"))
+    source.breaks_after = (0, TransientError("it is away"))
     assert backfill(FetchRun(writer, settings, source, "run"), series) is None, "not before it is time"
     distances = []
     for attempt in (2, 3):
@@ -273,7 +273,7 @@ def test_a_failure_is_tried_again_at_growing_distance(shared: Settings, writer: 
     assert distances[0] >= timedelta(minutes=5)
     assert distances[1] >= timedelta(minutes=30)
 
-    source.breaks_after = (0, ExchangeUnavailableError("it is away", retry_after=86_400))
+    source.breaks_after = (0, TransientError("it is away", retry_after=86_400))
     tried_at = its_time(writer, series)
     bring(writer, settings, source, series)
     assert progress(writer, series)["due_at"] >= tried_at + timedelta(days=1), "no earlier than the exchange asks for"
@@ -288,7 +288,7 @@ def test_a_failure_is_tried_again_at_growing_distance(shared: Settings, writer: 
 
 def test_what_is_refused_is_asked_again_every_day(shared: Settings, writer: psycopg.Connection[Any]) -> None:
     series, source = minutes("DOT/USDT")
-    source.breaks_after = (0, ExchangeRefusedError("no such pair"))
+    source.breaks_after = (0, PermanentError("no such pair"))
     before = datetime.now(UTC)
     done = bring(writer, wanted(shared, "1m:1d"), source, series)
     row = progress(writer, series)

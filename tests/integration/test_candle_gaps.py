@@ -23,7 +23,7 @@ from cryptoviz.gaps.rulings import CONFIRMED
 from cryptoviz.gaps.tables import CLAIM_TIMEOUT, record_candle_gaps
 from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.records import Candle, CandleSource
-from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.remote.errors import PermanentError, TransientError
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from tests.integration.simulated_history import SimulatedHistory, copy, stored, values
@@ -453,7 +453,7 @@ def test_what_is_young_and_what_is_in_both_tiers_is_counted_like_all_else(connec
 def test_no_answer_and_a_refusal_leave_the_gap_open_with_the_reason(connection: psycopg.Connection) -> None:
     copy(connection, [*minutes(0, 5), *minutes(8, 10)])
     record_candle_gaps(connection, BTC, NOON, at(10))
-    away = Recorded(error=ExchangeUnavailableError("status 503"))
+    away = Recorded(error=TransientError("status 503"))
     [treated] = done(connection, away)
     assert (treated.reason, treated.healed) == ("status 503", 0)
     [(status, attempts, due, reason)] = connection.execute(
@@ -463,7 +463,7 @@ def test_no_answer_and_a_refusal_leave_the_gap_open_with_the_reason(connection: 
     assert done(connection, away) == []
     assert due > datetime.now(UTC)
 
-    [treated] = done(connection, Recorded(error=ExchangeRefusedError("unknown pair")), clock=due)
+    [treated] = done(connection, Recorded(error=PermanentError("unknown pair")), clock=due)
     assert treated.reason == "unknown pair"
     assert listed(connection, "failed") == [(5, 8, None)]
     [treated] = done(connection, Recorded(minutes(5, 8)), clock=due + timedelta(days=2))

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from cryptoviz.instruments import fetch, source_address
-from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.remote.errors import PermanentError, TransientError
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Mode, Role, Settings
 from cryptoviz.stack import dagster
 from cryptoviz.storage.database import connect
@@ -96,12 +96,12 @@ def test_instruments_come_from_the_configured_address_in_our_words(simulated: in
 
 def test_an_exchange_that_is_not_there_may_be_asked_again() -> None:
     [port] = free_ports(1)
-    with pytest.raises(ExchangeUnavailableError, match="kraken: "):
+    with pytest.raises(TransientError, match="kraken: "):
         fetch("kraken", f"http://127.0.0.1:{port}/kraken", 1)
 
 
 def test_a_name_that_ccxt_does_not_know_is_refused() -> None:
-    with pytest.raises(ExchangeRefusedError, match="nowhere is not an exchange of ccxt"):
+    with pytest.raises(PermanentError, match="nowhere is not an exchange of ccxt"):
         fetch("nowhere", None, 1)
 
 

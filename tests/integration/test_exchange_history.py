@@ -20,7 +20,8 @@ from cryptoviz.backfill.shared_budget import Allowance, SharedBudget
 from cryptoviz.exchanges import unconfirmed
 from cryptoviz.pairs import Series, Timeframe, floor
 from cryptoviz.records import Candle
-from cryptoviz.remote.errors import ClosedError, ExchangeLimitedError, ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.remote.budget import take_turn
+from cryptoviz.remote.errors import BudgetClosedError, LimitedError, PermanentError, TransientError
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from simulators import Simulator, running
@@ -163,16 +164,16 @@ def test_what_the_exchange_does_not_confirm_is_not_asked_for(
     def ask(pair: str) -> None:
         history.closed_candles("kraken", pair, M1, until - timedelta(minutes=5), until)
 
-    with pytest.raises(ExchangeRefusedError, match="UST is kraken's name of USTC"):
+    with pytest.raises(PermanentError, match="UST is kraken's name of USTC"):
         ask("UST/USD")
     with connect(Role.WRITER, database, autocommit=True) as connection:
         listing = instruments.fetch("kraken", f"{simulator.url}/kraken", 60)
         renamed = [replace(row, spelling="DOT2USD") if row.pair == "DOT/USD" else row for row in listing.instruments]
         instruments.store(connection, "kraken", instruments.Listing(tuple(renamed)), until)
         try:
-            with pytest.raises(ExchangeRefusedError, match="kraken lists DOT/USD as DOT2USD, not as DOTUSD"):
+            with pytest.raises(PermanentError, match="kraken lists DOT/USD as DOT2USD, not as DOTUSD"):
                 ask("DOT/USD")
-            with pytest.raises(ExchangeRefusedError, match="kraken lists no XRP/USD"):
+            with pytest.raises(PermanentError, match="kraken lists no XRP/USD"):
                 ask("XRP/USD")
             for pair in ("BTC/USD", *TERRA):
                 ask(pair)
@@ -213,7 +214,7 @@ def test_the_first_candle_is_where_the_market_opened(history: ExchangeHistory, e
 
 def test_an_unknown_pair_is_refused(history: ExchangeHistory) -> None:
     for exchange in PAIRS:
-        with pytest.raises(ExchangeRefusedError):
+        with pytest.raises(PermanentError):
             history.first_candle(exchange, "NONE/USD", M1)
 
 
@@ -319,7 +320,7 @@ def test_a_ban_ends_all_asking_at_once(history: ExchangeHistory, simulator: Simu
     control(simulator, "fault", exchange="binance", kind="ban", retry_after_s=3600)
 
     def work() -> float:
-        with asking(simulator, database) as another, pytest.raises(ExchangeUnavailableError) as banned:
+        with asking(simulator, database) as another, pytest.raises(TransientError) as banned:
             another.first_candle("binance", "BTC/USDT", M1)
         return banned.value.retry_after or 0
 
@@ -327,7 +328,7 @@ def test_a_ban_ends_all_asking_at_once(history: ExchangeHistory, simulator: Simu
     # Only those who were under way already got to hear it from the exchange.
     assert simulator.exchanges["binance"].requests.refused <= 3
     refused = simulator.exchanges["binance"].requests.refused
-    with pytest.raises(ExchangeUnavailableError):
+    with pytest.raises(TransientError):
         history.first_candle("binance", "BTC/USDT", M1)
     assert simulator.exchanges["binance"].requests.refused == refused
 
@@ -337,7 +338,7 @@ def test_whoever_breaks_off_gives_what_came(history: ExchangeHistory, simulator:
     pages = history.pages("binance", "BTC/USDT", M1, since, since + timedelta(days=2))
     first = next(pages)
     control(simulator, "fault", exchange="binance", kind="ban", retry_after_s=3600)
-    with pytest.raises(ExchangeUnavailableError):
+    with pytest.raises(TransientError):
         next(pages)
     assert first.until == since + timedelta(minutes=1000)
 
@@ -351,7 +352,7 @@ def test_all_processes_keep_to_one_limit_together(database: Settings) -> None:
         with connect(Role.WRITER, database, autocommit=True) as connection:
             budget = SharedBudget(connection, "limited", allowance)
             for _ in range(50):
-                budget.turn(5)
+                take_turn(budget, 5)
                 given.append(time.monotonic())
 
     with ThreadPoolExecutor(6) as pool:
@@ -371,12 +372,12 @@ def test_one_refusal_stops_them_all_and_they_go_on_one_by_one(database: Settings
     ):
         budgets = [SharedBudget(connection, "refusing", allowance), SharedBudget(another, "refusing", allowance)]
         for budget in budgets:
-            budget.turn(1)
+            take_turn(budget, 1)
         refused_at = time.monotonic()
-        assert budgets[0].failed(ExchangeLimitedError("429", retry_after=1)) >= 0.9
+        assert budgets[0].failed(LimitedError("429", retry_after=1)) >= 0.9
         for _ in range(10):
             for budget in budgets:
-                budget.turn(1)
+                take_turn(budget, 1)
                 given.append(time.monotonic())
     assert min(given) - refused_at >= 0.9
     assert max(given) - refused_at >= 0.9 + 20 / 50 - 0.1
@@ -386,34 +387,34 @@ def test_whoever_would_wait_too_long_is_told_when_to_come_back(database: Setting
     allowance = Allowance(per_minute=600)
     with connect(Role.WRITER, database, autocommit=True) as connection:
         budget = SharedBudget(connection, "banned", allowance, patience_s=5)
-        budget.turn(1)
-        budget.failed(ExchangeLimitedError("418: IP banned", retry_after=120))
-        with pytest.raises(ClosedError, match="IP banned") as closed:
-            budget.turn(1)
+        take_turn(budget, 1)
+        budget.failed(LimitedError("418: IP banned", retry_after=120))
+        with pytest.raises(BudgetClosedError, match="IP banned") as closed:
+            take_turn(budget, 1)
         assert closed.value.retry_after == pytest.approx(120, abs=5)
 
 
 def test_failures_in_a_row_close_and_an_answer_opens_again(database: Settings) -> None:
     with connect(Role.WRITER, database, autocommit=True) as connection:
         budget = SharedBudget(connection, "failing", Allowance(per_minute=6e6), patience_s=5)
-        budget.turn(1)
-        silent = ExchangeUnavailableError("no answer")
+        take_turn(budget, 1)
+        silent = TransientError("no answer")
         assert [budget.failed(silent) for _ in range(7)] == [0] * 7
-        budget.turn(1)
+        take_turn(budget, 1)
         budget.answered()
         assert [budget.failed(silent) for _ in range(7)] == [0] * 7
         assert budget.failed(silent) == pytest.approx(15, abs=1)
         assert budget.failed(silent) == pytest.approx(30, abs=1)
-        with pytest.raises(ClosedError, match="no answer"):
-            budget.turn(1)
+        with pytest.raises(BudgetClosedError, match="no answer"):
+            take_turn(budget, 1)
 
 
 def test_the_weight_that_others_use_counts(database: Settings) -> None:
     with connect(Role.WRITER, database, autocommit=True) as connection:
         budget = SharedBudget(connection, "used", Allowance(per_minute=6e6, used_at_most=5000), patience_s=0)
-        budget.turn(1)
+        take_turn(budget, 1)
         budget.answered(4999)
-        budget.turn(1)
+        take_turn(budget, 1)
         budget.answered(5000)
-        with pytest.raises(ClosedError, match="5000 of weight"):
-            budget.turn(1)
+        with pytest.raises(BudgetClosedError, match="5000 of weight"):
+            take_turn(budget, 1)

@@ -28,7 +28,7 @@ from cryptoviz.gate import engine
 from cryptoviz.gate.report import GateError
 from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.quarantine import discard, release
-from cryptoviz.remote.errors import ExchangeUnavailableError
+from cryptoviz.remote.errors import TransientError
 from cryptoviz.settings import PREFIX, Role, Settings, settings
 from cryptoviz.storage.database import connect
 from sensors.gaps import MANY, gaps_due
@@ -258,7 +258,7 @@ def test_an_exchange_that_is_away_is_left_alone_after_a_few_gaps(platform: Platf
     class Away(SimulatedHistory):
         def closed_candles(self, *_asked: object) -> Any:
             self.asked.append(("", datetime.now(UTC), datetime.now(UTC)))
-            raise ExchangeUnavailableError("status 503")
+            raise TransientError("status 503")
 
     HISTORY.append(Away(KRAKEN, PAIRS))
     (request,) = platform.tick().run_requests

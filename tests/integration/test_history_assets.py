@@ -17,7 +17,7 @@ from assets.history_runs import FETCH_HISTORY, SINCE, UNTIL
 from assets.keys import CANDLES_OF
 from assets.partitions import SERIES, month_bounds, month_of
 from cryptoviz.pairs import Series, Timeframe
-from cryptoviz.remote.errors import ExchangeRefusedError
+from cryptoviz.remote.errors import PermanentError
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from dagster_project.schedules import fetch_streamed
@@ -114,7 +114,7 @@ def test_a_pair_that_the_exchange_refuses_does_not_stop_the_other(
 
     def refusing(exchange: str, pair: str, *range_: Any) -> Any:
         if pair == PAIRS[0]:
-            raise ExchangeRefusedError("binance does not know the pair")
+            raise PermanentError("binance does not know the pair")
         return pages(exchange, pair, *range_)
 
     monkeypatch.setattr(HISTORY[-1], "pages", refusing)

@@ -24,7 +24,8 @@ from cryptoviz.gate.staging import stage
 from cryptoviz.pollers import Poll, Status, coingecko, coinmarketcap, fear_greed, state
 from cryptoviz.pollers.client import ATTEMPTS, Means
 from cryptoviz.pollers.state import ExhaustedError
-from cryptoviz.remote.web import FetchError, Page, Reason
+from cryptoviz.remote.errors import FetchError, Reason
+from cryptoviz.remote.web import Page
 from cryptoviz.settings import Mode, Role, Settings
 from cryptoviz.settings.quotas import Period
 from cryptoviz.storage.database import connect

@@ -17,7 +17,7 @@ from cryptoviz.gaps.labels import GapLabel
 from cryptoviz.gaps.rulings import TRADES_CONFIRMED
 from cryptoviz.gaps.tables import record_trade_gaps
 from cryptoviz.records import Trade
-from cryptoviz.remote.errors import ExchangeUnavailableError
+from cryptoviz.remote.errors import TransientError
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from tests.integration.simulated_history import SimulatedHistory
@@ -191,7 +191,7 @@ def test_a_large_hole_is_healed_slice_by_slice_and_what_came_stays(
         def trades(self, exchange: str, pair: str, first_id: int, last_id: int, **bounds: datetime) -> TradesAnswer:
             assert last_id - first_id < healing_trades.SLICE
             if not self.answers:
-                raise ExchangeUnavailableError("status 503")
+                raise TransientError("status 503")
             self.answers -= 1
             return super().trades(exchange, pair, first_id, last_id, **bounds)
 
@@ -270,7 +270,7 @@ def test_no_answer_leaves_the_gap_open_with_the_reason(connection: psycopg.Conne
 
     class Away(SimulatedHistory):
         def trades(self, *_asked: object, **_bounds: object) -> None:  # type: ignore[override]
-            raise ExchangeUnavailableError("status 503")
+            raise TransientError("status 503")
 
     away = Away(EXCHANGE, PAIRS)
     [treated] = heal_trades(HealingRun(connection, away), [EXCHANGE])

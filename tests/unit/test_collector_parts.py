@@ -10,10 +10,13 @@ import httpx
 import pytest
 
 from cryptoviz.collectors.alerts import PriceMonitor
-from cryptoviz.collectors.session import Pace, Subscription, Subscriptions, jittered, next_delay
+from cryptoviz.collectors.session import Subscription, Subscriptions, next_attempt
 from cryptoviz.exchanges.adapter import Refused, Request, Subscribed
 from cryptoviz.records import Alert, AlertType, Side, Trade
-from cryptoviz.remote.rest import Budget, RestClient, RestError, TemporaryError
+from cryptoviz.remote.backoff import Backoff
+from cryptoviz.remote.budget import LocalBudget
+from cryptoviz.remote.errors import PermanentError, RemoteError, TransientError
+from cryptoviz.remote.rest import RestClient
 
 T = datetime(2026, 9, 1, tzinfo=UTC)
 
@@ -85,19 +88,20 @@ def test_an_answer_by_request_number_concerns_the_whole_request() -> None:
 
 
 def test_reconnect_delays_grow_to_their_bound_and_fall_back() -> None:
-    pace = Pace(30, 0.5, 30)
-    delays = [0.5]
-    for _ in range(8):
-        delays.append(next_delay(delays[-1], 0.1, pace))
-    assert delays[1:4] == [1, 2, 4]
+    backoff = Backoff(0.5, 30)
+    attempts = [0]
+    for _ in range(9):
+        attempts.append(next_attempt(attempts[-1], 0.1, backoff))
+    delays = [backoff.bound(attempt) for attempt in attempts[1:]]
+    assert delays[:4] == [0.5, 1, 2, 4]
     assert delays[-1] == 30
-    assert next_delay(30, 3600, pace) == 0.5
-    assert all(0.5 <= jittered(1.0) <= 1.0 for _ in range(100))
+    assert backoff.bound(next_attempt(9, 3600, backoff)) == 0.5
+    assert all(0.5 <= backoff.seconds(2) <= 1.0 for _ in range(100))
 
 
 def test_the_budget_spaces_requests_and_obeys_a_ban() -> None:
     now = 0.0
-    budget = Budget(per_s=2, burst=2, clock=lambda: now)
+    budget = LocalBudget(per_s=2, burst=2, clock=lambda: now)
     waits = [budget.reserve(1) for _ in range(4)]
     assert waits == [0, 0, 0.5, 1]
     budget.close(60)
@@ -121,9 +125,9 @@ def answers(*responses: httpx.Response | Exception) -> tuple[RestClient, list[st
 
 def accept(_status: int, body: bytes) -> bytes:
     if body == b"busy":
-        raise TemporaryError("busy")
+        raise TransientError("busy")
     if body == b"no":
-        raise RestError("no")
+        raise PermanentError("no")
     return body
 
 
@@ -144,13 +148,44 @@ def test_what_may_be_better_later_is_asked_again(first: httpx.Response | Excepti
 
 def test_what_will_not_be_better_is_not_asked_again() -> None:
     client, asked = answers(httpx.Response(200, content=b"no"))
-    with pytest.raises(RestError):
+    with pytest.raises(RemoteError):
         asyncio.run(client.get("/x", {}, accept))
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("status", [400, 401, 404, 410])
+def test_what_a_refusal_says_is_for_the_exchanges_own_parser(status: int) -> None:
+    client, asked = answers(httpx.Response(status, content=b"no"), httpx.Response(200, content=b"fine"))
+    with pytest.raises(PermanentError, match="no"):
+        asyncio.run(client.get("/x", {}, accept))
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("status", [403, 418, 429, 503])
+def test_an_exchange_is_left_alone_as_long_as_it_asks(status: int) -> None:
+    client, asked = answers(httpx.Response(status, headers={"Retry-After": "120"}))
+
+    async def ask() -> None:
+        await asyncio.wait_for(client.get("/x", {}, accept), 0.3)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(ask())
+    assert len(asked) == 1
+    assert 119 < client.budget.closed_for() <= 120
+
+
+def test_an_exchange_that_keeps_failing_is_left_alone_for_a_while() -> None:
+    client, _asked = answers(httpx.ConnectError("refused"))
+    client.budget = LocalBudget(10_000, 10)
+    for _ in range(7):
+        client.budget.failed(TransientError("no answer"))
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(client.get("/x", {}, accept), 0.3))
+    assert 14 < client.budget.closed_for() <= 15
+
+
 def test_retries_end() -> None:
     client, asked = answers(httpx.Response(503))
-    with pytest.raises(RestError, match="503"):
+    with pytest.raises(RemoteError, match="503"):
         asyncio.run(client.get("/x", {}, accept))
     assert len(asked) == 3

@@ -21,7 +21,7 @@ from cryptoviz.exchanges.history import Impossible, Page
 from cryptoviz.exchanges.kraken.history import KrakenHistory
 from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.records import Candle, Side, Trade
-from cryptoviz.remote.errors import ExchangeLimitedError, ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.remote.errors import LimitedError, PermanentError, TransientError
 from cryptoviz.remote.exchange import Rest
 
 MINUTE = timedelta(minutes=1)
@@ -35,15 +35,19 @@ class Free:
 
     def __init__(self) -> None:
         self.weights: list[float] = []
-        self.failures: list[ExchangeUnavailableError] = []
+        self.failures: list[TransientError] = []
         self.used: list[float | None] = []
 
-    def turn(self, weight: float) -> None:
+    def reserve(self, weight: float) -> float:
         self.weights.append(weight)
+        return 0
 
-    def failed(self, error: ExchangeUnavailableError) -> float:
+    def closed_for(self) -> float:
+        return float(bool(self.failures))
+
+    def failed(self, error: TransientError) -> float:
         self.failures.append(error)
-        return 1
+        return self.closed_for()
 
     def answered(self, used: float | None = None) -> None:
         self.used.append(used)
@@ -414,22 +418,20 @@ def test_a_long_silence_of_any_other_exchange_is_answered_page_by_page() -> None
 
 def test_other_exchanges_give_no_trades_by_id() -> None:
     other = GenericHistory(Rest("elsewhere", Unified(NOON, NOON), Free()), at(NOON))
-    with pytest.raises(ExchangeRefusedError, match="by id"):
+    with pytest.raises(PermanentError, match="by id"):
         list(other.trade_pages("BTC/USDT", 1, 2, NOON, NOON))
 
 
 @pytest.mark.parametrize(
     ("raised", "becomes"),
     [
-        (ccxt.RateLimitExceeded("429"), ExchangeLimitedError),
-        (ccxt.DDoSProtection("418"), ExchangeLimitedError),
-        (ccxt.RequestTimeout("slow"), ExchangeUnavailableError),
-        (ccxt.ExchangeNotAvailable("503"), ExchangeUnavailableError),
+        (ccxt.RateLimitExceeded("429"), LimitedError),
+        (ccxt.DDoSProtection("418"), LimitedError),
+        (ccxt.RequestTimeout("slow"), TransientError),
+        (ccxt.ExchangeNotAvailable("503"), TransientError),
     ],
 )
-def test_trouble_is_told_to_the_budget_and_tried_again(
-    raised: Exception, becomes: type[ExchangeUnavailableError]
-) -> None:
+def test_trouble_is_told_to_the_budget_and_tried_again(raised: Exception, becomes: type[TransientError]) -> None:
     budget = Free()
     answers = iter([raised, raised, None])
 
@@ -444,13 +446,29 @@ def test_trouble_is_told_to_the_budget_and_tried_again(
     assert len(budget.used) == 1
 
 
+def test_the_budget_learns_how_long_an_exchange_wants_to_be_left_alone() -> None:
+    budget = Free()
+    market = Market(klines=lambda _: "[]")
+    ask, headers = market.public_get_klines, iter([{"Retry-After": "2"}, {"retry-after": "²"}, None])  # type: ignore[attr-defined]
+
+    def answer(params: dict[str, Any]) -> None:
+        market.last_response_headers = next(headers)
+        if market.last_response_headers is not None:
+            raise ccxt.RateLimitExceeded("429")
+        ask(params)
+
+    market.public_get_klines = answer  # type: ignore[attr-defined]
+    BinanceHistory(Rest("binance", market, budget), at(NOON)).first_candle(AT_BINANCE)
+    assert [error.retry_after for error in budget.failures] == [2, None]
+
+
 def test_a_refusal_is_not_tried_again() -> None:
     budget = Free()
 
     def klines(_params: dict[str, Any]) -> str:
         raise ccxt.BadSymbol("no such pair")
 
-    with pytest.raises(ExchangeRefusedError, match="no such pair"):
+    with pytest.raises(PermanentError, match="no such pair"):
         BinanceHistory(Rest("binance", Market(klines=klines), budget), at(NOON)).first_candle(AT_BINANCE)
     assert len(budget.weights) == 1
     assert not budget.failures
@@ -459,7 +477,7 @@ def test_a_refusal_is_not_tried_again() -> None:
 def test_a_page_for_people_is_no_answer() -> None:
     budget = Free()
     market = Market(klines=lambda _: "<!DOCTYPE html>")
-    with pytest.raises(ExchangeUnavailableError):
+    with pytest.raises(TransientError):
         BinanceHistory(Rest("binance", market, budget, attempts=2), at(NOON)).first_candle(AT_BINANCE)
     assert len(budget.failures) == 2
 

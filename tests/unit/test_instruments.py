@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cryptoviz.instruments import DELISTED, Instrument, StatusChange, compare, parse, source_address
-from cryptoviz.remote.errors import ExchangeRefusedError
+from cryptoviz.remote.errors import PermanentError
 from cryptoviz.settings import Mode, Settings
 
 DECIMAL_PLACES, SIGNIFICANT_DIGITS = 2, 3
@@ -116,7 +116,7 @@ def test_the_exchanges_own_name_of_a_pair_is_kept(exchange: str, fields: dict[st
 
 
 def test_a_listing_without_a_spot_pair_is_refused() -> None:
-    with pytest.raises(ExchangeRefusedError, match="kraken lists no spot pair"):
+    with pytest.raises(PermanentError, match="kraken lists no spot pair"):
         parse("kraken", [market("BTC/USD:USD", spot=False)])
 
 

@@ -21,7 +21,7 @@ from assets.instruments import REFRESH_INSTRUMENTS, instruments_asset
 from assets.resources import Database, ExchangeRest
 from cryptoviz.gate.report import ExpectationResult, GateError, GateReport, RowCounts, Scope, Severity, SuiteError
 from cryptoviz.instruments import Changes, Instrument, Listing, StatusChange
-from cryptoviz.remote.errors import ExchangeRefusedError, ExchangeUnavailableError
+from cryptoviz.remote.errors import PermanentError, TransientError
 from dagster_project.schedules import refresh_instruments_daily
 from sensors.instruments import Attempt, due, instruments_missing
 
@@ -190,15 +190,21 @@ def test_an_error_of_the_gate_is_no_verdict_on_the_data(error: Exception, asked:
 
 
 def test_an_exchange_that_is_away_for_a_while_is_asked_again(stored: list[tuple[str, Listing]]) -> None:
-    away = ExchangeUnavailableError("kraken: RateLimitExceeded: 429", retry_after=0.002)
+    away = TransientError("kraken: RateLimitExceeded: 429", retry_after=0.25)
     result = refresh(away, away, LISTING)
+    waits = [
+        event.step_retry_data.seconds_to_wait
+        for event in result.all_events
+        if event.event_type_value == "STEP_UP_FOR_RETRY"
+    ]
+    assert waits == [0.25, 0.25], "as long as the exchange asks for"
     assert result.success
     assert len(stored) == 1
     assert [event.event_type_value for event in result.all_events].count("STEP_RESTARTED") == 2
 
 
 def test_an_exchange_that_stays_away_fails_with_its_last_answer(stored: list[tuple[str, Listing]]) -> None:
-    result = refresh(*[ExchangeUnavailableError(f"kraken: attempt {number}") for number in range(1, 8)])
+    result = refresh(*[TransientError(f"kraken: attempt {number}") for number in range(1, 8)])
     assert not result.success
     assert not stored
     assert len(ANSWERS) == 2, "five attempts, then it gives up"
@@ -208,7 +214,7 @@ def test_an_exchange_that_stays_away_fails_with_its_last_answer(stored: list[tup
 
 
 def test_a_refusal_is_not_asked_again(stored: list[tuple[str, Listing]]) -> None:
-    result = refresh(ExchangeRefusedError("kraken lists no spot pair"), LISTING)
+    result = refresh(PermanentError("kraken lists no spot pair"), LISTING)
     assert not result.success
     assert not stored
     assert failure(result).user_failure_data.description == "kraken lists no spot pair"

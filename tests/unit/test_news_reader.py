@@ -23,7 +23,8 @@ from cryptoviz.news.feeds import FEEDS_FILE, Feed, load_feeds
 from cryptoviz.news.identity import Entry
 from cryptoviz.news.reader import FeedState, Outcome, Reader, Reading, Status
 from cryptoviz.news.robots import KEPT, Robots, RobotsText, Turns
-from cryptoviz.remote.web import FetchError, Policy, Reason
+from cryptoviz.remote.errors import FetchError, Reason
+from cryptoviz.remote.web import Policy
 from cryptoviz.settings import Mode, Settings, SettingsError
 from tests.unit.raw_web import Answer, Site, drip, hang, page, redirect, serving
 
@@ -107,7 +108,10 @@ def test_a_failure_keeps_the_validators(site: Site) -> None:
         ("429 Slow down", "99999999999", NOW + timedelta(days=1)),
         ("429 Slow down", "soon", None),
         ("429 Slow down", "", None),
+        ("502 Bad gateway", "120", NOW + timedelta(seconds=120)),
+        ("500 Oops", "", None),
         ("404 Gone", "120", None),
+        ("403 Forbidden", "120", None),
     ],
 )
 def test_a_busy_site_is_left_alone_as_long_as_it_asks(
@@ -118,6 +122,7 @@ def test_a_busy_site_is_left_alone_as_long_as_it_asks(
     assert reading.outcome.reason == f"status_{status[:3]}"
     assert reading.state is not None
     assert reading.state.not_before == expected
+    assert [path for path in site.asked() if path == "/feed"] == ["/feed"], "a poll asks once, whatever the answer is"
     again = make_reader(site, states={"example": reading.state})
     asked = len(site.requests)
     second = again.read(feed(site))

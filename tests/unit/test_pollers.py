@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryptoviz.pollers import base, coingecko, coinmarketcap, fear_greed, wire
-from cryptoviz.pollers.client import SourceError, retry_after
+from cryptoviz.pollers.client import SourceError
 from cryptoviz.pollers.fear_greed import FIRST_DAY, History, days_to_ask, still_absent
+from cryptoviz.remote.retry_after import retry_after
 from cryptoviz.settings import Mode, Settings, SettingsError, load
 from cryptoviz.settings.quotas import Period, parse
 
@@ -114,7 +115,7 @@ def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | N
 def test_coingeckos_errors(body: Any, reason: str, again: bool, pause: float | None) -> None:
     error = coingecko._refusal(body, None, NOW)
     assert error is not None
-    assert (error.reason, error.again, error.pause) == (reason, again, pause)
+    assert (error.reason, error.retried, error.retry_after) == (reason, again, pause)
 
 
 def test_what_to_do_about_a_key_is_said() -> None:
@@ -141,13 +142,14 @@ def test_what_to_do_about_a_key_is_said() -> None:
 def test_coinmarketcaps_errors(code: int, reason: str, again: bool, pause: float | None, counts: bool) -> None:
     error = coinmarketcap._refusal({"status": {"error_code": code, "error_message": "no"}}, None, NOW)
     assert error is not None
-    assert (error.reason, error.again, error.pause, error.counts) == (reason, again, pause, counts)
+    assert (error.reason, error.retried, error.retry_after) == (reason, again, pause)
+    assert base._failure_of_source(error) is counts
 
 
 def test_a_limit_is_as_long_as_the_header_says() -> None:
     error = coinmarketcap._refusal({"status": {"error_code": 1008}}, 300.0, NOW)
     assert isinstance(error, SourceError)
-    assert error.pause == 300.0
+    assert error.retry_after == 300.0
 
 
 def test_no_error_is_none() -> None:

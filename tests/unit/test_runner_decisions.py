@@ -18,7 +18,7 @@ from cryptoviz.streams.progress import PROGRESS, READY
 from cryptoviz.streams.supervision import StreamMemory, decide
 from cryptoviz.streams.verdicts import JudgedStream
 from cryptoviz.streams.worker import RunnerChannel
-from cryptoviz.streams.worker_life import WorkerLife, hang_reason, restart_delay
+from cryptoviz.streams.worker_life import WorkerLife, hang_reason, restart_backoff
 
 RUNNER = 7
 
@@ -38,7 +38,7 @@ def figures(**values: Any) -> dict[str, Any]:
 
 
 def test_delays_double_up_to_the_longest(settings: Settings) -> None:
-    delays = [restart_delay(ends, settings) for ends in range(1, 12)]
+    delays = [restart_backoff(settings).bound(ends) for ends in range(1, 12)]
     assert delays[:4] == [0.5, 1, 2, 4]
     assert delays[-1] == 30
     assert all(later >= earlier for earlier, later in itertools.pairwise(delays))
@@ -46,7 +46,10 @@ def test_delays_double_up_to_the_longest(settings: Settings) -> None:
 
 @pytest.mark.parametrize("ends", [1, 3, 50, 10_000])
 def test_jitter_spreads_a_delay_and_never_exceeds_the_longest(settings: Settings, ends: int) -> None:
-    assert restart_delay(ends, settings, -1) < restart_delay(ends, settings) <= restart_delay(ends, settings, 1) <= 30
+    backoff = restart_backoff(settings)
+    delays = {backoff.seconds(ends) for _ in range(20)}
+    assert len(delays) > 1
+    assert backoff.bound(ends) / 2 < min(delays) < max(delays) <= backoff.bound(ends) <= 30
 
 
 def test_a_worker_that_starts_has_longer_than_one_that_works(life: WorkerLife, settings: Settings) -> None:

@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from cryptoviz.remote import web
-from cryptoviz.remote.web import FetchError, Policy, Reason, fetch, is_public, origin
+from cryptoviz.remote.errors import FetchError, Reason
+from cryptoviz.remote.web import Policy, fetch, is_public, origin
 from cryptoviz.settings import Mode, Settings, SettingsError, load
 from tests.unit.raw_web import Answer, Site, drip, hang, page, redirect, serving
 

@@ -32,7 +32,8 @@ from cryptoviz.exchanges.binance import wire
 from cryptoviz.exchanges.binance.spec import BINANCE
 from cryptoviz.pairs import Timeframe
 from cryptoviz.records import Candle, CandleSource, Record, Side, Ticker, Trade
-from cryptoviz.remote.rest import RestClient, RestError, TemporaryError
+from cryptoviz.remote.errors import PermanentError, TransientError
+from cryptoviz.remote.rest import RestClient
 
 CHANNELS: Final = ("trade", "ticker", "kline_1m")
 _PAGE: Final = 1000
@@ -185,14 +186,14 @@ def rest_trades(pair: str, status: int, body: bytes) -> list[Trade]:
     """The trades in an answer of the endpoints trades and historicalTrades, oldest first.
 
     Raises:
-        RestError: the answer is an error, or none at all; `TemporaryError` where asking again may help.
+        RemoteError: the answer is an error, or none at all; `TransientError` where asking again may help.
     """
     rows = _checked(status, body)
     received_at = datetime.now(UTC)
     try:
         return [_made(row, row.trade_id, pair, received_at) for row in rows]
     except (ValueError, OverflowError) as error:
-        raise RestError(f"trades of {pair}: {error}") from None
+        raise PermanentError(f"trades of {pair}: {error}") from None
 
 
 def _made(
@@ -327,9 +328,9 @@ def _checked(status: int, body: bytes) -> list[wire.RestTrade]:
         try:
             problem = wire.rest_problems.decode(body)
         except BROKEN:
-            raise TemporaryError(f"status {status}, not an answer: {error}") from None
+            raise TransientError(f"status {status}, not an answer: {error}") from None
     if problem.code == _INVALID_SYMBOL:
         raise UnknownPairError(problem.msg)
     if problem.code in {-1000, -1001, -1003, -1006, -1007, -1008}:
-        raise TemporaryError(f"{problem.code}: {problem.msg}")
-    raise RestError(f"{problem.code}: {problem.msg}")
+        raise TransientError(f"{problem.code}: {problem.msg}")
+    raise PermanentError(f"{problem.code}: {problem.msg}")

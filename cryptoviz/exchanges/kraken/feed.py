@@ -34,7 +34,8 @@ from cryptoviz.exchanges.kraken import wire
 from cryptoviz.exchanges.kraken.spec import KRAKEN
 from cryptoviz.exchanges.spellings import Spelling
 from cryptoviz.records import Record, Side, Ticker, Trade
-from cryptoviz.remote.rest import RestClient, RestError, TemporaryError
+from cryptoviz.remote.errors import PermanentError, TransientError
+from cryptoviz.remote.rest import RestClient
 
 _NAME: Final = KRAKEN.name
 CHANNELS: Final = ("trade", "ticker")
@@ -208,7 +209,7 @@ def rest_trades(
     `refused`: gets what no trade can be, by its time and with the reason; else that is an error of the whole.
 
     Raises:
-        RestError: it is not what the exchange documents.
+        PermanentError: it is not what the exchange documents.
     """
     received_at = datetime.now(UTC)
     last = msgspec.json.decode(result.pop("last", msgspec.Raw(b'""')))
@@ -218,7 +219,7 @@ def rest_trades(
             return [_rest_trade(pair, row, received_at) for row in rows], str(last)
         return list(_possible(pair, rows, received_at, refused)), str(last)
     except _BAD as error:
-        raise RestError(f"Trades of {pair}: {error}") from None
+        raise PermanentError(f"Trades of {pair}: {error}") from None
 
 
 def _possible(
@@ -326,17 +327,17 @@ def rest_result(status: int, body: bytes) -> dict[str, msgspec.Raw]:
     """The result in an answer of the REST interface.
 
     Raises:
-        RestError: the answer is an error, or none at all; `TemporaryError` where asking again may help.
+        RemoteError: the answer is an error, or none at all; `TransientError` where asking again may help.
     """
     try:
         answer = wire.rest_answers.decode(body)
     except BROKEN as error:
-        raise TemporaryError(f"status {status}, not an answer: {error}") from None
+        raise TransientError(f"status {status}, not an answer: {error}") from None
     if not answer.error:
         return answer.result
     text = "; ".join(answer.error)
     if text.startswith(_TEMPORARY):
-        raise TemporaryError(text)
+        raise TransientError(text)
     if "Unknown asset pair" in text:
         raise UnknownPairError(text)
-    raise RestError(text)
+    raise PermanentError(text)
