@@ -1,1 +1,1 @@
-"""News: feeds polled, read, compared with what is known, understood, and staged for the gate."""
+"""News: feeds are read, compared with the stored articles, analysed, and staged for the gate."""

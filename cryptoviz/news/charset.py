@@ -26,13 +26,13 @@ def decoded(body: bytes, declared: str, content_type: str) -> tuple[str, str]:
     """
     header = _HEADER.search(content_type)
     marked = next((name for mark, name in _BOMS if body.startswith(mark)), "")
-    said = [name for name in (marked, declared, header[1] if header else "") if name]
-    for number, name in enumerate([*said, "utf-8"]):
+    named = [name for name in (marked, declared, header[1] if header else "") if name]
+    for number, name in enumerate([*named, "utf-8"]):
         try:
             known = codecs.lookup(name).name.replace("_", "-")
             text = body.decode(name) if _CHARSETS.match(known) else None
         except (LookupError, UnicodeDecodeError):
             text = None
         if text is not None:
-            return text.lstrip("\ufeff"), f"not in the charset {said[0]}" if number else ""
-    return body.decode("cp1252", "replace"), f"not in the charset {[*said, 'utf-8'][0]}"
+            return text.lstrip("\ufeff"), f"not in the charset {named[0]}" if number else ""
+    return body.decode("cp1252", "replace"), f"not in the charset {[*named, 'utf-8'][0]}"

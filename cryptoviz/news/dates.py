@@ -117,7 +117,7 @@ class Dates:
         if self._zone is None:
             return True
         seasons = (datetime(year, month, 15, tzinfo=self._zone) for month in (1, 7))
-        own = {one.tzname(): one.utcoffset() for one in seasons}
+        own = {moment.tzname(): moment.utcoffset() for moment in seasons}
         if name in own:
             return own[name] == timedelta(hours=hours)
         return name not in SEVERAL or any(

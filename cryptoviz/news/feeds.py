@@ -51,10 +51,10 @@ class SimulatedFeed(Feed, frozen=True):
     def publishes(self, url: str) -> bool:
         """Whether an address is on the simulated web."""
         try:
-            asked = urlsplit(url)
+            address = urlsplit(url)
         except ValueError:
             return False
-        return asked.scheme in ("http", "https") and asked.netloc == urlsplit(self.url).netloc
+        return address.scheme in ("http", "https") and address.netloc == urlsplit(self.url).netloc
 
 
 def load_feeds(settings: Settings) -> tuple[Feed, ...]:

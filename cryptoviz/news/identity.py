@@ -53,8 +53,8 @@ class Entry:
     @property
     def digest(self) -> str:
         """Changes when the publisher changes title, address, summary, text or date."""
-        said = (self.title, self.url, self.summary, self.content, str(self.published_at or ""))
-        return hashlib.sha256("\0".join(said).encode()).hexdigest()
+        words = (self.title, self.url, self.summary, self.content, str(self.published_at or ""))
+        return hashlib.sha256("\0".join(words).encode()).hexdigest()
 
 
 @dataclass
@@ -98,13 +98,13 @@ def shared_names(entries: Iterable[Entry]) -> frozenset[str]:
     (without guids: titles). An entry that is listed twice is one article, whatever the scheme, "www.", the slash at the
     end and, under one title, the parameters that say where a reader came from.
     """
-    listed = list(entries)
+    entries = list(entries)
     bearers: dict[str, list[Entry]] = {}
-    for entry in listed:
+    for entry in entries:
         bearers.setdefault(entry.names.guid, []).append(entry)
     guids = frozenset(guid for guid, each in bearers.items() if guid and not _is_one_article(each))
     links = _of_several(
-        (entry.names.link, entry.title if entry.names.guid in guids | {""} else entry.names.guid) for entry in listed
+        (entry.names.link, entry.title if entry.names.guid in guids | {""} else entry.names.guid) for entry in entries
     )
     return guids | links
 

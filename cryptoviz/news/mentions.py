@@ -106,8 +106,8 @@ def _lexicon() -> _Lexicon:
     tickers: dict[str, _Word] = {}
     for name in _names(read):
         names.setdefault(name.lowered[0], []).append(name)
-    for listed in names.values():
-        listed.sort(key=lambda name: -len(name.written))
+    for words in names.values():
+        words.sort(key=lambda name: -len(name.written))
     for coin in read["coins"]:
         symbol = coin["symbol"]
         for key, kind in _TICKER_KINDS.items():
@@ -121,8 +121,8 @@ def _lexicon() -> _Lexicon:
 
 
 def _names(read: dict[str, Any]) -> Iterator[_Word]:
-    listed = [(coin["symbol"], kind, coin.get(key, [])) for coin in read["coins"] for key, kind in _NAME_KINDS.items()]
-    for symbol, kind, names in [*listed, ("", _Kind.NO_COIN, read["no_coins"])]:
+    lists = [(coin["symbol"], kind, coin.get(key, [])) for coin in read["coins"] for key, kind in _NAME_KINDS.items()]
+    for symbol, kind, names in [*lists, ("", _Kind.NO_COIN, read["no_coins"])]:
         for name in names:
             yield _Word(tuple(name.split()), tuple(name.lower().split()), symbol, kind)
 
@@ -190,8 +190,8 @@ class _Reading:
         for before, hit in zip([None, *hits], hits, strict=False):
             hit.certain = hit.certain or self._has_sign(hit) or self._explains(before, hit)
         for beside, hit in [*pairwise(hits), *((hit, beside) for beside, hit in reversed([*pairwise(hits)]))]:
-            listed = beside.certain and hit.kind in (_Kind.EVERYDAY, _Kind.AMBIGUOUS)
-            hit.certain = hit.certain or (listed and self._listed(beside, hit))
+            may_be_coin = beside.certain and hit.kind in (_Kind.EVERYDAY, _Kind.AMBIGUOUS)
+            hit.certain = hit.certain or (may_be_coin and self._in_one_list(beside, hit))
 
     def _explains(self, name: _Hit | None, ticker: _Hit) -> bool:
         """Harmony (ONE): the coin's name before the parentheses; then both mean it."""
@@ -200,8 +200,8 @@ class _Reading:
         name.certain = name.certain or self._between(name.last) == " ("
         return name.certain and self._between(name.last) == " ("
 
-    def _listed(self, one: _Hit, other: _Hit) -> bool:
-        left, right = sorted((one, other), key=lambda hit: hit.first)
+    def _in_one_list(self, first: _Hit, second: _Hit) -> bool:
+        left, right = sorted((first, second), key=lambda hit: hit.first)
         return self._text[self._spans[left.last][1] : self._spans[right.first][0]].strip() in _BETWEEN_COINS
 
     def _has_sign(self, hit: _Hit) -> bool:

@@ -330,8 +330,8 @@ def _entry(entry: Any, own: _Own) -> Entry:
 
 def _published(entry: Any, dates: Dates) -> datetime | None:
     """By the entry's date of publication, else by that of its last change. feedparser's own reading guesses zones."""
-    said = (str(dict.get(entry, name) or "") for name in ("published", "updated"))
-    return next((instant for text in said if (instant := dates.instant(visible(text)))), None)
+    texts = (str(dict.get(entry, name) or "") for name in ("published", "updated"))
+    return next((instant for text in texts if (instant := dates.instant(visible(text)))), None)
 
 
 def _tags(terms: Iterable[str | None]) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
-"""What a site lets us read, and how often: robots.txt as RFC 9309 has it, and our own manners.
+"""What a site permits us to read, and how often: robots.txt by RFC 9309, and a delay between requests to a host.
 
     address -> robots.txt of its origin (remembered for a day) -> may it be read? -> wait for the host's turn
 
-A site without robots.txt (4xx) lets us read everything; one that cannot be asked now (5xx, 429, no connection) nothing,
-unless we remember what it said before. https://www.rfc-editor.org/rfc/rfc9309.html#section-2.3.1
+A site without robots.txt (4xx) permits everything; one that cannot be asked now (5xx, 429, no connection) nothing,
+unless an earlier robots.txt is stored. https://www.rfc-editor.org/rfc/rfc9309.html#section-2.3.1
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from protego import Protego
 
 from cryptoviz.remote import web
 from cryptoviz.remote.errors import Failure, FetchError, Reason, failure_of_status
+from cryptoviz.remote.network import Resolver, look_up
 from cryptoviz.remote.web import Policy
 
 KEPT: Final = timedelta(hours=24)
-"""The longest that RFC 9309 lets a robots.txt be used without asking again."""
+"""How long RFC 9309 permits the use of a robots.txt without fetching it again."""
 
 MAX_BYTES: Final = 512 * 1024
 """Of a longer robots.txt the beginning counts; RFC 9309 asks for 500 KiB at least."""
@@ -43,14 +44,14 @@ class RobotsText:
 
 @dataclass(frozen=True)
 class _Rules:
-    """What one origin says to us, or why it cannot be asked, which means no."""
+    """The rules of an origin, or the error for which they are unknown; then nothing is permitted."""
 
     parsed: Protego | None
-    trouble: FetchError | None = None
+    error: FetchError | None = None
 
 
 class Robots:
-    """What every site says, asked once. `fetched` is what has to be remembered; safe to share between threads."""
+    """The rules of each site, fetched once. `fetched` is to be stored; safe to share between threads."""
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class Robots:
         known: Mapping[str, RobotsText],
         now: datetime,
         *,
-        resolve: web.Resolver = web.resolve,
+        resolve: Resolver = look_up,
         end: float = float("inf"),
     ) -> None:
         self.fetched: dict[str, RobotsText] = {}
@@ -69,35 +70,35 @@ class Robots:
         self._lock = threading.Lock()
 
     def check(self, url: str) -> None:
-        """Nothing, where a page may be read.
+        """Raise unless the page may be read.
 
         Raises:
-            FetchError: it may not, or its site cannot be asked.
+            FetchError: it may not, or the robots.txt of its site cannot be read.
         """
-        rules = self._of(web.origin(url))
-        if rules.trouble is not None:
-            raise FetchError(rules.trouble.reason, f"robots.txt cannot be read: {rules.trouble.detail}")
+        rules = self._shared_rules(web.origin(url))
+        if rules.error is not None:
+            raise FetchError(rules.error.reason, f"robots.txt cannot be read: {rules.error.detail}")
         if rules.parsed is not None and not rules.parsed.can_fetch(url, self._product):
             raise FetchError(Reason.NOT_PERMITTED, f"robots.txt of {urlsplit(url).netloc} forbids it")
 
     def crawl_delay(self, url: str) -> float:
-        """The seconds that the site wants between two requests; 0: it does not say."""
-        parsed = self._of(web.origin(url)).parsed
+        """The seconds that the site asks for between two requests; 0: it does not say."""
+        parsed = self._shared_rules(web.origin(url)).parsed
         return float(parsed.crawl_delay(self._product) or 0) if parsed is not None else 0.0
 
-    def _of(self, origin: str) -> _Rules:
+    def _shared_rules(self, origin: str) -> _Rules:
         with self._lock:
             mine = origin not in self._rules
             answer = self._rules.setdefault(origin, Future())
         if mine:
             try:
-                answer.set_result(self._asked(origin))
+                answer.set_result(self._rules_of(origin))
             except BaseException as error:
                 answer.set_exception(error)
                 raise
         return answer.result()
 
-    def _asked(self, origin: str) -> _Rules:
+    def _rules_of(self, origin: str) -> _Rules:
         known = self._known.get(origin)
         if known is not None and known.expires_at > self._now:
             return _Rules(Protego.parse(known.body))
@@ -118,8 +119,9 @@ class Robots:
 
 
 class Turns:
-    """At most one request to a host in `delay` seconds, or in the longer time that the site asks for, if that is not
-    longer than our patience `longest`. Hosts of our own (`private_hosts`) need no rest.
+    """Spaces the requests to a host by `delay` seconds, or by the longer Crawl-delay of its site, up to `longest`.
+
+    Hosts of our own (`private_hosts`) are not spaced.
     """
 
     def __init__(
@@ -138,10 +140,10 @@ class Turns:
         self._lock = threading.Lock()
 
     def wait(self, url: str, until: float) -> None:
-        """Until it is our turn at the host of `url`, but no longer than our patience.
+        """Wait for our turn at the host of `url`.
 
         Raises:
-            FetchError: that would be after `until`.
+            FetchError: our turn would come after `until`.
         """
         host = urlsplit(url).netloc
         own = 0.0 if host in self._private else self._delay
@@ -156,10 +158,10 @@ class Turns:
             self._sleep(turn - now)
 
     def check_patience(self, url: str) -> None:
-        """Nothing, where the site lets us come again within our patience.
+        """Raise where the site asks for a longer delay than we would wait.
 
         Raises:
-            FetchError: it wants more rest than that.
+            FetchError: its Crawl-delay is longer.
         """
         rest = self._robots.crawl_delay(url)
         if rest > self._longest:

@@ -1,14 +1,14 @@
-"""Pollers of market overviews and of the mood: each asks one source and says what it heard.
+"""Pollers of market overviews and of the fear and greed index: each asks one source for its rows.
 
     poll(connection, settings) -> Poll(rows, outcome)
     with connection.transaction(): stage(connection, subject, poll.rows, run); poll.remember(connection)
 
-A poller judges nothing: every row that the source sent is among the rows, however odd, and the gate decides. What
-went wrong is in the outcome in a word and a sentence; only trouble with our own database is raised.
+A poller drops no row that the source sent, however odd: the gate decides. What went wrong is in the outcome, in a word
+and a sentence; only errors of our own database are raised.
 """
 
 from __future__ import annotations
 
-from cryptoviz.pollers.outcome import Outcome, Poll, Status
+from cryptoviz.pollers.outcome import Poll, PollOutcome, PollStatus
 
-__all__ = ["Outcome", "Poll", "Status"]
+__all__ = ["Poll", "PollOutcome", "PollStatus"]

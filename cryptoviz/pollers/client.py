@@ -1,4 +1,4 @@
-"""Asking a source for JSON: quotas before each request, retries for what may pass, a reason for each refusal."""
+"""Asks a source for JSON: quotas before each request, retries of transient failures, a reason for each failure."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _TRYING_S: Final = 25.0
 """No further attempt begins later than this."""
 
 _LONGEST_WAIT_S: Final = 8.0
-"""A source that wants to be left alone for longer than this is left to the next runs."""
+"""The longest wait within a run; a longer Retry-After is left to the next runs."""
 
 _BACKOFF: Final = Backoff(first_s=1.0, longest_s=_LONGEST_WAIT_S)
 
-_UNSAID_PAUSE_S: Final = 60.0
-"""What a source that is asked too often gets where it does not say for how long."""
+_DEFAULT_PAUSE_S: Final = 60.0
+"""How long a source that was asked too often is left alone where it does not say."""
 
 
 class SourceError(RemoteError):
@@ -56,8 +56,8 @@ class SourceError(RemoteError):
 
 
 @dataclass(frozen=True)
-class Means:
-    """What a poller needs from outside: the web, the time, and a way to wait."""
+class Environment:
+    """How a poller fetches, tells the time and waits; tests replace these."""
 
     fetch: Callable[..., Page] = web.fetch
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -65,12 +65,12 @@ class Means:
 
 
 Refusal = Callable[[Any, float | None, datetime], SourceError | None]
-"""Looks for an error in a body, whatever the status; it is told the seconds of Retry-After and the time."""
+"""Finds an error in a body, whatever the status; further arguments are the seconds of Retry-After and the time."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """What is particular about a source. `cost` is what one request takes of a long quota."""
+class SourceSpec:
+    """How a source is asked. `cost` is what one request takes of the quota of a day or month."""
 
     name: str
     quotas: Quotas
@@ -82,7 +82,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Answer:
-    """A page of a source that was understood."""
+    """An answer of a source that is JSON and no error."""
 
     body: Any
     headers: Mapping[str, str]
@@ -91,26 +91,28 @@ class Answer:
 
 
 class Client:
-    """Asks one source, and counts what that took."""
+    """Asks one source, and counts its requests and bytes."""
 
-    def __init__(self, source: Source, connection: Connection[Any], settings: Settings, means: Means) -> None:
+    def __init__(
+        self, source: SourceSpec, connection: Connection[Any], settings: Settings, environment: Environment
+    ) -> None:
         self._source = source
         self._connection = connection
-        self._means = means
+        self._environment = environment
         self._policy = replace(Policy.of(settings), seconds=settings.poller_timeout_s)
         self._taken = False
         self.requests = 0
         self.bytes = 0
         self.http_status: int | None = None
 
-    def take(self) -> None:
+    def take_request(self) -> None:
         """Take the next request out of the quotas; `get` does it where this was not called before.
 
         Raises:
-            ExhaustedError: they have nothing left.
+            ExhaustedError: a quota is used up.
         """
         source = self._source
-        state.take(self._connection, source.name, source.quotas, self._means.now(), source.cost)
+        state.take_request(self._connection, source.name, source.quotas, self._environment.now(), source.cost)
         self._taken = True
 
     def get(self, url: str, etag: str | None = None) -> Answer | None:
@@ -118,10 +120,10 @@ class Client:
 
         Raises:
             SourceError: there is none, after as many attempts as make sense.
-            ExhaustedError: the quotas have nothing left.
+            ExhaustedError: a quota is used up.
         """
         retrying = tenacity.Retrying(
-            sleep=self._means.sleep,
+            sleep=self._environment.sleep,
             stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_after_delay(_TRYING_S),
             wait=_BACKOFF,
             retry=tenacity.retry_if_exception(lambda error: isinstance(error, SourceError) and error.retried),
@@ -131,23 +133,23 @@ class Client:
 
     def _attempt(self, url: str, etag: str | None) -> Answer | None:
         if not self._taken:
-            self.take()
+            self.take_request()
         self._taken = False
         self.requests += 1
         self.http_status = None
         headers = {"Accept": "application/json", **self._source.headers}
         try:
-            page = self._means.fetch(url, self._policy, headers=headers, etag=etag)
+            page = self._environment.fetch(url, self._policy, headers=headers, etag=etag)
         except FetchError as error:
             raise SourceError(str(error.reason), error.detail, error.failure) from None
         self.http_status = page.status
         self.bytes += len(page.body)
         if page.status == HTTPStatus.NOT_MODIFIED and etag is not None:
             return None
-        return self._understood(page)
+        return self._answer(page)
 
-    def _understood(self, page: Page) -> Answer:
-        now = self._means.now()
+    def _answer(self, page: Page) -> Answer:
+        now = self._environment.now()
         after = retry_after_of(page.headers, now)
         try:
             body = wire.decode(page.body)
@@ -169,24 +171,24 @@ def _refused(page: Page, after: float | None) -> SourceError | None:
         case Failure.TRANSIENT:
             return SourceError("server_error", f"HTTP {page.status}", Failure.TRANSIENT, after)
         case _:
-            return SourceError("refused", f"HTTP {page.status}: {_words(page.body)}")
+            return SourceError("refused", f"HTTP {page.status}: {_excerpt(page.body)}")
 
 
 def limited(detail: str, after: float | None) -> SourceError:
-    """The source is asked too often; `after`: for how many seconds it wants to be left alone, if it said so."""
-    return SourceError("rate_limited", detail, Failure.LIMITED, _UNSAID_PAUSE_S if after is None else after)
+    """The error for a source that was asked too often; `after`: the seconds for which it wants to be left alone."""
+    return SourceError("rate_limited", detail, Failure.LIMITED, _DEFAULT_PAUSE_S if after is None else after)
 
 
 def shape(detail: str) -> SourceError:
-    """JSON of another shape than documented."""
+    """The error for JSON of another shape than documented."""
     return SourceError("unexpected_shape", detail)
 
 
 def _not_json(page: Page, error: Exception) -> SourceError:
     if page.content_type == "text/html" or page.body.lstrip()[:1] == b"<":
-        return SourceError("html", f"a page for people instead of JSON: {_words(page.body)}")
+        return SourceError("html", f"a page for people instead of JSON: {_excerpt(page.body)}")
     return SourceError("not_json", str(error))
 
 
-def _words(body: bytes) -> str:
+def _excerpt(body: bytes) -> str:
     return " ".join(body[:200].decode(errors="replace").split())[:120]

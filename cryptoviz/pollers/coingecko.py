@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from cryptoviz.gate.staging import StagedRow
 from cryptoviz.pollers import base, wire
 from cryptoviz.pollers.base import Harvest, Poller
-from cryptoviz.pollers.client import Client, Means, Source, SourceError, limited, shape
+from cryptoviz.pollers.client import Client, Environment, SourceError, SourceSpec, limited, shape
 from cryptoviz.pollers.outcome import Poll
 from cryptoviz.settings import Settings
 from cryptoviz.settings.quotas import Period, Quotas, parse
@@ -38,17 +38,17 @@ _KEYS: Final = {
 
 
 def poll(
-    connection: Connection[Any], settings: Settings, means: Means | None = None, *, due_only: bool = False
+    connection: Connection[Any], settings: Settings, environment: Environment | None = None, *, due_only: bool = False
 ) -> Poll:
     """Ask for the largest coins; rows for subject `market`. `due_only`: not before the setting's time has passed.
 
     The connection is outside of any transaction.
 
     Raises:
-        psycopg.Error: our own database is in trouble; the source's troubles are in the outcome.
+        psycopg.Error: our own database fails; failures of the source are in the outcome.
     """
     key = settings.coingecko_key.get_secret_value()
-    source = Source(
+    source = SourceSpec(
         NAME,
         _quotas(settings),
         timedelta(seconds=settings.coingecko_every_s),
@@ -59,7 +59,7 @@ def poll(
     def ask(client: Client, memory: Mapping[str, Any], harvest: Harvest) -> None:
         _ask(client, memory, harvest, settings)
 
-    return Poller(source, ask, connection, settings, means or Means()).poll(due_only=due_only)
+    return Poller(source, ask, connection, settings, environment or Environment()).poll(due_only=due_only)
 
 
 def _quotas(settings: Settings) -> Quotas:
@@ -81,8 +81,8 @@ def _ask(client: Client, memory: Mapping[str, Any], harvest: Harvest, settings: 
             continue
         if not isinstance(answer.body, list):
             raise shape(f"{type(answer.body).__name__} instead of a list of coins")
-        asked = _asked(answer.headers.get("total"), page, per_page)
-        origin = {"source": NAME, "url": answer.url, "answered": len(answer.body), "asked": asked}
+        expected = _expected_rows(answer.headers.get("total"), page, per_page)
+        origin = {"source": NAME, "url": answer.url, "answered": len(answer.body), "asked": expected}
         harvest.rows += [
             _row(entry, {**origin, "position": position}, answer.received_at)
             for position, entry in enumerate(answer.body)
@@ -106,7 +106,7 @@ def _query(page: int, per_page: int) -> str:
     )
 
 
-def _asked(total: str | None, page: int, per_page: int) -> int:
+def _expected_rows(total: str | None, page: int, per_page: int) -> int:
     """How many rows a page should have: the last one has what is left of `total`."""
     if total is None or not total.isdecimal() or len(total) > _LONGEST_TOTAL:
         return per_page
@@ -115,7 +115,7 @@ def _asked(total: str | None, page: int, per_page: int) -> int:
 
 def _row(entry: Any, origin: Mapping[str, Any], received_at: datetime) -> StagedRow:
     if not isinstance(entry, dict):
-        return base.no_object(NAME, entry, origin, received_at)
+        return base.not_an_object(NAME, entry, origin, received_at)
     symbol = wire.symbol(entry.get("symbol"))
     payload = {
         "received_at": wire.instant(received_at),
@@ -138,7 +138,7 @@ def _row(entry: Any, origin: Mapping[str, Any], received_at: datetime) -> Staged
 
 
 def _refusal(body: Any, after: float | None, _now: datetime) -> SourceError | None:
-    """Its error objects, of which it has three shapes, whatever the status."""
+    """The error in a body; CoinGecko has three shapes of it, and may send one with any status."""
     if not isinstance(body, dict):
         return None
     status = body["status"] if isinstance(body.get("status"), dict) else body

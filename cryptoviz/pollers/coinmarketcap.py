@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 from cryptoviz.gate.staging import StagedRow
 from cryptoviz.pollers import base, wire
 from cryptoviz.pollers.base import Harvest, Poller
-from cryptoviz.pollers.client import Client, Means, Source, SourceError, limited, shape
-from cryptoviz.pollers.outcome import Outcome, Poll, Status
+from cryptoviz.pollers.client import Client, Environment, SourceError, SourceSpec, limited, shape
+from cryptoviz.pollers.outcome import Poll, PollOutcome, PollStatus
 from cryptoviz.remote.errors import Failure
 from cryptoviz.settings import Mode, Settings
 from cryptoviz.settings.quotas import Period, parse
@@ -39,18 +39,20 @@ def key(settings: Settings) -> str:
 
 
 def poll(
-    connection: Connection[Any], settings: Settings, means: Means | None = None, *, due_only: bool = False
+    connection: Connection[Any], settings: Settings, environment: Environment | None = None, *, due_only: bool = False
 ) -> Poll:
     """Ask for the largest coins; rows for subject `market`. `due_only`: not before the setting's time has passed.
 
     The connection is outside of any transaction.
 
     Raises:
-        psycopg.Error: our own database is in trouble; the source's troubles are in the outcome.
+        psycopg.Error: our own database fails; failures of the source are in the outcome.
     """
     if not key(settings):
-        return Poll((), Outcome(NAME, Status.SKIPPED, "no_key", "set CRYPTOVIZ_COINMARKETCAP_KEY to ask it too"))
-    source = Source(
+        return Poll(
+            (), PollOutcome(NAME, PollStatus.SKIPPED, "no_key", "set CRYPTOVIZ_COINMARKETCAP_KEY to ask it too")
+        )
+    source = SourceSpec(
         NAME,
         parse(settings.coinmarketcap_quota) or _BASIC_PLAN,
         timedelta(seconds=settings.coinmarketcap_every_s),
@@ -62,7 +64,7 @@ def poll(
     def ask(client: Client, _memory: Mapping[str, Any], harvest: Harvest) -> None:
         _ask(client, harvest, settings)
 
-    return Poller(source, ask, connection, settings, means or Means()).poll(due_only=due_only)
+    return Poller(source, ask, connection, settings, environment or Environment()).poll(due_only=due_only)
 
 
 def _ask(client: Client, harvest: Harvest, settings: Settings) -> None:
@@ -80,7 +82,7 @@ def _ask(client: Client, harvest: Harvest, settings: Settings) -> None:
 
 def _row(entry: Any, origin: Mapping[str, Any], received_at: datetime) -> StagedRow:
     if not isinstance(entry, dict):
-        return base.no_object(NAME, entry, origin, received_at)
+        return base.not_an_object(NAME, entry, origin, received_at)
     quote = entry["quote"].get("USD") if isinstance(entry.get("quote"), dict) else None
     dollars: Mapping[str, Any] = quote if isinstance(quote, dict) else {}
     symbol, at = wire.symbol(entry.get("symbol")), dollars.get("last_updated")
@@ -105,7 +107,7 @@ def _row(entry: Any, origin: Mapping[str, Any], received_at: datetime) -> Staged
 
 
 def _refusal(body: Any, after: float | None, now: datetime) -> SourceError | None:
-    """What its error codes mean: the minute's limit passes by itself, the others last or need somebody."""
+    """The error in a body: the minute's limit passes by itself, others last until tomorrow or need a person."""
     status = body.get("status") if isinstance(body, dict) else None
     if not isinstance(status, dict) or status.get("error_code") in (0, "0", None):
         return None

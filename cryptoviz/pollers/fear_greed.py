@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptoviz.gate.staging import StagedRow
 from cryptoviz.pollers import base, wire
 from cryptoviz.pollers.base import Harvest, Poller
-from cryptoviz.pollers.client import Client, Means, Source, SourceError, shape
+from cryptoviz.pollers.client import Client, Environment, SourceError, SourceSpec, shape
 from cryptoviz.pollers.outcome import Poll
 from cryptoviz.settings import Settings
 from cryptoviz.settings.quotas import Period, parse
@@ -82,7 +82,7 @@ def _days(first: date, last: date) -> list[date]:
 
 
 def poll(
-    connection: Connection[Any], settings: Settings, means: Means | None = None, *, due_only: bool = False
+    connection: Connection[Any], settings: Settings, environment: Environment | None = None, *, due_only: bool = False
 ) -> Poll:
     """Ask for the newest days, and for those that the table lacks; rows for subject `mood`.
 
@@ -90,22 +90,22 @@ def poll(
     names the days that the source lacks.
 
     Raises:
-        psycopg.Error: our own database is in trouble; the source's troubles are in the outcome.
+        psycopg.Error: our own database fails; failures of the source are in the outcome.
     """
-    source = Source(
+    source = SourceSpec(
         NAME,
         parse(settings.fear_greed_quota) or _PUBLISHED,
         timedelta(seconds=settings.fear_greed_every_s),
         refusal=_refusal,
     )
-    means = means or Means()
+    environment = environment or Environment()
 
     def ask(client: Client, memory: Mapping[str, Any], harvest: Harvest) -> None:
         with connection.transaction():
             held = dict(connection.execute(query("fear_greed_held")).fetchall())
-        _ask(client, _history(held, memory), harvest, settings, means.now())
+        _ask(client, _history(held, memory), harvest, settings, environment.now())
 
-    return Poller(source, ask, connection, settings, means).poll(due_only=due_only)
+    return Poller(source, ask, connection, settings, environment).poll(due_only=due_only)
 
 
 def _history(held: Mapping[date, int], memory: Mapping[str, Any]) -> History:
@@ -146,7 +146,7 @@ def _ask(client: Client, history: History, harvest: Harvest, settings: Settings,
 
 def _row(entry: Any, origin: Mapping[str, Any], received_at: datetime) -> StagedRow:
     if not isinstance(entry, dict):
-        return base.no_object(PUBLISHER, entry, origin, received_at)
+        return base.not_an_object(PUBLISHER, entry, origin, received_at)
     at = _instant(entry.get("timestamp"))
     payload = {
         "received_at": wire.instant(received_at),

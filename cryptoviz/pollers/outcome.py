@@ -1,4 +1,4 @@
-"""How a poll went, and what it brought."""
+"""The outcome of a poll and its rows."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 
-class Status(StrEnum):
-    """How a poll ended."""
+class PollStatus(StrEnum):
+    """How the poll of a source ended."""
 
     POLLED = "polled"
     UNMODIFIED = "unmodified"
-    """The source says that nothing changed since last time."""
+    """By the source's answer nothing has changed since the last poll."""
     PARTIAL = "partial"
     """Some pages came, then it failed."""
     SKIPPED = "skipped"
-    """It was not asked; the reason says why."""
+    """The source was not asked; the reason says why."""
     FAILED = "failed"
 
 
@@ -32,14 +32,14 @@ _LEFT_ALONE: Final = frozenset({"paused", "circuit_open"})
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a poll of one source went. `reason` (a word) and `detail` (a sentence) are empty where all went well.
+class PollOutcome:
+    """The outcome of one poll of a source. `reason` (a word) and `detail` (a sentence) are empty where it succeeded.
 
-    `newest` is the latest time that the source said of a row; `missing` are the days that the source itself lacks.
+    `newest` is the latest timestamp of a row; `missing` are the days that the source itself lacks.
     """
 
     source: str
-    status: Status
+    status: PollStatus
     reason: str = ""
     detail: str = ""
     rows: int = 0
@@ -53,13 +53,13 @@ class Outcome:
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong with the source in one line; None where it answered, or was not to be asked at all."""
-        if self.status in (Status.FAILED, Status.PARTIAL) or self.reason in _LEFT_ALONE:
+        """The failure of the source in one line; None where it answered, or was not due."""
+        if self.status in (PollStatus.FAILED, PollStatus.PARTIAL) or self.reason in _LEFT_ALONE:
             return f"{self.reason}: {self.detail}"
         return None
 
     def facts(self) -> dict[str, str | int | float | None]:
-        """The outcome as plain values, for people and programs."""
+        """The outcome as plain values, for logs and metadata."""
         return {
             "status": str(self.status),
             "reason": self.reason or None,
@@ -77,16 +77,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Poll:
-    """What a poll brought, and what its poller wants to know next time.
+    """The rows of a poll, its outcome, and the poller's memory for the next poll.
 
-    Stage the rows and call `remember` in one transaction: what the source will not send again is then not lost.
+    Stage the rows and call `remember` in one transaction: so nothing is lost that the source will not send again.
     """
 
     rows: Sequence[StagedRow]
-    outcome: Outcome
+    outcome: PollOutcome
     memory: Mapping[str, Any] | None = None
 
     def remember(self, connection: Connection[Any]) -> None:
-        """Keep the memory, within the caller's transaction."""
+        """Store the memory, within the caller's transaction."""
         if self.memory is not None:
             state.remember(connection, self.outcome.source, self.memory)

@@ -1,4 +1,4 @@
-"""What is remembered of a source between runs, and shared by them: its circuit breaker and the use of its quotas."""
+"""The state of each source, kept in tables and shared by all runs: circuit breaker, pause, quotas, memory."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class State:
-    """A source as it was left. `memory` is what its poller kept."""
+class SourceState:
+    """The row of a source in `source_states`. `memory` is what its poller stored for the next poll."""
 
     breaker: str
     failures: int
@@ -32,29 +32,29 @@ class State:
     asked_at: datetime | None
 
 
-def know(connection: Connection[Any], source: str) -> State:
-    """What is remembered of a source, which has a row from now on."""
+def load(connection: Connection[Any], source: str) -> SourceState:
+    """The state of a source; it gets a row where it has none."""
     with connection.transaction():
         connection.execute(query("source_known"), {"source": source})
     return _read(connection, source)
 
 
-def _read(connection: Connection[Any], source: str) -> State:
-    with connection.transaction(), connection.cursor(row_factory=driver.class_row(State)) as cursor:
+def _read(connection: Connection[Any], source: str) -> SourceState:
+    with connection.transaction(), connection.cursor(row_factory=driver.class_row(SourceState)) as cursor:
         found = cursor.execute(query("source_state"), {"source": source}).fetchone()
     if found is None:
-        raise LookupError(f"nothing is known of source {source}")
+        raise LookupError(f"source {source} has no row in source_states")
     return found
 
 
-def answered(
+def record_poll(
     connection: Connection[Any],
     source: str,
     at: datetime,
     failure: str | None,
     pause: tuple[datetime, str] | None = None,
 ) -> None:
-    """Write down how asking ended, and until when the source wants to be left alone, and why."""
+    """Store how a poll ended, and until when the source is to be left alone, and why."""
     until, because = pause if pause is not None else (None, None)
     parameters = {
         "source": source,
@@ -68,12 +68,12 @@ def answered(
 
 
 def remember(connection: Connection[Any], source: str, memory: Mapping[str, Any]) -> None:
-    """Keep something for the next run, within the caller's transaction."""
+    """Store a poller's memory for its next poll, within the caller's transaction."""
     connection.execute(query("source_remember"), {"source": source, "memory": json.dumps(memory)})
 
 
 class ExhaustedError(Exception):
-    """A quota is used up, as far as it may be by now."""
+    """A quota is used up: the whole of it, or the part that is due by now."""
 
     def __init__(self, period: Period, limit: int, now: datetime) -> None:
         allowed = period.allowed(limit, now)
@@ -82,13 +82,13 @@ class ExhaustedError(Exception):
         self.period = period
 
 
-def take(connection: Connection[Any], source: str, quotas: Quotas, now: datetime, cost: int = 1) -> None:
+def take_request(connection: Connection[Any], source: str, quotas: Quotas, now: datetime, cost: int = 1) -> None:
     """Take one request out of every quota, or none. `cost` is what it costs of a day's and a month's.
 
     Committed at once: a request that a killed run may have made counts.
 
     Raises:
-        ExhaustedError: one of them has nothing left; it says which.
+        ExhaustedError: a quota is used up; the message says which.
     """
     periods = [period for period in Period if period in quotas]
     parameters = {
@@ -106,13 +106,13 @@ def take(connection: Connection[Any], source: str, quotas: Quotas, now: datetime
 
 
 class BreakerStorage(pybreaker.CircuitBreakerStorage):
-    """A breaker whose state is a row: every run, and every process, sees the same. Each change is committed at once."""
+    """Keeps a circuit breaker's state in the source's row, for all processes. Each change is committed at once."""
 
     def __init__(self, connection: Connection[Any], source: str) -> None:
         super().__init__(source)
         self._connection = connection
 
-    def _read(self) -> State:
+    def _read(self) -> SourceState:
         return _read(self._connection, self.name)
 
     def _write(self, **changes: Any) -> None:
@@ -127,7 +127,7 @@ class BreakerStorage(pybreaker.CircuitBreakerStorage):
 
     @property
     def state(self) -> str:
-        """closed, open or half-open."""
+        """`closed`, `open` or `half-open`."""
         return self._read().breaker
 
     @state.setter
@@ -140,29 +140,29 @@ class BreakerStorage(pybreaker.CircuitBreakerStorage):
         return self._read().failures
 
     def increment_counter(self) -> None:
-        """One more failure."""
+        """Count a failure."""
         self._count(failures=1)
 
     def reset_counter(self) -> None:
-        """No failures any more."""
+        """Count failures from zero again."""
         self._write(failures=0)
 
     @property
     def success_counter(self) -> int:
-        """Successes since it half opened."""
+        """Successes since the breaker became half-open."""
         return self._read().successes
 
     def increment_success_counter(self) -> None:
-        """One more success."""
+        """Count a success."""
         self._count(successes=1)
 
     def reset_success_counter(self) -> None:
-        """No successes yet."""
+        """Count successes from zero again."""
         self._write(successes=0)
 
     @property
     def opened_at(self) -> datetime | None:
-        """When it opened last."""
+        """When the breaker opened last."""
         return self._read().opened_at
 
     @opened_at.setter

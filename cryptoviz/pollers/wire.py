@@ -1,4 +1,4 @@
-"""What a source said, as it goes on the wire: numbers keep their digits, and nothing odd is made to look right."""
+"""Values of a source's JSON as our messages carry them: numbers keep their digits, odd values stay as they are."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _decoder: Final = msgspec.json.Decoder(float_hook=_exact)
 
 
 class NotJsonError(ValueError):
-    """A body that is no JSON."""
+    """A body is not JSON."""
 
 
 def decode(body: bytes) -> Any:

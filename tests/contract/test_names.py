@@ -32,8 +32,8 @@ TO_BE_NAMED = (
         "cryptoviz/bus",
         "cryptoviz/collectors",
     ),
-    *("cryptoviz/commands", "cryptoviz/exchanges", "cryptoviz/gate", "cryptoviz/news", "cryptoviz/pollers"),
-    *("cryptoviz/remote", "cryptoviz/reports", "cryptoviz/settings", "cryptoviz/stack", "cryptoviz/streams"),
+    *("cryptoviz/commands", "cryptoviz/exchanges", "cryptoviz/gate"),
+    *("cryptoviz/reports", "cryptoviz/settings", "cryptoviz/stack", "cryptoviz/streams"),
 )
 """Rooms whose names are still to be looked over; a room that leaves this list does not come back."""
 

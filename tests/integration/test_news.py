@@ -20,8 +20,8 @@ from cryptoviz.gate.outbox import judge_staged
 from cryptoviz.gate.report import Severity
 from cryptoviz.news import poll as poll_module
 from cryptoviz.news.feeds import Feed
-from cryptoviz.news.poll import Poll, poll
-from cryptoviz.news.reader import Status
+from cryptoviz.news.poll import NewsPoll, poll
+from cryptoviz.news.reader import FeedStatus
 from cryptoviz.records import Article
 from cryptoviz.sentiment import SentimentModel
 from cryptoviz.settings import Mode, Role, Settings
@@ -57,7 +57,7 @@ def rss(*items: str) -> bytes:
     return page(body, content_type="application/rss+xml")
 
 
-def run(settings: Settings, site: Site, *paths: str, now: datetime = NOW, website: str = "example.com") -> Poll:
+def run(settings: Settings, site: Site, *paths: str, now: datetime = NOW, website: str = "example.com") -> NewsPoll:
     feeds = [Feed(path.strip("/").replace("/", "-"), website, site.url(path)) for path in paths]
     with connect(Role.WRITER, settings) as connection:
         return poll(connection, settings, run="test", feeds=feeds, now=now)
@@ -68,7 +68,7 @@ def select(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
         return connection.execute(statement).fetchall()  # type: ignore[arg-type]
 
 
-def keys(found: Poll) -> list[str]:
+def keys(found: NewsPoll) -> list[str]:
     return [row.key for row in found.rows]
 
 
@@ -280,7 +280,7 @@ def test_what_did_not_change_is_asked_for_and_not_sent(settings: Settings, site:
     run(settings, site, "/a")
     site.routes["/a"] = b"HTTP/1.1 304 Not Modified\r\n\r\n"
     second = run(settings, site, "/a", now=NOW + MINUTE)
-    assert (second.outcomes[0].status, second.rows) == (Status.UNCHANGED, ())
+    assert (second.outcomes[0].status, second.rows) == (FeedStatus.UNCHANGED, ())
     assert 'if-none-match: "7"' in site.requests[-1]
     assert select(settings, "select etag, status, failures, succeeded_at from news_feed_states") == [
         ('"7"', "unchanged", 0, NOW + MINUTE)
@@ -307,17 +307,17 @@ def test_a_busy_feed_is_left_alone_across_polls(settings: Settings, site: Site) 
     site.routes["/a"] = page(b"", "429 Busy", retry_after="90")
     run(settings, site, "/a")
     asked = site.asked().count("/a")
-    assert run(settings, site, "/a", now=NOW + MINUTE).outcomes[0].status is Status.POSTPONED
+    assert run(settings, site, "/a", now=NOW + MINUTE).outcomes[0].status is FeedStatus.POSTPONED
     assert site.asked().count("/a") == asked
     site.routes["/a"] = rss(item("1"))
-    assert run(settings, site, "/a", now=NOW + 2 * MINUTE).outcomes[0].status is Status.READ
+    assert run(settings, site, "/a", now=NOW + 2 * MINUTE).outcomes[0].status is FeedStatus.READ
 
 
 def test_robots_txt_is_remembered_across_polls(settings: Settings, site: Site) -> None:
     site.routes |= {"/a": rss(item("1")), "/robots.txt": page(b"User-agent: *\nDisallow: /b\0")}
     run(settings, site, "/a", "/b")
     second = run(settings, site, "/a", "/b", now=NOW + MINUTE)
-    assert [outcome.status for outcome in second.outcomes] == [Status.READ, Status.FORBIDDEN]
+    assert [outcome.status for outcome in second.outcomes] == [FeedStatus.READ, FeedStatus.FORBIDDEN]
     assert site.asked().count("/robots.txt") == 1
     run(settings, site, "/a", now=NOW + timedelta(days=2))
     assert site.asked().count("/robots.txt") == 2
@@ -422,7 +422,7 @@ def test_polls_at_the_same_time_store_everything_once(settings: Settings, site: 
     site.routes["/a"] = rss(*(item(str(number), f"Title {number}") for number in range(50)))
     together = threading.Barrier(4)
 
-    def one(_: int) -> Poll:
+    def one(_: int) -> NewsPoll:
         together.wait()
         return run(settings, site, "/a")
 

@@ -21,8 +21,8 @@ from cryptoviz import codec
 from cryptoviz.gate.outbox import judge_staged
 from cryptoviz.gate.report import GateReport
 from cryptoviz.gate.staging import stage
-from cryptoviz.pollers import Poll, Status, coingecko, coinmarketcap, fear_greed, state
-from cryptoviz.pollers.client import ATTEMPTS, Means
+from cryptoviz.pollers import Poll, PollStatus, coingecko, coinmarketcap, fear_greed, state
+from cryptoviz.pollers.client import ATTEMPTS, Environment
 from cryptoviz.pollers.state import ExhaustedError
 from cryptoviz.remote.errors import FetchError, Reason
 from cryptoviz.remote.web import Page
@@ -61,8 +61,8 @@ class Web:
         self.answers.append(Page(status, JSON | named, content, "http://source.example/", 0.01))
 
     @property
-    def means(self) -> Means:
-        return Means(self.fetch, lambda: self.now, self.waits.append)
+    def environment(self) -> Environment:
+        return Environment(self.fetch, lambda: self.now, self.waits.append)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_coingeckos_recorded_row_is_on_the_wire_what_it_was(
     connection: Connection, settings: Settings, web: Web, shared_data: Path
 ) -> None:
     web.says((shared_data / "rest/coingecko_coins_markets_2022-02-23_page2_bitcoin.json").read_bytes(), total="1")
-    poll = coingecko.poll(connection, settings, web.means)
+    poll = coingecko.poll(connection, settings, web.environment)
     [row] = poll.rows
     assert row.key == "2022-02-23T11:30:23.307Z|coingecko|BTC"
     record = codec.decode("rawmarket", json.dumps(row.payload).encode())
@@ -126,7 +126,7 @@ def test_the_recorded_index_comes_as_numbers(
     connection: Connection, settings: Settings, web: Web, shared_data: Path
 ) -> None:
     web.says((shared_data / "rest/alternative_me_fng_limit2_2026-09.json").read_bytes())
-    poll = fear_greed.poll(connection, settings, web.means)
+    poll = fear_greed.poll(connection, settings, web.environment)
     found = [codec.decode("rawmood", json.dumps(row.payload).encode()) for row in poll.rows]
     assert [(record.value, record.classification) for record in found] == [(69, "Greed"), (71, "Greed")]
     assert found[0].timestamp == datetime(2026, 9, 8, tzinfo=UTC)
@@ -136,11 +136,11 @@ def test_keys_travel_in_headers_and_nowhere_else(
     connection: Connection, settings: Settings, web: Web, bitcoin: Any
 ) -> None:
     web.says(bitcoin)
-    coingecko.poll(connection, settings, web.means)
+    coingecko.poll(connection, settings, web.environment)
     web.says(bitcoin)
-    coingecko.poll(connection, Settings(**{**settings.model_dump(), "coingecko_pro": True}), web.means)
+    coingecko.poll(connection, Settings(**{**settings.model_dump(), "coingecko_pro": True}), web.environment)
     web.says({"status": {"error_code": 0}, "data": []})
-    poll = coinmarketcap.poll(connection, settings, web.means)
+    poll = coinmarketcap.poll(connection, settings, web.environment)
     sent = [headers for _, headers, _ in web.asked]
     assert sent[0]["x-cg-demo-api-key"] == sent[1]["x-cg-pro-api-key"] == "secret-one"
     assert sent[2]["X-CMC_PRO_API_KEY"] == "secret-two"
@@ -149,8 +149,8 @@ def test_keys_travel_in_headers_and_nowhere_else(
 
 def test_without_a_key_coinmarketcap_is_not_asked(connection: Connection, settings: Settings, web: Web) -> None:
     keyless = Settings(**{**settings.model_dump(), "coinmarketcap_key": ""})
-    poll = coinmarketcap.poll(connection, keyless, web.means)
-    assert (poll.outcome.status, poll.outcome.reason, web.asked) == (Status.SKIPPED, "no_key", [])
+    poll = coinmarketcap.poll(connection, keyless, web.environment)
+    assert (poll.outcome.status, poll.outcome.reason, web.asked) == (PollStatus.SKIPPED, "no_key", [])
     assert poll.outcome.trouble is None
 
 
@@ -161,15 +161,15 @@ def test_what_is_remembered_is_asked_for_only_if_it_changed(
     connection: Connection, settings: Settings, web: Web, bitcoin: Any
 ) -> None:
     web.says(bitcoin, etag='W/"one"')
-    coingecko.poll(connection, settings, web.means)  # killed before it was staged
+    coingecko.poll(connection, settings, web.environment)  # killed before it was staged
     web.says(bitcoin, etag='W/"one"')
-    again = coingecko.poll(connection, settings, web.means)
+    again = coingecko.poll(connection, settings, web.environment)
     assert web.asked[1][2] is None
     assert keep(connection, "market", again) == 1
     web.says(b"", status=304)
-    unmodified = coingecko.poll(connection, settings, web.means)
+    unmodified = coingecko.poll(connection, settings, web.environment)
     assert web.asked[2][2] == 'W/"one"'
-    assert (unmodified.outcome.status, list(unmodified.rows)) == (Status.UNMODIFIED, [])
+    assert (unmodified.outcome.status, list(unmodified.rows)) == (PollStatus.UNMODIFIED, [])
     assert unmodified.outcome.trouble is None
 
 
@@ -180,9 +180,9 @@ def test_more_coins_take_more_pages_and_a_failing_one_leaves_the_others(
     web.says(bitcoin * 250, etag='"1"', total="620")
     web.says(bitcoin * 250, etag='"2"', total="620")
     web.says({"error": "no such page"}, status=404)
-    poll = coingecko.poll(connection, many, web.means)
+    poll = coingecko.poll(connection, many, web.environment)
     assert [url.partition("&page=")[2][0] for url, _, _ in web.asked] == ["1", "2", "3"]
-    assert (poll.outcome.status, poll.outcome.reason, len(poll.rows)) == (Status.PARTIAL, "refused", 500)
+    assert (poll.outcome.status, poll.outcome.reason, len(poll.rows)) == (PollStatus.PARTIAL, "refused", 500)
     assert {row.origin["asked"] for row in poll.rows} == {250}
     assert poll.memory is not None
     assert sorted(poll.memory["etags"].values()) == ['"1"', '"2"']
@@ -194,7 +194,7 @@ def test_a_last_page_is_as_long_as_there_are_coins(
     many = Settings(**{**settings.model_dump(), "market_coins": 500})
     web.says(bitcoin * 250, total="251")
     web.says(bitcoin, total="251")
-    assert coingecko.poll(connection, many, web.means).rows[-1].origin["asked"] == 1
+    assert coingecko.poll(connection, many, web.environment).rows[-1].origin["asked"] == 1
 
 
 # Hostile answers
@@ -232,8 +232,8 @@ def test_each_hostile_answer_has_its_reason(name: str, connection: Connection, s
             web.answers.append(Page(status, JSON | headers, body, "http://source.example/", 0.01))
         else:
             web.answers.append(answer)
-    outcome = coingecko.poll(connection, settings, web.means).outcome
-    assert (outcome.status, outcome.reason, outcome.requests) == (Status.FAILED, reason, requests)
+    outcome = coingecko.poll(connection, settings, web.environment).outcome
+    assert (outcome.status, outcome.reason, outcome.requests) == (PollStatus.FAILED, reason, requests)
     assert outcome.detail
     assert outcome.trouble == f"{outcome.reason}: {outcome.detail}"
     assert len(web.waits) == requests - 1
@@ -246,7 +246,7 @@ def test_waits_grow_have_an_end_and_are_never_the_same(connection: Connection, s
     for _ in range(2):
         for _ in range(ATTEMPTS):
             web.says(b"", status=503)
-        coingecko.poll(connection, settings, web.means)
+        coingecko.poll(connection, settings, web.environment)
     first, second, third, fourth = web.waits
     assert 0.5 <= first < second <= 2
     assert 0.5 <= third < fourth <= 2
@@ -256,8 +256,8 @@ def test_waits_grow_have_an_end_and_are_never_the_same(connection: Connection, s
 def test_a_short_retry_after_is_waited_for(connection: Connection, settings: Settings, web: Web, bitcoin: Any) -> None:
     web.says(b"Throttled", status=429, retry_after="3")
     web.says(bitcoin)
-    poll = coingecko.poll(connection, settings, web.means)
-    assert (poll.outcome.status, poll.outcome.requests) == (Status.POLLED, 2)
+    poll = coingecko.poll(connection, settings, web.environment)
+    assert (poll.outcome.status, poll.outcome.requests) == (PollStatus.POLLED, 2)
     assert web.waits[0] >= 3
 
 
@@ -266,33 +266,33 @@ def test_a_long_retry_after_is_kept_for_the_next_runs(
     connection: Connection, settings: Settings, web: Web, bitcoin: Any, header: str | None, seconds: int
 ) -> None:
     web.says(b"Throttled", status=429, **({"retry_after": header} if header else {}))
-    coingecko.poll(connection, settings, web.means)
+    coingecko.poll(connection, settings, web.environment)
     web.now += timedelta(seconds=seconds - 1)
     with connect(Role.WRITER, settings) as other:
-        left_alone = coingecko.poll(other, settings, web.means).outcome
-    assert (left_alone.status, left_alone.reason, len(web.asked)) == (Status.SKIPPED, "paused", 1)
+        left_alone = coingecko.poll(other, settings, web.environment).outcome
+    assert (left_alone.status, left_alone.reason, len(web.asked)) == (PollStatus.SKIPPED, "paused", 1)
     assert left_alone.trouble is not None
     assert "HTTP 429" in left_alone.trouble
     web.now += timedelta(seconds=2)
     web.says(bitcoin)
-    assert coingecko.poll(connection, settings, web.means).outcome.status is Status.POLLED
+    assert coingecko.poll(connection, settings, web.environment).outcome.status is PollStatus.POLLED
 
 
 def test_coinmarketcaps_daily_limit_lasts_until_midnight(connection: Connection, settings: Settings, web: Web) -> None:
     web.says({"status": {"error_code": 1009, "error_message": "daily"}}, status=429)
-    outcome = coinmarketcap.poll(connection, settings, web.means).outcome
+    outcome = coinmarketcap.poll(connection, settings, web.environment).outcome
     assert (outcome.reason, outcome.requests) == ("rate_limited", 1)
     web.now = Period.DAY.end(web.now) - timedelta(seconds=1)
-    assert coinmarketcap.poll(connection, settings, web.means).outcome.reason == "paused"
+    assert coinmarketcap.poll(connection, settings, web.environment).outcome.reason == "paused"
     web.now += timedelta(seconds=2)
     web.says({"status": {"error_code": 0}, "data": [{"symbol": "BTC"}]})
-    assert coinmarketcap.poll(connection, settings, web.means).outcome.status is Status.POLLED
+    assert coinmarketcap.poll(connection, settings, web.environment).outcome.status is PollStatus.POLLED
 
 
 def test_an_error_in_the_index_metadata_is_one(connection: Connection, settings: Settings, web: Web) -> None:
     web.says({"data": [], "metadata": {"error": "Invalid limit"}})
-    outcome = fear_greed.poll(connection, settings, web.means).outcome
-    assert (outcome.status, outcome.reason, outcome.detail) == (Status.FAILED, "api_error", "Invalid limit")
+    outcome = fear_greed.poll(connection, settings, web.environment).outcome
+    assert (outcome.status, outcome.reason, outcome.detail) == (PollStatus.FAILED, "api_error", "Invalid limit")
 
 
 # The circuit breaker
@@ -300,7 +300,7 @@ def test_an_error_in_the_index_metadata_is_one(connection: Connection, settings:
 
 def fail(connection: Connection, settings: Settings, web: Web) -> Poll:
     web.says({"error": "gone"}, status=404)
-    return coingecko.poll(connection, settings, web.means)
+    return coingecko.poll(connection, settings, web.environment)
 
 
 def rested(connection: Connection, settings: Settings) -> None:
@@ -316,15 +316,15 @@ def test_a_breaker_opens_rests_tries_once_and_closes(
     states = [fail(connection, settings, web).outcome.breaker for _ in range(settings.poller_failures)]
     assert states == ["closed"] * (settings.poller_failures - 1) + ["open"]
     asked = len(web.asked)
-    skipped = coingecko.poll(connection, settings, web.means).outcome
-    assert (skipped.status, skipped.reason, len(web.asked)) == (Status.SKIPPED, "circuit_open", asked)
+    skipped = coingecko.poll(connection, settings, web.environment).outcome
+    assert (skipped.status, skipped.reason, len(web.asked)) == (PollStatus.SKIPPED, "circuit_open", asked)
     assert skipped.trouble is not None
     rested(connection, settings)
     assert fail(connection, settings, web).outcome.breaker == "open", "one failure is enough while it is half open"
-    assert coingecko.poll(connection, settings, web.means).outcome.reason == "circuit_open"
+    assert coingecko.poll(connection, settings, web.environment).outcome.reason == "circuit_open"
     rested(connection, settings)
     web.says(bitcoin)
-    assert coingecko.poll(connection, settings, web.means).outcome.breaker == "closed"
+    assert coingecko.poll(connection, settings, web.environment).outcome.breaker == "closed"
     assert fail(connection, settings, web).outcome.breaker == "closed", "it counts from zero again"
 
 
@@ -332,7 +332,7 @@ def test_an_open_breaker_uses_up_no_quota(connection: Connection, settings: Sett
     for _ in range(settings.poller_failures):
         fail(connection, settings, web)
     before = used(connection)
-    coingecko.poll(connection, settings, web.means)
+    coingecko.poll(connection, settings, web.environment)
     assert used(connection) == before
 
 
@@ -354,7 +354,7 @@ def test_the_state_of_a_breaker_survives_its_process(connection: Connection, set
 
 
 def fear_greed_untouched(connection: Connection) -> bool:
-    return state.know(connection, "fear_greed").breaker == "closed"
+    return state.load(connection, "fear_greed").breaker == "closed"
 
 
 def test_being_asked_too_often_is_no_failure_of_the_source(
@@ -362,7 +362,7 @@ def test_being_asked_too_often_is_no_failure_of_the_source(
 ) -> None:
     for _ in range(2 * settings.poller_failures):
         web.says(b"Throttled", status=429)
-        outcome = coingecko.poll(connection, settings, web.means).outcome
+        outcome = coingecko.poll(connection, settings, web.environment).outcome
         web.now += timedelta(minutes=2)
     assert (outcome.reason, outcome.breaker) == ("rate_limited", "closed")
 
@@ -382,7 +382,7 @@ def test_a_quota_is_shared_by_everybody_who_asks(settings: Settings) -> None:
 
     def granted(connection: Connection) -> bool:
         try:
-            state.take(connection, "coingecko", quotas, now)
+            state.take_request(connection, "coingecko", quotas, now)
         except ExhaustedError:
             return False
         return True
@@ -395,7 +395,7 @@ def test_a_quota_is_shared_by_everybody_who_asks(settings: Settings) -> None:
         assert sum(pool.map(hurry, range(4))) == 17
     with connect(Role.WRITER, settings) as connection:
         assert used(connection) == {("coingecko", "minute"): 17, ("coingecko", "month"): 17}, "all of them or none"
-        state.take(connection, "coingecko", quotas, now + timedelta(minutes=1))
+        state.take_request(connection, "coingecko", quotas, now + timedelta(minutes=1))
         assert used(connection)["coingecko", "minute"] == 1
 
 
@@ -405,45 +405,45 @@ def test_a_spent_quota_is_said_and_costs_no_request(
     tight = Settings(**{**settings.model_dump(), "coingecko_quota": "2/minute"})
     for _ in range(2):
         web.says(bitcoin)
-        assert coingecko.poll(connection, tight, web.means).outcome.status is Status.POLLED
-    outcome = coingecko.poll(connection, tight, web.means).outcome
-    assert (outcome.status, outcome.reason, len(web.asked)) == (Status.SKIPPED, "quota", 2)
+        assert coingecko.poll(connection, tight, web.environment).outcome.status is PollStatus.POLLED
+    outcome = coingecko.poll(connection, tight, web.environment).outcome
+    assert (outcome.status, outcome.reason, len(web.asked)) == (PollStatus.SKIPPED, "quota", 2)
     assert "2 requests a minute" in outcome.detail
     web.now += timedelta(minutes=1)
     web.says(bitcoin)
-    assert coingecko.poll(connection, tight, web.means).outcome.status is Status.POLLED
+    assert coingecko.poll(connection, tight, web.environment).outcome.status is PollStatus.POLLED
 
 
 def test_every_attempt_counts(connection: Connection, settings: Settings, web: Web) -> None:
     tight = Settings(**{**settings.model_dump(), "coingecko_quota": "2/minute"})
     for _ in range(2):
         web.says(b"", status=503)
-    outcome = coingecko.poll(connection, tight, web.means).outcome
-    assert (outcome.status, outcome.requests, used(connection)) == (Status.FAILED, 2, {("coingecko", "minute"): 2})
+    outcome = coingecko.poll(connection, tight, web.environment).outcome
+    assert (outcome.status, outcome.requests, used(connection)) == (PollStatus.FAILED, 2, {("coingecko", "minute"): 2})
 
 
 def test_a_clock_that_ticks_too_early_is_told_so(
     connection: Connection, settings: Settings, web: Web, bitcoin: Any
 ) -> None:
-    def tick(seconds: int) -> Status:
+    def tick(seconds: int) -> PollStatus:
         web.now += timedelta(seconds=seconds)
         web.answers.clear()
         web.says(bitcoin)
-        return coingecko.poll(connection, settings, web.means, due_only=True).outcome.status
+        return coingecko.poll(connection, settings, web.environment, due_only=True).outcome.status
 
     every = int(settings.coingecko_every_s)
     assert [tick(0), tick(every // 2), tick(every // 2), tick(every - 5)] == [
-        Status.POLLED,
-        Status.SKIPPED,
-        Status.POLLED,
-        Status.POLLED,
+        PollStatus.POLLED,
+        PollStatus.SKIPPED,
+        PollStatus.POLLED,
+        PollStatus.POLLED,
     ]
-    assert coingecko.poll(connection, settings, web.means, due_only=True).outcome.reason == "not_due"
+    assert coingecko.poll(connection, settings, web.environment, due_only=True).outcome.reason == "not_due"
 
 
 def test_a_poll_within_a_transaction_is_refused(connection: Connection, settings: Settings, web: Web) -> None:
     with connection.transaction(), pytest.raises(ValueError, match="outside of any transaction"):
-        coingecko.poll(connection, settings, web.means)
+        coingecko.poll(connection, settings, web.environment)
 
 
 # The history of the index
@@ -484,13 +484,13 @@ def test_the_table_is_made_complete_and_three_days_are_said_to_be_missing(
 ) -> None:
     body = history(shared_data, web)
     web.says(body)
-    first = fear_greed.poll(connection, settings, web.means)
+    first = fear_greed.poll(connection, settings, web.environment)
     assert keep(connection, "mood", first) == len(body["data"]) == len({row.key for row in first.rows})
     assert [str(day) for day in first.outcome.missing] == ["2018-04-14", "2018-04-15", "2018-04-16"]
     assert first.outcome.facts()["missing_days"] == "2018-04-14, 2018-04-15, 2018-04-16"
     store(connection)
     web.says({"data": body["data"][:2], "metadata": {"error": None}})
-    second = fear_greed.poll(connection, settings, web.means)
+    second = fear_greed.poll(connection, settings, web.environment)
     assert limits(web) == [0, 2]
     assert second.outcome.missing == first.outcome.missing
     assert keep(connection, "mood", second) == 0
@@ -498,7 +498,7 @@ def test_the_table_is_made_complete_and_three_days_are_said_to_be_missing(
         connection.execute("delete from fear_greed_data where timestamp = %s", (web.now - timedelta(days=9, hours=5),))
     web.now += timedelta(hours=2)
     web.says({"data": body["data"][:10], "metadata": {"error": None}})
-    third = fear_greed.poll(connection, settings, web.means)
+    third = fear_greed.poll(connection, settings, web.environment)
     assert limits(web)[-1] == 10
     assert {row.payload["timestamp"][:10] for row in third.rows} == {
         str(web.now.date() - timedelta(days=back)) for back in (0, 1, 9)
@@ -512,7 +512,7 @@ def test_a_poll_that_was_killed_asks_for_the_history_again(
     body = history(shared_data, web)
     for _ in range(2):
         web.says(body)
-        poll = fear_greed.poll(connection, settings, web.means)
+        poll = fear_greed.poll(connection, settings, web.environment)
     assert limits(web) == [0, 0]
     assert keep(connection, "mood", poll) == len(body["data"])
     assert keep(connection, "mood", poll) == 0, "the same rows are staged once"
@@ -552,7 +552,7 @@ def test_the_simulated_source_is_understood(
     source: str, connection: Connection, demo: Settings, simulated: WebSimulator
 ) -> None:
     poll = POLLS[source](connection, demo)
-    assert poll.outcome.status is Status.POLLED, poll.outcome.trouble
+    assert poll.outcome.status is PollStatus.POLLED, poll.outcome.trouble
     topic = {"fear_greed": "rawmood"}.get(source, "rawmarket")
     records = [codec.decode(topic, json.dumps(row.payload).encode()) for row in poll.rows]
     assert len(records) == len(poll.rows) >= 100
@@ -563,7 +563,7 @@ def test_the_simulated_source_is_understood(
 def test_no_odd_row_is_dropped(source: str, connection: Connection, demo: Settings, simulated: WebSimulator) -> None:
     simulated.order(source, Kind.ODD_VALUES, count=1)
     poll = POLLS[source](connection, demo)
-    assert poll.outcome.status is Status.POLLED
+    assert poll.outcome.status is PollStatus.POLLED
     assert {row.origin["position"] for row in poll.rows} == set(range(poll.rows[0].origin["answered"]))
     assert len({row.key for row in poll.rows}) >= len(poll.rows) - 3
     topic = {"fear_greed": "rawmood"}.get(source, "rawmarket")
@@ -605,12 +605,12 @@ def test_each_fault_of_a_source_is_its_own(
     source: str, kind: Kind, reason: str, connection: Connection, demo: Settings, simulated: WebSimulator
 ) -> None:
     simulated.order(source, kind)
-    means = Means(sleep=lambda _seconds: None)
+    environment = Environment(sleep=lambda _seconds: None)
     hasty = Settings(**{**demo.model_dump(), "poller_timeout_s": 0.4}) if reason == "timeout" else demo
-    outcome = POLLS[source](connection, hasty, means).outcome
+    outcome = POLLS[source](connection, hasty, environment).outcome
     assert outcome.reason == reason, outcome.detail
     others = [name for name in POLLS if name != source]
-    assert [POLLS[name](connection, demo).outcome.status for name in others] == [Status.POLLED] * 2
+    assert [POLLS[name](connection, demo).outcome.status for name in others] == [PollStatus.POLLED] * 2
 
 
 # Before the gate

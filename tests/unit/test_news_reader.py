@@ -21,7 +21,7 @@ from cryptoviz.news import reader as reader_module
 from cryptoviz.news import robots as robots_module
 from cryptoviz.news.feeds import FEEDS_FILE, Feed, load_feeds
 from cryptoviz.news.identity import Entry
-from cryptoviz.news.reader import FeedState, Outcome, Reader, Reading, Status
+from cryptoviz.news.reader import FeedOutcome, FeedReading, FeedState, FeedStatus, Reader
 from cryptoviz.news.robots import KEPT, Robots, RobotsText, Turns
 from cryptoviz.remote.errors import FetchError, Reason
 from cryptoviz.remote.web import Policy
@@ -72,7 +72,7 @@ def test_a_feed_is_read(site: Site) -> None:
     assert reading.entries[0].url == site.url("/1")
     assert reading.state == FeedState(site.url("/feed"), '"7"', "yesterday")
     outcome = reading.outcome
-    assert (outcome.status, outcome.http_status, outcome.entries, outcome.trouble) == (Status.READ, 200, 2, None)
+    assert (outcome.status, outcome.http_status, outcome.entries, outcome.trouble) == (FeedStatus.READ, 200, 2, None)
     assert outcome.wire_bytes == len(FEED)
     assert outcome.newest == datetime(2026, 10, 3, 10, tzinfo=UTC)
     assert outcome.seconds > 0
@@ -82,14 +82,14 @@ def test_what_did_not_change_is_not_sent_again(site: Site) -> None:
     site.routes["/feed"] = b"HTTP/1.1 304 Not Modified\r\n\r\n"
     state = FeedState(site.url("/feed"), '"7"', "yesterday")
     reading = make_reader(site, states={"example": state}).read(feed(site))
-    assert (reading.outcome.status, reading.entries, reading.state) == (Status.UNCHANGED, (), state)
+    assert (reading.outcome.status, reading.entries, reading.state) == (FeedStatus.UNCHANGED, (), state)
     assert 'if-none-match: "7"\r\n' in site.requests[-1]
     assert "if-modified-since: yesterday\r\n" in site.requests[-1]
 
 
 def test_validators_of_another_address_are_not_used(site: Site) -> None:
     reader = make_reader(site, states={"example": FeedState("https://example.com/old", '"7"')})
-    assert reader.read(feed(site)).outcome.status is Status.READ
+    assert reader.read(feed(site)).outcome.status is FeedStatus.READ
     assert "if-none-match" not in site.requests[-1]
 
 
@@ -97,7 +97,7 @@ def test_a_failure_keeps_the_validators(site: Site) -> None:
     site.routes["/feed"] = page(b"", "500 Oops")
     state = FeedState(site.url("/feed"), '"7"')
     reading = make_reader(site, states={"example": state}).read(feed(site))
-    assert (reading.outcome.status, reading.outcome.reason, reading.state) == (Status.FAILED, "status_500", state)
+    assert (reading.outcome.status, reading.outcome.reason, reading.state) == (FeedStatus.FAILED, "status_500", state)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_busy_site_is_left_alone_as_long_as_it_asks(
     again = make_reader(site, states={"example": reading.state})
     asked = len(site.requests)
     second = again.read(feed(site))
-    assert (second.outcome.status is Status.POSTPONED) is (expected is not None)
+    assert (second.outcome.status is FeedStatus.POSTPONED) is (expected is not None)
     if expected is not None:
         assert len(site.requests) == asked
         assert second.state == reading.state
@@ -161,7 +161,7 @@ HOSTILE: dict[str, tuple[Answer, str]] = {
 }
 
 
-def read_all(reader: Reader, feeds: Sequence[Feed]) -> dict[str, Reading]:
+def read_all(reader: Reader, feeds: Sequence[Feed]) -> dict[str, FeedReading]:
     with ThreadPoolExecutor(len(feeds)) as threads:
         return {reading.feed.name: reading for reading in threads.map(reader.read, feeds)}
 
@@ -184,7 +184,7 @@ def test_each_hostile_feed_is_refused_with_its_reason_and_the_good_ones_are_read
 def test_a_name_that_resolves_to_an_inner_address_is_refused(site: Site) -> None:
     reader = Reader(settings(site), {}, {}, NOW, end=time.monotonic() + 9, resolve=lambda *_: ["8.8.8.8", "127.0.0.1"])
     outcome = reader.read(Feed("evil", "evil.example", f"http://evil.example:{site.port}/feed")).outcome
-    assert (outcome.status, outcome.reason) == (Status.FAILED, "private_address")
+    assert (outcome.status, outcome.reason) == (FeedStatus.FAILED, "private_address")
     assert not site.requests
 
 
@@ -210,7 +210,7 @@ def test_a_parser_that_breaks_costs_one_feed(site: Site, monkeypatch: pytest.Mon
     readings = read_all(make_reader(site), [feed(site, "/poison", "bad"), feed(site, name="good")])
     assert readings["bad"].outcome.reason == "crashed"
     assert "too deep" in readings["bad"].outcome.detail
-    assert readings["good"].outcome.status is Status.READ
+    assert readings["good"].outcome.status is FeedStatus.READ
 
 
 def test_dates_that_name_no_zone_are_counted_unless_the_list_of_feeds_names_it(site: Site) -> None:
@@ -234,7 +234,7 @@ def test_an_entry_that_cannot_be_read_is_counted_and_its_feed_is_asked_for_in_fu
     monkeypatch.setattr(parse_module, "_entry", read)
     site.routes["/feed"] = page(FEED, etag='"7"')
     reading = make_reader(site).read(feed(site))
-    assert (reading.outcome.status, reading.outcome.trouble) == (Status.READ, None)
+    assert (reading.outcome.status, reading.outcome.trouble) == (FeedStatus.READ, None)
     assert (reading.outcome.entries, reading.outcome.entries_refused) == (1, {"KeyError": 1})
     assert reading.state == FeedState(site.url("/feed"))
 
@@ -326,7 +326,7 @@ def robots_page(*lines: str) -> bytes:
 def test_what_robots_txt_forbids_is_not_asked_for(site: Site) -> None:
     site.routes["/robots.txt"] = robots_page("Disallow: /feed")
     outcome = make_reader(site).read(feed(site)).outcome
-    assert (outcome.status, outcome.reason) == (Status.FORBIDDEN, "not_permitted")
+    assert (outcome.status, outcome.reason) == (FeedStatus.FORBIDDEN, "not_permitted")
     assert site.asked() == ["/robots.txt"]
 
 
@@ -350,7 +350,7 @@ def test_a_redirect_into_what_is_forbidden_is_not_followed(site: Site) -> None:
 def test_without_robots_txt_everything_may_be_read(site: Site, status: str) -> None:
     site.routes["/robots.txt"] = page(b"User-agent: *\nDisallow: /", status)
     reader = make_reader(site)
-    assert reader.read(feed(site)).outcome.status is Status.READ
+    assert reader.read(feed(site)).outcome.status is FeedStatus.READ
     assert {key: text.body for key, text in reader.robots.fetched.items()} == {f"http://{site.host}": ""}
 
 
@@ -382,17 +382,17 @@ def test_a_robots_txt_is_remembered_for_a_day(site: Site) -> None:
     site.routes["/robots.txt"] = robots_page("Disallow:")
     forbidden = "User-agent: *\nDisallow: /"
     young = make_reader(site, robots={f"http://{site.host}": known(forbidden, timedelta(hours=23))})
-    assert young.read(feed(site)).outcome.status is Status.FORBIDDEN
+    assert young.read(feed(site)).outcome.status is FeedStatus.FORBIDDEN
     assert not site.requests
     old = make_reader(site, robots={f"http://{site.host}": known(forbidden, timedelta(hours=25))})
-    assert old.read(feed(site)).outcome.status is Status.READ
+    assert old.read(feed(site)).outcome.status is FeedStatus.READ
     assert old.robots.fetched[f"http://{site.host}"].expires_at == NOW + KEPT
 
 
 def test_an_old_robots_txt_counts_while_the_site_cannot_be_asked(site: Site) -> None:
     site.routes["/robots.txt"] = page(b"", "503 Busy")
     old = {f"http://{site.host}": known("User-agent: *\nDisallow: /private", timedelta(days=3))}
-    assert make_reader(site, robots=old).read(feed(site)).outcome.status is Status.READ
+    assert make_reader(site, robots=old).read(feed(site)).outcome.status is FeedStatus.READ
 
 
 def test_robots_txt_is_asked_for_once_by_all_feeds_of_a_site(site: Site) -> None:
@@ -403,12 +403,12 @@ def test_robots_txt_is_asked_for_once_by_all_feeds_of_a_site(site: Site) -> None
 def test_the_beginning_of_a_long_robots_txt_counts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(robots_module, "MAX_BYTES", 200)
     site.routes["/robots.txt"] = robots_page("Disallow: /feed", *["# nothing"] * 50, "Allow: /feed/")
-    assert make_reader(site).read(feed(site)).outcome.status is Status.FORBIDDEN
+    assert make_reader(site).read(feed(site)).outcome.status is FeedStatus.FORBIDDEN
 
 
 def test_a_compressed_robots_txt_is_read(site: Site) -> None:
     site.routes["/robots.txt"] = page(gzip.compress(b"User-agent: *\nDisallow: /feed"), content_encoding="gzip")
-    assert make_reader(site).read(feed(site)).outcome.status is Status.FORBIDDEN
+    assert make_reader(site).read(feed(site)).outcome.status is FeedStatus.FORBIDDEN
 
 
 # Turns
@@ -554,5 +554,5 @@ def test_a_list_that_makes_no_sense_is_refused(tmp_path: Path, text: str) -> Non
 
 
 def test_an_outcome_says_its_trouble_in_words() -> None:
-    assert Outcome("a", "u", Status.READ).trouble is None
-    assert Outcome("a", "u", Status.FAILED, "timeout", "took too long").trouble == "timeout: took too long"
+    assert FeedOutcome("a", "u", FeedStatus.READ).trouble is None
+    assert FeedOutcome("a", "u", FeedStatus.FAILED, "timeout", "took too long").trouble == "timeout: took too long"

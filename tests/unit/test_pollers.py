@@ -173,7 +173,7 @@ def held(*missing: date) -> dict[date, int]:
 
 @pytest.mark.parametrize("total", [None, "", "many", "9" * 5_000])
 def test_a_total_that_makes_no_sense_is_not_believed(total: str | None) -> None:
-    assert coingecko._asked(total, 2, 100) == 100
+    assert coingecko._expected_rows(total, 2, 100) == 100
 
 
 def test_a_time_before_the_year_one_is_not_the_newest() -> None:

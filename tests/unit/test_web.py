@@ -20,9 +20,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from cryptoviz.remote import web
+from cryptoviz.remote import network
 from cryptoviz.remote.errors import FetchError, Reason
-from cryptoviz.remote.web import Policy, fetch, is_public, origin
+from cryptoviz.remote.network import Resolver, is_public
+from cryptoviz.remote.web import Policy, fetch, origin
 from cryptoviz.settings import Mode, Settings, SettingsError, load
 from tests.unit.raw_web import Answer, Site, drip, hang, page, redirect, serving
 
@@ -255,7 +256,7 @@ def no_such_name(*_: object) -> list[str]:
 
 
 @pytest.mark.parametrize("resolve", [no_such_name, lambda *_: []])
-def test_a_name_without_address(resolve: web.Resolver, policy: Policy) -> None:
+def test_a_name_without_address(resolve: Resolver, policy: Policy) -> None:
     assert refusal("http://news.example/", policy, resolve=resolve).reason is Reason.UNRESOLVED
 
 
@@ -439,7 +440,7 @@ def test_the_certificate_must_be_the_names(
     server.load_cert_chain(certificate)
     if trusted:
         ours = ssl.create_default_context(cafile=str(certificate))
-        monkeypatch.setattr(web, "_tls", lambda: ours)
+        monkeypatch.setattr(network, "_tls", lambda: ours)
     with serving({"/": page(b"safe")}, server) as site:
         allowed = replace(policy, private_hosts=frozenset({f"{host}:{site.port}"}))
         url, options = f"https://{host}:{site.port}/", {"resolve": lambda *_: ["127.0.0.1"]}
