@@ -36,7 +36,7 @@ from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.remote.exchange import Rest, connect
 from cryptoviz.remote.rest import RestClient
 from cryptoviz.settings import load
-from cryptoviz.streams.supervision import Stream
+from cryptoviz.streams.facts import Stream
 
 START = datetime(2026, 5, 4, 12, tzinfo=UTC)
 TRADES = [
