@@ -1,7 +1,8 @@
 """Private services for tests: a PostgreSQL cluster and a Kafka broker of this session, a database of each test.
 
-`database` is a fresh, migrated database of the best edition this machine has; `each_database` runs a test once on
-every edition. Both are Settings that point at it with the three roles.
+`database` is a fresh, migrated database of the best edition this machine has, `module_database` one for all tests of a
+file; `each_database` runs a test once on every edition. All are Settings that point at it with the three roles.
+`writer` is a connection to `database`; `use_settings` gives settings to the code under test. Doubles: `tests/doubles`.
 """
 
 from __future__ import annotations
@@ -10,23 +11,27 @@ import shutil
 import socket
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
 
-from cryptoviz.settings import PROJECT_ROOT, Settings, load
+from cryptoviz.settings import PROJECT_ROOT, Role, Settings, load, settings
 from cryptoviz.stack.kafka import LocalKafka
 from cryptoviz.stack.postgres.cluster import LocalPostgres
 from cryptoviz.stack.postgres.install import find_or_install
 from cryptoviz.stack.postgres.installation import Edition
 from cryptoviz.stack.postgres.passwords import ensure_secrets
+from cryptoviz.storage.database import connect
 from cryptoviz.storage.migrations import migrate
+
+UseSettings = Callable[[Settings], Settings]
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -78,6 +83,20 @@ class Cluster:
     server: LocalPostgres
     folder: Path
     templates: set[Edition] = field(default_factory=set)
+    _settings: Settings = field(init=False, repr=False)
+    _administrator: psycopg.Connection | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Point at this cluster, whatever the environment says."""
+        self._settings = load(
+            state_dir=self.folder,
+            postgres_host="127.0.0.1",
+            postgres_port=self.server.port,
+            database_url=None,
+            database_writer_url=None,
+            database_reader_url=None,
+            dagster_database_url=None,
+        )
 
     @property
     def editions(self) -> list[Edition]:
@@ -86,21 +105,21 @@ class Cluster:
 
     def settings(self, database: str) -> Settings:
         """Settings that point at one database of this cluster, whatever the environment says."""
-        return load(
-            state_dir=self.folder,
-            postgres_host="127.0.0.1",
-            postgres_port=self.server.port,
-            postgres_database=database,
-            database_url=None,
-            database_writer_url=None,
-            database_reader_url=None,
-            dagster_database_url=None,
-        )
+        return self._settings.model_copy(update={"postgres_database": database})
 
     def execute(self, statement: str, *names: str) -> None:
-        """Run an administrator's statement with these identifiers in its braces."""
-        with psycopg.connect(self.server.superuser_url(), autocommit=True) as connection:
-            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+        """Run an administrator's statement with these identifiers in its braces.
+
+        One connection serves them all: to open one costs more than to copy the template.
+        """
+        if self._administrator is None or self._administrator.closed:
+            self._administrator = psycopg.connect(self.server.superuser_url(), autocommit=True)
+        self._administrator.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+    def close(self) -> None:
+        """Give the administrator's connection back."""
+        if self._administrator is not None:
+            self._administrator.close()
 
     def empty_database(self, edition: Edition) -> Settings:
         """A database with roles and (unless plain) the extension, but no tables."""
@@ -153,9 +172,11 @@ def running_cluster(folder: Path, kind: type[LocalPostgres], name: str) -> Itera
     server = kind(installation, folder / name, port, ensure_secrets(folder), durable=False)
     server.prepare()
     server.start()
+    cluster = Cluster(server, folder)
     try:
-        yield Cluster(server, folder)
+        yield cluster
     finally:
+        cluster.close()
         server.stop()
 
 
@@ -170,9 +191,41 @@ def postgres_cluster(service_folder: Path, request: pytest.FixtureRequest) -> It
 @pytest.fixture
 def database(postgres_cluster: Cluster) -> Iterator[Settings]:
     """A fresh migrated database of the best edition here."""
-    settings = postgres_cluster.clone(postgres_cluster.editions[0])
-    yield settings
-    postgres_cluster.drop(settings)
+    made = postgres_cluster.clone(postgres_cluster.editions[0])
+    yield made
+    postgres_cluster.drop(made)
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres_cluster: Cluster) -> Iterator[Settings]:
+    """One migrated database for all tests of a file, of the best edition here: each test uses series of its own."""
+    made = postgres_cluster.clone(postgres_cluster.editions[0])
+    yield made
+    postgres_cluster.drop(made)
+
+
+@pytest.fixture
+def writer(database: Settings) -> Iterator[psycopg.Connection[Any]]:
+    """A connection that may write facts to the test's database."""
+    with connect(Role.WRITER, database, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def use_settings() -> Iterator[UseSettings]:
+    """`use_settings(chosen)`: from now on `settings()` gives these, as if the environment said so.
+
+    With it the platform's own Dagster resources reach the test's database and broker.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+
+        def use(chosen: Settings) -> Settings:
+            patch.setitem(settings.__wrapped__.__globals__, "load", lambda: chosen)
+            settings.cache_clear()
+            return chosen
+
+        yield use
+    settings.cache_clear()
 
 
 @pytest.fixture(params=[Edition.APACHE, Edition.PLAIN, Edition.COMMUNITY])
@@ -183,16 +236,14 @@ def each_database(request: pytest.FixtureRequest, postgres_cluster: Cluster) -> 
     """
     edition: Edition = request.param
     if edition in postgres_cluster.editions:
-        settings = postgres_cluster.clone(edition)
-        yield settings
-        postgres_cluster.drop(settings)
+        made = postgres_cluster.clone(edition)
+        yield made
+        postgres_cluster.drop(made)
         return
     url = load().test_community_url
     if edition is not Edition.COMMUNITY or url is None:
         pytest.skip(f"no database of edition {edition}: " + _HOW_TO_GET[edition])
-    settings = load(
-        database_url=url, database_writer_url=url, database_reader_url=url, state_dir=postgres_cluster.folder
-    )
+    made = load(database_url=url, database_writer_url=url, database_reader_url=url, state_dir=postgres_cluster.folder)
     with psycopg.connect(url.get_secret_value(), autocommit=True) as connection:
         connection.execute("drop extension if exists timescaledb cascade")
         connection.execute("drop schema if exists cold_storage cascade")
@@ -200,8 +251,15 @@ def each_database(request: pytest.FixtureRequest, postgres_cluster: Cluster) -> 
         connection.execute("create schema public")
     with psycopg.connect(url.get_secret_value(), autocommit=True) as connection:
         connection.execute("create extension timescaledb")
-    migrate(settings)
-    yield settings
+    migrate(made)
+    yield made
+
+
+@pytest.fixture
+def each_writer(each_database: Settings) -> Iterator[psycopg.Connection[Any]]:
+    """A connection that may write facts to the test's database, once for every edition."""
+    with connect(Role.WRITER, each_database, autocommit=True) as connection:
+        yield connection
 
 
 _HOW_TO_GET = {

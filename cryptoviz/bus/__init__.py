@@ -12,7 +12,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.bus.interface import Bus, BusError, Header, Message, OnLost, dead_letter_headers
-from cryptoviz.bus.memory import MemoryProducer
 
 if TYPE_CHECKING:
     from cryptoviz.bus.administration import create_topics, list_topics
@@ -40,7 +39,6 @@ __all__ = [
     "Bus",
     "BusError",
     "Header",
-    "MemoryProducer",
     "Message",
     "OnLost",
     "Producer",

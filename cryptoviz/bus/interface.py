@@ -22,7 +22,7 @@ class BusError(Exception):
 
 
 class Bus(Protocol):
-    """What collectors and pollers need of a bus: `Producer` over Kafka, `MemoryProducer` in tests."""
+    """What collectors and pollers need of a bus: `Producer` over Kafka."""
 
     sent: int
     acked: int

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from cryptoviz.archive.subjects import SUBJECTS
 from cryptoviz.commands import archive as commands
 from cryptoviz.settings import PROJECT_ROOT, Role, Settings
 from cryptoviz.storage.database import connect
+from tests.conftest import UseSettings
 
 pytestmark = pytest.mark.services
 
@@ -54,12 +54,6 @@ from unnest(array['kraken', 'binance']) exchange,
      generate_series(%(first)s::timestamptz, %(first)s::timestamptz + interval '2 days', interval '5 minutes')
          with ordinality instants (at, n)
 """
-
-
-@pytest.fixture
-def connection(database: Settings) -> Iterator[psycopg.Connection]:
-    with connect(Role.WRITER, database, autocommit=True) as connection:
-        yield connection
 
 
 def rows(connection: psycopg.Connection, relation: str) -> list[tuple]:
@@ -130,25 +124,25 @@ def test_trades_leave_by_day_and_no_candle_changes(each_database: Settings, tmp_
         assert uncatalogued_files(connection, Folder(tmp_path)) == []
 
 
-def test_rows_that_come_late_join_those_that_left(connection: psycopg.Connection, tmp_path: Path) -> None:
-    connection.execute(CANDLES, {"first": FIRST})
-    before = rows(connection, "cold_storage.candles")
-    left(connection, tmp_path, "candles")
+def test_rows_that_come_late_join_those_that_left(writer: psycopg.Connection, tmp_path: Path) -> None:
+    writer.execute(CANDLES, {"first": FIRST})
+    before = rows(writer, "cold_storage.candles")
+    left(writer, tmp_path, "candles")
     fetched, poorer, new = before[0], before[2], before[4]
     columns = "window_start, window_end, exchange, symbol, timeframe, open, high, low, close, volume, trade_count"
     insert = f"insert into cold_storage.candles ({columns}, source) values (%s, %s, %s, %s, %s, 9, 9, 9, 9, 9, %s, %s)"
-    connection.execute(insert, [*fetched[:5], 0, "rest"])
-    connection.execute(insert, [*poorer[:5], 0, "stream"])
+    writer.execute(insert, [*fetched[:5], 0, "rest"])
+    writer.execute(insert, [*poorer[:5], 0, "stream"])
     late = timedelta(minutes=3)
-    connection.execute(insert, [new[0] + late, new[1] + late, *new[2:5], 0, "stream"])
-    done = left(connection, tmp_path, "candles")
+    writer.execute(insert, [new[0] + late, new[1] + late, *new[2:5], 0, "stream"])
+    done = left(writer, tmp_path, "candles")
     assert [(one.rows, one.late) for one in done] == [(3, True)]
-    list(restore(connection, Folder(tmp_path), FileFilter(), now=NOW))
-    back = {row[:5]: row for row in rows(connection, "cold_storage.candles")}
+    list(restore(writer, Folder(tmp_path), FileFilter(), now=NOW))
+    back = {row[:5]: row for row in rows(writer, "cold_storage.candles")}
     assert len(back) == len(before) + 1
     assert back[fetched[:5]][12] == "rest"
     assert [row for row in back.values() if row in before] == [row for row in before if row != fetched]
-    assert uncatalogued_files(connection, Folder(tmp_path)) == []
+    assert uncatalogued_files(writer, Folder(tmp_path)) == []
 
 
 class Spoiling(Folder):
@@ -158,16 +152,16 @@ class Spoiling(Folder):
         return super().get(path)[:-1]
 
 
-def test_nothing_is_deleted_before_its_copy_was_read_back(connection: psycopg.Connection, tmp_path: Path) -> None:
-    connection.execute(CANDLES, {"first": FIRST})
-    before = rows(connection, "cold_storage.candles")
+def test_nothing_is_deleted_before_its_copy_was_read_back(writer: psycopg.Connection, tmp_path: Path) -> None:
+    writer.execute(CANDLES, {"first": FIRST})
+    before = rows(writer, "cold_storage.candles")
     with pytest.raises(ArchiveError, match="damaged"):
-        list(archive(connection, Spoiling(tmp_path), [SUBJECTS["candles"]], NOW))
-    assert rows(connection, "cold_storage.candles") == before
-    assert list_files(connection, FileFilter()) == []
+        list(archive(writer, Spoiling(tmp_path), [SUBJECTS["candles"]], NOW))
+    assert rows(writer, "cold_storage.candles") == before
+    assert list_files(writer, FileFilter()) == []
 
 
-def test_rows_that_change_meanwhile_stay(connection: psycopg.Connection, database: Settings, tmp_path: Path) -> None:
+def test_rows_that_change_meanwhile_stay(writer: psycopg.Connection, database: Settings, tmp_path: Path) -> None:
     class Late(Folder):
         """A row changes while its file is written."""
 
@@ -182,29 +176,29 @@ def test_rows_that_change_meanwhile_stay(connection: psycopg.Connection, databas
                         "update cold_storage.candles set received_at = now() where window_start = %s", [FIRST]
                     )
 
-    connection.execute(CANDLES, {"first": FIRST})
-    list(archive(connection, Late(tmp_path), [SUBJECTS["candles"]], NOW))
-    list(restore(connection, Folder(tmp_path), FileFilter(), now=NOW))
-    found = rows(connection, "cold_storage.candles")
+    writer.execute(CANDLES, {"first": FIRST})
+    list(archive(writer, Late(tmp_path), [SUBJECTS["candles"]], NOW))
+    list(restore(writer, Folder(tmp_path), FileFilter(), now=NOW))
+    found = rows(writer, "cold_storage.candles")
     assert len(found) == 2 * 433
     assert sum(row[-1] > NOW - timedelta(days=1) for row in found) == 2
-    assert uncatalogued_files(connection, Folder(tmp_path)) == []
+    assert uncatalogued_files(writer, Folder(tmp_path)) == []
 
 
-def test_what_is_damaged_or_absent_is_named(connection: psycopg.Connection, tmp_path: Path) -> None:
-    connection.execute(CANDLES, {"first": FIRST})
-    left(connection, tmp_path, "candles")
-    sound, damaged, absent, _ = [file["path"] for file in list_files(connection, FileFilter())]
+def test_what_is_damaged_or_absent_is_named(writer: psycopg.Connection, tmp_path: Path) -> None:
+    writer.execute(CANDLES, {"first": FIRST})
+    left(writer, tmp_path, "candles")
+    sound, damaged, absent, _ = [file["path"] for file in list_files(writer, FileFilter())]
     data = bytearray((tmp_path / damaged).read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / damaged).write_bytes(data)
     (tmp_path / absent).unlink()
-    found = {one.path: one.status for one in verify(connection, Folder(tmp_path), FileFilter())}
+    found = {one.path: one.status for one in verify(writer, Folder(tmp_path), FileFilter())}
     assert [found[path] for path in (sound, damaged, absent)] == ["sound", "damaged", "absent"]
-    assert [file["path"] for file in list_files(connection, FileFilter(status="damaged"))] == [damaged]
+    assert [file["path"] for file in list_files(writer, FileFilter(status="damaged"))] == [damaged]
     with pytest.raises(ArchiveError, match="damaged"):
-        list(restore(connection, Folder(tmp_path), FileFilter(), now=NOW))
-    assert {row[3] for row in rows(connection, "cold_storage.candles")} == {"BTC/USD"}
+        list(restore(writer, Folder(tmp_path), FileFilter(), now=NOW))
+    assert {row[3] for row in rows(writer, "cold_storage.candles")} == {"BTC/USD"}
 
 
 FETCHED = """
@@ -215,19 +209,17 @@ values (%s, %s, %s, %s, %s, 9, 9, 9, 9, 9, 9, 'rest')
 
 
 def test_a_damaged_file_keeps_only_its_own_piece(
-    connection: psycopg.Connection, database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    writer: psycopg.Connection, database: Settings, tmp_path: Path, use_settings: UseSettings
 ) -> None:
-    connection.execute(CANDLES, {"first": FIRST})
-    before = rows(connection, "cold_storage.candles")
-    left(connection, tmp_path, "candles")
-    catalogued = list_files(connection, FileFilter())
+    writer.execute(CANDLES, {"first": FIRST})
+    before = rows(writer, "cold_storage.candles")
+    left(writer, tmp_path, "candles")
+    catalogued = list_files(writer, FileFilter())
     (tmp_path / catalogued[0]["path"]).unlink()
     for row in (before[0], before[-1]):
-        connection.execute(FETCHED, row[:5])
-    connection.execute(TRADES, {"first": FIRST})
-    settings = database.model_copy(update={"archive_dir": tmp_path})
-    monkeypatch.setattr(storage, "settings", lambda: settings)
-    monkeypatch.setattr(resources, "settings", lambda: settings)
+        writer.execute(FETCHED, row[:5])
+    writer.execute(TRADES, {"first": FIRST})
+    use_settings(database.model_copy(update={"archive_dir": tmp_path}))
     result = dg.materialize(
         [*storage.STORAGE],
         resources={"database": resources.Database()},
@@ -240,10 +232,10 @@ def test_a_damaged_file_keeps_only_its_own_piece(
     assert f"{catalogued[0]['path']} is absent" in told.description
     assert "ETH/USD" not in told.description
     assert told.metadata["rows archived"].value == 1
-    assert [row[:5] for row in rows(connection, "cold_storage.candles")] == [before[0][:5]]
+    assert [row[:5] for row in rows(writer, "cold_storage.candles")] == [before[0][:5]]
     [told] = result.asset_materializations_for_node("retention")
     assert told.metadata["rows archived trade_data"].value == 2 * 577
-    assert rows(connection, "trade_data") == []
+    assert rows(writer, "trade_data") == []
 
 
 def late_minutes(connection: psycopg.Connection) -> list[tuple]:
@@ -257,19 +249,19 @@ def late_minutes(connection: psycopg.Connection) -> list[tuple]:
 
 
 def test_after_an_older_backup_the_later_files_are_entered(
-    connection: psycopg.Connection, database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    writer: psycopg.Connection, database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection.execute(CANDLES, {"first": FIRST})
-    left(connection, tmp_path, "candles")
-    connection.execute("create temporary table backup as table archive_files")
-    late = late_minutes(connection)
-    left(connection, tmp_path, "candles")
-    later = list_files(connection, FileFilter())
-    connection.execute("delete from archive_files")
+    writer.execute(CANDLES, {"first": FIRST})
+    left(writer, tmp_path, "candles")
+    writer.execute("create temporary table backup as table archive_files")
+    late = late_minutes(writer)
+    left(writer, tmp_path, "candles")
+    later = list_files(writer, FileFilter())
+    writer.execute("delete from archive_files")
     columns = (
         "subject, exchange, symbol, timeframe, since, until, revision, path, rows, first_at, last_at, bytes, sha256"
     )
-    connection.execute(
+    writer.execute(
         f"insert into archive_files ({columns}, schema_version) select {columns}, schema_version from backup"
     )
     broken = later[-1]["path"]
@@ -284,25 +276,23 @@ def test_after_an_older_backup_the_later_files_are_entered(
     assert [one["status"] for one in told["troubled"]] == ["absent"]
     assert told["not in the catalogue"] == [broken]
     told_of = ("path", "revision", "rows", "bytes", "sha256", "first_at", "last_at", "status")
-    [entered] = list_files(connection, FileFilter(symbol="BTC/USD", until=datetime(2026, 4, 1, tzinfo=UTC)))
+    [entered] = list_files(writer, FileFilter(symbol="BTC/USD", until=datetime(2026, 4, 1, tzinfo=UTC)))
     assert [entered[name] for name in told_of] == [later[0][name] for name in told_of]
-    assert list(adopt(connection, Folder(tmp_path), FileFilter())) == []
-    list(restore(connection, Folder(tmp_path), FileFilter(symbol="BTC/USD"), now=NOW))
-    assert late[0] in [row[:5] for row in rows(connection, "cold_storage.candles")]
+    assert list(adopt(writer, Folder(tmp_path), FileFilter())) == []
+    list(restore(writer, Folder(tmp_path), FileFilter(symbol="BTC/USD"), now=NOW))
+    assert late[0] in [row[:5] for row in rows(writer, "cold_storage.candles")]
 
 
-def test_configured_history_never_leaves(connection: psycopg.Connection, tmp_path: Path) -> None:
-    connection.execute(CANDLES, {"first": FIRST})
-    connection.execute(
-        "insert into crypto_configuration (exchange, pair, history_days) values ('kraken', 'BTC/USD', 365)"
-    )
-    assert {one.piece.series["symbol"] for one in left(connection, tmp_path, "candles")} == {"ETH/USD"}
-    connection.execute("update tiering_policy set history_age = '365 days'")
-    connection.execute("delete from crypto_configuration")
-    assert left(connection, tmp_path, "candles") == []
+def test_configured_history_never_leaves(writer: psycopg.Connection, tmp_path: Path) -> None:
+    writer.execute(CANDLES, {"first": FIRST})
+    writer.execute("insert into crypto_configuration (exchange, pair, history_days) values ('kraken', 'BTC/USD', 365)")
+    assert {one.piece.series["symbol"] for one in left(writer, tmp_path, "candles")} == {"ETH/USD"}
+    writer.execute("update tiering_policy set history_age = '365 days'")
+    writer.execute("delete from crypto_configuration")
+    assert left(writer, tmp_path, "candles") == []
 
 
-def test_the_archive_may_be_in_a_bucket(connection: psycopg.Connection, database: Settings) -> None:
+def test_the_archive_may_be_in_a_bucket(writer: psycopg.Connection, database: Settings) -> None:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     try:
@@ -322,14 +312,14 @@ def test_the_archive_may_be_in_a_bucket(connection: psycopg.Connection, database
             aws_secret_access_key="secret",
         ).create_bucket(Bucket="cryptoviz")
         bucket = store(database.model_copy(update=values | {"archive_s3_secret": SecretStr("secret")}))
-        connection.execute(CANDLES, {"first": FIRST})
-        before = rows(connection, "cold_storage.candles")
-        list(archive(connection, bucket, [SUBJECTS["candles"]], NOW))
-        assert [file["path"] for file in list_files(connection, FileFilter())] == list(bucket.paths())
-        list(restore(connection, bucket, FileFilter(), now=NOW))
-        assert rows(connection, "cold_storage.candles") == before
+        writer.execute(CANDLES, {"first": FIRST})
+        before = rows(writer, "cold_storage.candles")
+        list(archive(writer, bucket, [SUBJECTS["candles"]], NOW))
+        assert [file["path"] for file in list_files(writer, FileFilter())] == list(bucket.paths())
+        list(restore(writer, bucket, FileFilter(), now=NOW))
+        assert rows(writer, "cold_storage.candles") == before
         bucket.remove(next(bucket.paths()))
-        assert [found.status for found in verify(connection, bucket, FileFilter())] == ["absent", *["sound"] * 3]
+        assert [found.status for found in verify(writer, bucket, FileFilter())] == ["absent", *["sound"] * 3]
     finally:
         server.stop()
 
@@ -352,11 +342,11 @@ with psycopg.connect(sys.argv[1], autocommit=True, options="-c timezone=UTC") as
 
 @pytest.mark.slow
 def test_killed_at_any_moment_every_row_is_in_one_place(
-    connection: psycopg.Connection, database: Settings, tmp_path: Path
+    writer: psycopg.Connection, database: Settings, tmp_path: Path
 ) -> None:
-    connection.execute(CANDLES, {"first": FIRST})
-    connection.execute(TRADES, {"first": FIRST})
-    before = {name: rows(connection, name) for name in ("cold_storage.candles", "trade_data")}
+    writer.execute(CANDLES, {"first": FIRST})
+    writer.execute(TRADES, {"first": FIRST})
+    before = {name: rows(writer, name) for name in ("cold_storage.candles", "trade_data")}
     draw = random.Random()
     killed = 0
     for _ in range(8):
@@ -371,20 +361,20 @@ def test_killed_at_any_moment_every_row_is_in_one_place(
         process.send_signal(signal.SIGKILL)
         killed += process.wait() == -signal.SIGKILL
         process.stdout.close()
-        archived = connection.execute(
+        archived = writer.execute(
             "select coalesce(sum(rows), 0) from archive_files where subject = 'candles'"
         ).fetchone()
-        there = connection.execute("select count(*) from cold_storage.candles").fetchone()
+        there = writer.execute("select count(*) from cold_storage.candles").fetchone()
         assert archived is not None
         assert there is not None
         assert archived[0] + there[0] == len(before["cold_storage.candles"])
     assert killed
-    wait_until_alone(connection)
-    left(connection, tmp_path, "candles", "trade_data")
-    assert rows(connection, "cold_storage.candles") == []
-    assert rows(connection, "trade_data") == []
-    list(restore(connection, Folder(tmp_path), FileFilter(), now=NOW))
-    assert {name: rows(connection, name) for name in before} == before
+    wait_until_alone(writer)
+    left(writer, tmp_path, "candles", "trade_data")
+    assert rows(writer, "cold_storage.candles") == []
+    assert rows(writer, "trade_data") == []
+    list(restore(writer, Folder(tmp_path), FileFilter(), now=NOW))
+    assert {name: rows(writer, name) for name in before} == before
 
 
 def wait_until_alone(connection: psycopg.Connection) -> None:
@@ -450,43 +440,41 @@ values (%(first)s, 'kraken', 'BTC/USD', 'zscore', 1e-300, '{"a": [1.10, "x"]}')
 
 
 @pytest.mark.parametrize("subject", OTHERS)
-def test_every_kind_of_column_comes_back_as_it_was(
-    connection: psycopg.Connection, tmp_path: Path, subject: str
-) -> None:
+def test_every_kind_of_column_comes_back_as_it_was(writer: psycopg.Connection, tmp_path: Path, subject: str) -> None:
     first = FIRST - timedelta(days=365)
-    connection.execute(OTHERS[subject], {"first": first})
+    writer.execute(OTHERS[subject], {"first": first})
     table = f"select t::text from {SUBJECTS[subject].relation} t order by 1"
-    before = connection.execute(table).fetchall()
-    assert sum(one.rows for one in left(connection, tmp_path, subject)) == len(before)
-    assert connection.execute(table).fetchall() == []
-    list(restore(connection, Folder(tmp_path), FileFilter(subject), now=NOW))
-    assert connection.execute(table).fetchall() == before
+    before = writer.execute(table).fetchall()
+    assert sum(one.rows for one in left(writer, tmp_path, subject)) == len(before)
+    assert writer.execute(table).fetchall() == []
+    list(restore(writer, Folder(tmp_path), FileFilter(subject), now=NOW))
+    assert writer.execute(table).fetchall() == before
 
 
 def test_a_file_that_is_older_than_a_column_comes_back_without_it(
-    connection: psycopg.Connection, database: Settings, tmp_path: Path
+    writer: psycopg.Connection, database: Settings, tmp_path: Path
 ) -> None:
     """Articles archived before `published_known` was kept."""
-    connection.execute(OTHERS["news"], {"first": FIRST - timedelta(days=365)})
+    writer.execute(OTHERS["news"], {"first": FIRST - timedelta(days=365)})
     with connect(Role.OWNER, database, autocommit=True) as owner:
         owner.execute("alter table cold_storage.article_data drop column published_known cascade")
-    moved = sum(one.rows for one in left(connection, tmp_path, "news"))
+    moved = sum(one.rows for one in left(writer, tmp_path, "news"))
     with connect(Role.OWNER, database, autocommit=True) as owner:
         owner.execute("alter table cold_storage.article_data add column published_known boolean")
-    list(restore(connection, Folder(tmp_path), FileFilter("news"), now=NOW))
-    found = connection.execute("select count(*), count(published_known) from cold_storage.article_data").fetchone()
+    list(restore(writer, Folder(tmp_path), FileFilter("news"), now=NOW))
+    found = writer.execute("select count(*), count(published_known) from cold_storage.article_data").fetchone()
     assert found == (moved, 0)
     assert moved == 61
 
 
 def test_the_command_line_tells_verifies_and_restores(
-    connection: psycopg.Connection, database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    writer: psycopg.Connection, database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = database.model_copy(update={"archive_dir": tmp_path})
     monkeypatch.setattr(commands, "load", lambda: settings)
-    connection.execute(CANDLES, {"first": FIRST})
-    before = rows(connection, "cold_storage.candles")
-    left(connection, tmp_path, "candles")
+    writer.execute(CANDLES, {"first": FIRST})
+    before = rows(writer, "cold_storage.candles")
+    left(writer, tmp_path, "candles")
     of_one = ["--subject", "candles", "--pair", "BTC/USD", "--from", "2026-04-01"]
     shown = json.loads(RUNNER.invoke(commands.app, ["list", *of_one, "--json"]).stdout)
     assert [(file["symbol"], file["month"]) for file in shown] == [("BTC/USD", "2026-04-01")]
@@ -497,17 +485,15 @@ def test_the_command_line_tells_verifies_and_restores(
     march = ["candles", "--exchange", "kraken", "--timeframe", "1m", "--to", "2026-04-01"]
     assert RUNNER.invoke(commands.app, ["restore", *march, "--keep", "1"]).exit_code == 0
     april = datetime(2026, 4, 1, tzinfo=UTC)
-    assert rows(connection, "cold_storage.candles") == [row for row in before if row[0] < april]
+    assert rows(writer, "cold_storage.candles") == [row for row in before if row[0] < april]
 
 
 def test_the_assets_move_archive_and_tell(
-    connection: psycopg.Connection, database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    writer: psycopg.Connection, database: Settings, tmp_path: Path, use_settings: UseSettings
 ) -> None:
-    settings = database.model_copy(update={"archive_dir": tmp_path})
-    monkeypatch.setattr(storage, "settings", lambda: settings)
-    monkeypatch.setattr(resources, "settings", lambda: settings)
-    connection.execute(CANDLES.replace("into cold_storage.candles", "into candles"), {"first": FIRST})
-    connection.execute(TRADES, {"first": FIRST})
+    use_settings(database.model_copy(update={"archive_dir": tmp_path}))
+    writer.execute(CANDLES.replace("into cold_storage.candles", "into candles"), {"first": FIRST})
+    writer.execute(TRADES, {"first": FIRST})
     result = dg.materialize(
         [*storage.STORAGE], resources={"database": resources.Database()}, instance=dg.DagsterInstance.ephemeral()
     )
@@ -519,4 +505,4 @@ def test_the_assets_move_archive_and_tell(
     assert told["retention"]["rows archived trade_data"].value == 2 * 577
     assert max(told[name]["archive rows"].value for name in ("archive", "retention")) == 866 + 2 * 577
     assert {row.data["tier"] for row in told["retention"]["tiers"].records} == {"hot", "cold", "archive"}
-    assert len(list_files(connection, FileFilter())) == 4 + 6
+    assert len(list_files(writer, FileFilter())) == 4 + 6

@@ -50,17 +50,10 @@ NOW = datetime.now(UTC)
 MINUTE = Timeframe.M1.length
 
 
-@pytest.fixture(scope="module")
-def shared(postgres_cluster: Cluster) -> Iterator[Settings]:
-    settings = postgres_cluster.clone(postgres_cluster.editions[0])
-    yield settings
-    postgres_cluster.drop(settings)
-
-
 @pytest.fixture
-def writer(shared: Settings) -> Iterator[psycopg.Connection[Any]]:
-    with connect(Role.WRITER, shared, autocommit=True) as connection:
-        yield connection
+def database(module_database: Settings) -> Settings:
+    """One database for all tests of this file: each has a series of its own."""
+    return module_database
 
 
 class Source(SimulatedHistory):
@@ -150,9 +143,9 @@ def missing(connection: psycopg.Connection[Any], series: Series) -> Sequence[tup
     ).fetchall()
 
 
-def test_a_fresh_installation_gets_all_of_it(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+def test_a_fresh_installation_gets_all_of_it(database: Settings, writer: psycopg.Connection[Any]) -> None:
     series, source = minutes("BTC/USDT")
-    settings = wanted(shared, "1m:2d")
+    settings = wanted(database, "1m:2d")
     record_candle_gaps(writer, series, NOW - timedelta(days=2), NOW)
     done = bring(writer, settings, source, series)
     have = complete(writer, source, series)
@@ -176,9 +169,9 @@ def test_a_fresh_installation_gets_all_of_it(shared: Settings, writer: psycopg.C
     assert results == (14, True)
 
 
-def test_an_active_stream_starts_nothing(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+def test_an_active_stream_starts_nothing(database: Settings, writer: psycopg.Connection[Any]) -> None:
     series, source = minutes("ETH/USDT")
-    settings = wanted(shared, "1m:1d")
+    settings = wanted(database, "1m:1d")
     bring(writer, settings, source, series)
     source.asked.clear()
     later = FetchRun(writer, settings, source, "run", clock=lambda: datetime.now(UTC) + timedelta(seconds=110))
@@ -186,9 +179,9 @@ def test_an_active_stream_starts_nothing(shared: Settings, writer: psycopg.Conne
     assert not source.asked
 
 
-def test_an_hour_without_the_platform_is_found_and_filled(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+def test_an_hour_without_the_platform_is_found_and_filled(database: Settings, writer: psycopg.Connection[Any]) -> None:
     series, source = minutes("SOL/USDT")
-    settings = wanted(shared, "1m:1d")
+    settings = wanted(database, "1m:1d")
     bring(writer, settings, source, series)
     down = floor(NOW, Timeframe.M1) - timedelta(hours=3)
     writer.execute(
@@ -205,13 +198,13 @@ def test_an_hour_without_the_platform_is_found_and_filled(shared: Settings, writ
 
 
 def test_of_an_extended_history_only_the_older_part_is_fetched(
-    shared: Settings, writer: psycopg.Connection[Any]
+    database: Settings, writer: psycopg.Connection[Any]
 ) -> None:
     series, source = Series("binance", "ADA/USDT", Timeframe.D1), Source("ADA/USDT")
-    bring(writer, wanted(shared, "1d:40d"), source, series)
+    bring(writer, wanted(database, "1d:40d"), source, series)
     before = progress(writer, series)
     source.asked.clear()
-    done = bring(writer, wanted(shared, "1d:365d"), source, series)
+    done = bring(writer, wanted(database, "1d:365d"), source, series)
     assert done.complete
     assert max(until for what, _since, until in source.asked if not what.endswith("first")) == before["start_ts"]
     have = complete(writer, source, series)
@@ -220,21 +213,21 @@ def test_of_an_extended_history_only_the_older_part_is_fetched(
     assert (row["status"], row["end_ts"], row["covered_from"]) == ("completed", before["end_ts"], None)
     assert row["start_ts"] == have[0][0]
     assert row["processed_candles"] == row["total_candles"] == len(have)
-    assert backfill(FetchRun(writer, wanted(shared, "1d:365d"), source, "run"), series) is None
+    assert backfill(FetchRun(writer, wanted(database, "1d:365d"), source, "run"), series) is None
 
 
 def test_an_extended_history_that_gets_no_answer_stays_complete_until_its_older_part_has_begun(
-    shared: Settings, writer: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+    database: Settings, writer: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     series, source = Series("binance", "NEAR/USDT", Timeframe.D1), Source("NEAR/USDT")
     source.first = floor(NOW, Timeframe.D1) - timedelta(days=60)
-    bring(writer, wanted(shared, "1d:40d"), source, series)
+    bring(writer, wanted(database, "1d:40d"), source, series)
     before = progress(writer, series)
 
     def away(*_asked: object) -> None:
         raise TransientError("it is away")
 
-    settings = wanted(shared, "1d:all")
+    settings = wanted(database, "1d:all")
     with monkeypatch.context() as patched:
         patched.setattr(source, "first_candle", away)
         assert bring(writer, settings, source, series).reason == "it is away"
@@ -250,9 +243,9 @@ def test_an_extended_history_that_gets_no_answer_stays_complete_until_its_older_
     complete(writer, source, series)
 
 
-def test_a_failure_is_tried_again_at_growing_distance(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+def test_a_failure_is_tried_again_at_growing_distance(database: Settings, writer: psycopg.Connection[Any]) -> None:
     series, source = minutes("XRP/USDT")
-    settings = wanted(shared, "1m:2d")
+    settings = wanted(database, "1m:2d")
     source.breaks_after = (2, TransientError("it is away"))
     done = bring(writer, settings, source, series)
     assert (done.complete, done.reason, done.pages) == (False, "it is away", 2)
@@ -286,21 +279,21 @@ def test_a_failure_is_tried_again_at_growing_distance(shared: Settings, writer: 
     complete(writer, source, series)
 
 
-def test_what_is_refused_is_asked_again_every_day(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+def test_what_is_refused_is_asked_again_every_day(database: Settings, writer: psycopg.Connection[Any]) -> None:
     series, source = minutes("DOT/USDT")
     source.breaks_after = (0, PermanentError("no such pair"))
     before = datetime.now(UTC)
-    done = bring(writer, wanted(shared, "1m:1d"), source, series)
+    done = bring(writer, wanted(database, "1m:1d"), source, series)
     row = progress(writer, series)
     assert (done.reason, row["status"], row["error_message"]) == ("no such pair", "failed", "no such pair")
     assert row["due_at"] >= before + timedelta(days=1)
 
 
 def test_what_was_left_in_progress_goes_on_at_the_exact_position(
-    shared: Settings, writer: psycopg.Connection[Any]
+    database: Settings, writer: psycopg.Connection[Any]
 ) -> None:
     series, source = minutes("LTC/USDT")
-    settings = wanted(shared, "1m:2d")
+    settings = wanted(database, "1m:2d")
     source.breaks_after = (3, KeyboardInterrupt())  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):
         bring(writer, settings, source, series)
@@ -316,23 +309,23 @@ def test_what_was_left_in_progress_goes_on_at_the_exact_position(
 
 
 def test_two_never_work_on_one_series(
-    shared: Settings, writer: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+    database: Settings, writer: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetch_run, "LOCK_PATIENCE", timedelta(seconds=1))
     series, source = minutes("DOGE/USDT")
-    settings = wanted(shared, "1m:1d")
+    settings = wanted(database, "1m:1d")
     with (
         claimed(writer, series),
-        connect(Role.WRITER, shared, autocommit=True) as other,
+        connect(Role.WRITER, database, autocommit=True) as other,
         pytest.raises(SeriesBusyError, match=r"another run is at work on binance DOGE/USDT 1m"),
     ):
         backfill(FetchRun(other, settings, source, "run"), series)
     assert not source.asked
 
 
-def test_time_that_is_up_leaves_the_rest_to_the_next_run(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+def test_time_that_is_up_leaves_the_rest_to_the_next_run(database: Settings, writer: psycopg.Connection[Any]) -> None:
     series, source = minutes("UNI/USDT")
-    settings = wanted(shared, "1m:2d")
+    settings = wanted(database, "1m:2d")
     done = bring(writer, settings, source, series, until=NOW)
     assert (done.complete, done.reason, done.pages) == (False, "out of time", 1)
     assert progress(writer, series)["status"] == "in_progress"
@@ -340,44 +333,46 @@ def test_time_that_is_up_leaves_the_rest_to_the_next_run(shared: Settings, write
     assert bring(writer, settings, source, series).complete
 
 
-def test_nothing_is_asked_for_that_was_before_the_listing(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+def test_nothing_is_asked_for_that_was_before_the_listing(database: Settings, writer: psycopg.Connection[Any]) -> None:
     series, source = minutes("ARB/USDT")
     days = Series("binance", "ARB/USDT", Timeframe.D1)
     source.first = floor(NOW, Timeframe.D1) - timedelta(days=3)
     writer.execute("insert into instruments (exchange, pair, status) values ('binance', 'ARB/USDT', 'online')")
-    assert bring(writer, wanted(shared, "1d:all"), source, days).since == source.first
+    assert bring(writer, wanted(database, "1d:all"), source, days).since == source.first
     [listed] = writer.execute("select listed_from from instruments where pair = 'ARB/USDT'").fetchone() or [None]
     assert listed == source.first, "it is written down"
     source.asked.clear()
-    bring(writer, wanted(shared, "1m:1d"), source, series)
+    bring(writer, wanted(database, "1m:1d"), source, series)
     assert not [what for what, _, _ in source.asked if what.endswith("first")], "and nobody asks once more"
-    done = bring(writer, wanted(shared, "1m:10d"), source, series)
+    done = bring(writer, wanted(database, "1m:10d"), source, series)
     assert done.since == source.first
-    assert backfill(FetchRun(writer, wanted(shared, "1m:20d"), source, "run"), series) is None, "there is nothing older"
+    assert backfill(FetchRun(writer, wanted(database, "1m:20d"), source, "run"), series) is None, (
+        "there is nothing older"
+    )
     assert len(complete(writer, source, series)) >= 3 * 1440
     assert not missing(writer, series)
 
 
 def test_where_the_exchange_says_that_nobody_traded_nothing_is_missing(
-    shared: Settings, writer: psycopg.Connection[Any]
+    database: Settings, writer: psycopg.Connection[Any]
 ) -> None:
     series, source = minutes("BCH/USDT")
     source.omits_empty = True
-    bring(writer, wanted(shared, "1m:1d"), source, series)
+    bring(writer, wanted(database, "1m:1d"), source, series)
     found = [row for row in missing(writer, series) if row[0] == "1m"]
     assert found
     assert {row[3:] for row in found} == {("no_trades", "explained")}
 
 
 def test_a_row_that_fails_is_held_back_and_the_rest_published(
-    shared: Settings, writer: psycopg.Connection[Any]
+    database: Settings, writer: psycopg.Connection[Any]
 ) -> None:
     series, source = minutes("LINK/USDT")
     at = floor(NOW, Timeframe.M1) - timedelta(hours=5)
     source.says = lambda row: (
         msgspec.structs.replace(row, volume=Decimal(0), trade_count=7) if row.window_start == at else row
     )
-    done = bring(writer, wanted(shared, "1m:1d"), source, series)
+    done = bring(writer, wanted(database, "1m:1d"), source, series)
     assert done.complete
     assert [report.counts.quarantined for report in done.reports if report.counts.quarantined] == [1]
     assert at not in {row[0] for row in stored(writer, series)}
@@ -402,12 +397,12 @@ def test_a_row_that_fails_is_held_back_and_the_rest_published(
 
 
 def test_what_no_candle_can_be_is_held_back_and_is_not_taken_for_missing(
-    shared: Settings, writer: psycopg.Connection[Any]
+    database: Settings, writer: psycopg.Connection[Any]
 ) -> None:
     series, source = minutes("OP/USDT")
     at = floor(NOW, Timeframe.M1) - timedelta(hours=5)
     source.spoils = {at}
-    assert bring(writer, wanted(shared, "1m:1d"), source, series).complete
+    assert bring(writer, wanted(database, "1m:1d"), source, series).complete
     held = writer.execute(
         "select expectation, payload ->> 'window_start', (payload ->> 'low')::numeric > (payload ->> 'open')::numeric"
         " from quarantine where payload ->> 'symbol' = 'OP/USDT'"
@@ -436,10 +431,10 @@ def test_what_no_candle_can_be_is_held_back_and_is_not_taken_for_missing(
 
 
 def test_what_is_wrong_as_a_whole_is_not_published_and_asked_for_again(
-    shared: Settings, writer: psycopg.Connection[Any]
+    database: Settings, writer: psycopg.Connection[Any]
 ) -> None:
     series, source = minutes("AVAX/USDT")
-    settings = wanted(shared, "1m:1d")
+    settings = wanted(database, "1m:1d")
     source.says = lambda row: msgspec.structs.replace(row, high=row.high * 20)
     done = bring(writer, settings, source, series, at_once=500)
     assert done.blocked
@@ -460,10 +455,10 @@ def test_what_is_wrong_as_a_whole_is_not_published_and_asked_for_again(
 
 
 def test_a_range_is_fetched_once_more_and_the_progress_left_alone(
-    shared: Settings, writer: psycopg.Connection[Any]
+    database: Settings, writer: psycopg.Connection[Any]
 ) -> None:
     series, source = minutes("ATOM/USDT")
-    settings = wanted(shared, "1m:1d")
+    settings = wanted(database, "1m:1d")
     bring(writer, settings, source, series)
     before, have = progress(writer, series), stored(writer, series)
     start = have[100][0]
@@ -481,10 +476,10 @@ def test_a_range_is_fetched_once_more_and_the_progress_left_alone(
 
 
 def test_a_range_goes_on_where_it_was_killed_and_another_or_a_later_one_begins_anew(
-    shared: Settings, writer: psycopg.Connection[Any]
+    database: Settings, writer: psycopg.Connection[Any]
 ) -> None:
     series, source = minutes("ALGO/USDT")
-    worker = FetchRun(writer, wanted(shared, "1m:1d"), source, "run")
+    worker = FetchRun(writer, wanted(database, "1m:1d"), source, "run")
     start = floor(datetime.now(UTC) - timedelta(days=30), Timeframe.D1)
     until = start + timedelta(days=1)
 
@@ -517,20 +512,20 @@ def test_a_range_goes_on_where_it_was_killed_and_another_or_a_later_one_begins_a
     assert staged(writer, series) == 0
 
 
-def test_a_pair_wants_a_hundred_years_at_most(shared: Settings, writer: psycopg.Connection[Any]) -> None:
+def test_a_pair_wants_a_hundred_years_at_most(database: Settings, writer: psycopg.Connection[Any]) -> None:
     wanting = "insert into crypto_configuration (exchange, pair, history_days) values ('binance', 'ICP/USDT', %s)"
     with pytest.raises(psycopg.errors.CheckViolation):
         writer.execute(wanting, [36_501])
-    with connect(Role.OWNER, shared) as owner, owner.transaction(force_rollback=True):
+    with connect(Role.OWNER, database) as owner, owner.transaction(force_rollback=True):
         owner.execute("alter table crypto_configuration drop constraint crypto_configuration_history_days_check")
         owner.execute(wanting, [800_000])
-        known = state(owner, wanted(shared, "1m:1d"), Series("binance", "ICP/USDT", Timeframe.M1))
+        known = state(owner, wanted(database, "1m:1d"), Series("binance", "ICP/USDT", Timeframe.M1))
     assert known.age == timedelta(days=36_500)
     assert due(known, NOW) is not None
 
 
-def test_what_is_wanted_never_leaves_the_database(shared: Settings, writer: psycopg.Connection[Any]) -> None:
-    settings = wanted(shared, "1m:90d,1h:365d,1d:all").model_copy(update={"kraken_history": "1m:120d,1h:30d"})
+def test_what_is_wanted_never_leaves_the_database(database: Settings, writer: psycopg.Connection[Any]) -> None:
+    settings = wanted(database, "1m:90d,1h:365d,1d:all").model_copy(update={"kraken_history": "1m:120d,1h:30d"})
     writer.execute(
         "insert into crypto_configuration (exchange, pair, history_days) values ('binance', 'BTC/USDT', 200)"
     )
@@ -544,7 +539,7 @@ def test_what_is_wanted_never_leaves_the_database(shared: Settings, writer: psyc
     assert policies["1d"] > timedelta(days=300_000)
     assert not keep_history(writer, states(writer, settings))
     writer.execute("delete from crypto_configuration")
-    assert {age for _, _, age in keep_history(writer, states(writer, wanted(shared, "1m:7d")))} == {
+    assert {age for _, _, age in keep_history(writer, states(writer, wanted(database, "1m:7d")))} == {
         timedelta(days=7),
         None,
     }

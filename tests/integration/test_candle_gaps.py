@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -33,12 +33,6 @@ pytestmark = pytest.mark.services
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 KRAKEN = "kraken"
 PAIRS = ("BTC/USD", "ADA/USD")
-
-
-@pytest.fixture
-def connection(each_database: Settings) -> Iterator[psycopg.Connection]:
-    with connect(Role.WRITER, each_database, autocommit=True) as opened:
-        yield opened
 
 
 def backfilled(connection: psycopg.Connection, series: Series, since: datetime, until: datetime) -> None:
@@ -115,9 +109,9 @@ def punched(dice: random.Random, since: datetime, until: datetime, length: timed
     ],
 )
 def test_every_hole_is_found_labelled_and_healed_until_all_equals_the_source(
-    connection: psycopg.Connection, timeframe: Timeframe, days: int, seed: int
+    each_writer: psycopg.Connection, timeframe: Timeframe, days: int, seed: int
 ) -> None:
-    lose_and_heal(connection, timeframe, days, seed)
+    lose_and_heal(each_writer, timeframe, days, seed)
 
 
 @pytest.mark.slow
@@ -244,82 +238,82 @@ def done(connection: psycopg.Connection, source: Recorded, **when: datetime) -> 
     return list(heal_candles(HealingRun(connection, source, clock=lambda: clock), [KRAKEN]))
 
 
-def test_gaps_grow_shrink_split_heal_and_open_again_with_their_labels(connection: psycopg.Connection) -> None:
-    copy(connection, minutes(0, 60))
-    remove(connection, *range(10, 20))
-    record_candle_gaps(connection, BTC, NOON, at(60))
-    assert listed(connection, "open") == [(10, 20, None)]
-    [(found,)] = connection.execute("select detected_at from candle_gaps").fetchall()
+def test_gaps_grow_shrink_split_heal_and_open_again_with_their_labels(each_writer: psycopg.Connection) -> None:
+    copy(each_writer, minutes(0, 60))
+    remove(each_writer, *range(10, 20))
+    record_candle_gaps(each_writer, BTC, NOON, at(60))
+    assert listed(each_writer, "open") == [(10, 20, None)]
+    [(found,)] = each_writer.execute("select detected_at from candle_gaps").fetchall()
 
-    remove(connection, *range(20, 25), 5)
-    record_candle_gaps(connection, BTC, NOON, at(60))
-    assert listed(connection, "open") == [(5, 6, None), (10, 25, None)]
-    assert connection.execute("select detected_at from candle_gaps where missing = 15").fetchone() == (found,)
+    remove(each_writer, *range(20, 25), 5)
+    record_candle_gaps(each_writer, BTC, NOON, at(60))
+    assert listed(each_writer, "open") == [(5, 6, None), (10, 25, None)]
+    assert each_writer.execute("select detected_at from candle_gaps where missing = 15").fetchone() == (found,)
 
-    connection.execute("update candle_gaps set label = 'source_missing', attempts = 3 where missing = 15")
-    copy(connection, [*minutes(14, 16), *minutes(24, 25)])
-    record_candle_gaps(connection, BTC, NOON, at(60))
-    assert listed(connection, "open") == [(5, 6, None), (10, 14, "source_missing"), (16, 24, "source_missing")]
-    assert listed(connection, "healed") == [(14, 16, "source_missing"), (24, 25, "source_missing")]
-    assert connection.execute("select distinct attempts from candle_gaps where label is not null").fetchall() == [(3,)]
+    each_writer.execute("update candle_gaps set label = 'source_missing', attempts = 3 where missing = 15")
+    copy(each_writer, [*minutes(14, 16), *minutes(24, 25)])
+    record_candle_gaps(each_writer, BTC, NOON, at(60))
+    assert listed(each_writer, "open") == [(5, 6, None), (10, 14, "source_missing"), (16, 24, "source_missing")]
+    assert listed(each_writer, "healed") == [(14, 16, "source_missing"), (24, 25, "source_missing")]
+    assert each_writer.execute("select distinct attempts from candle_gaps where label is not null").fetchall() == [(3,)]
 
     # Growth beside a gap that was asked about is a gap of its own: nobody knows yet why it is there.
-    remove(connection, 24)
-    record_candle_gaps(connection, BTC, NOON, at(60))
-    assert listed(connection, "open")[2:] == [(16, 24, "source_missing"), (24, 25, None)]
-    assert listed(connection, "healed") == [(14, 16, "source_missing")]
+    remove(each_writer, 24)
+    record_candle_gaps(each_writer, BTC, NOON, at(60))
+    assert listed(each_writer, "open")[2:] == [(16, 24, "source_missing"), (24, 25, None)]
+    assert listed(each_writer, "healed") == [(14, 16, "source_missing")]
 
-    before = connection.execute("select * from candle_gaps order by gap_start").fetchall()
-    assert record_candle_gaps(connection, BTC, NOON, at(60)) == {}
-    assert connection.execute("select * from candle_gaps order by gap_start").fetchall() == before
+    before = each_writer.execute("select * from candle_gaps order by gap_start").fetchall()
+    assert record_candle_gaps(each_writer, BTC, NOON, at(60)) == {}
+    assert each_writer.execute("select * from candle_gaps order by gap_start").fetchall() == before
 
-    copy(connection, [*minutes(5, 6), *minutes(10, 14), *minutes(16, 25)])
-    record_candle_gaps(connection, BTC, NOON, at(60))
-    assert listed(connection, "open") == []
-    assert listed(connection, "healed") == [
+    copy(each_writer, [*minutes(5, 6), *minutes(10, 14), *minutes(16, 25)])
+    record_candle_gaps(each_writer, BTC, NOON, at(60))
+    assert listed(each_writer, "open") == []
+    assert listed(each_writer, "healed") == [
         (5, 6, "lost_by_us"),
         (10, 14, "source_missing"),
         (14, 16, "source_missing"),
         (16, 24, "source_missing"),
         (24, 25, "lost_by_us"),
     ]
-    remove(connection, *range(12, 18))
-    record_candle_gaps(connection, BTC, NOON, at(60))
-    assert listed(connection, "open") == [(12, 18, None)]
-    assert [gap[:2] for gap in listed(connection, "healed")] == [(5, 6), (10, 12), (18, 24), (24, 25)]
+    remove(each_writer, *range(12, 18))
+    record_candle_gaps(each_writer, BTC, NOON, at(60))
+    assert listed(each_writer, "open") == [(12, 18, None)]
+    assert [gap[:2] for gap in listed(each_writer, "healed")] == [(5, 6), (10, 12), (18, 24), (24, 25)]
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_any_history_of_losing_and_finding_leaves_the_table_equal_to_the_truth(
-    connection: psycopg.Connection, seed: int
+    each_writer: psycopg.Connection, seed: int
 ) -> None:
     dice, absent, ever = random.Random(seed), set(), set()
-    backfilled(connection, BTC, NOON, at(90))
-    copy(connection, minutes(0, 90))
+    backfilled(each_writer, BTC, NOON, at(90))
+    copy(each_writer, minutes(0, 90))
     for _ in range(15):
         first = dice.randrange(90)
         span = range(first, min(90, first + dice.randrange(1, 20)))
         if dice.random() < 0.5:
-            remove(connection, *span)
+            remove(each_writer, *span)
             absent |= set(span)
             ever |= absent
         else:
-            copy(connection, [candle(BTC, at(number)) for number in span if number in absent])
+            copy(each_writer, [candle(BTC, at(number)) for number in span if number in absent])
             absent -= set(span)
-        record_candle_gaps(connection, BTC, NOON, at(90))
+        record_candle_gaps(each_writer, BTC, NOON, at(90))
         if dice.random() < 0.3:
-            connection.execute("update candle_gaps set label = 'lost_by_us', attempts = 1 where status = 'open'")
-        rows = [(*gap, "missing") for gap in listed(connection, "open")]
-        rows += [(*gap, "healed") for gap in listed(connection, "healed")]
+            each_writer.execute("update candle_gaps set label = 'lost_by_us', attempts = 1 where status = 'open'")
+        rows = [(*gap, "missing") for gap in listed(each_writer, "open")]
+        rows += [(*gap, "healed") for gap in listed(each_writer, "healed")]
         covered = [(number, kind) for start, end, _label, kind in rows for number in range(start, end)]
         assert len(covered) == len({number for number, _ in covered})
         assert {number for number, kind in covered if kind == "missing"} == absent
         assert {number for number, kind in covered if kind == "healed"} == ever - absent
-        [(expected, kept, healed)] = connection.execute("select expected, stored, healed from completeness").fetchall()
+        [(expected, kept, healed)] = each_writer.execute("select expected, stored, healed from completeness").fetchall()
         assert (expected, kept, healed) == (90, 90 - len(absent), len(ever - absent))
 
 
-def test_completeness_says_of_every_day_what_it_has_and_lacks(connection: psycopg.Connection) -> None:
+def test_completeness_says_of_every_day_what_it_has_and_lacks(each_writer: psycopg.Connection) -> None:
     history = SimulatedHistory(KRAKEN, ["BTC/USD"], rate=0.2)
     since, until = TODAY - timedelta(days=3, hours=5), TODAY - timedelta(hours=2)
     source = history.candles(BTC, since, until)
@@ -328,13 +322,13 @@ def test_completeness_says_of_every_day_what_it_has_and_lacks(connection: psycop
     lacks = {row.window_start for row in source if row.window_start.hour == 1 and row.window_start.minute < 10} - quiet
     history.lacks = {(BTC, start) for start in lacks}
     history.omits_empty = True
-    backfilled(connection, BTC, since, until)
-    copy(connection, (row for row in source if row.window_start not in lost))
-    record_candle_gaps(connection, BTC, since, until)
-    assert summed(connection, "stored", "unexplained") == (len(source) - len(lost), len(lost))
-    heal(connection, history)
+    backfilled(each_writer, BTC, since, until)
+    copy(each_writer, (row for row in source if row.window_start not in lost))
+    record_candle_gaps(each_writer, BTC, since, until)
+    assert summed(each_writer, "stored", "unexplained") == (len(source) - len(lost), len(lost))
+    heal(each_writer, history)
 
-    rows = connection.execute(
+    rows = each_writer.execute(
         "select day, expected, stored, no_trades, source_missing, lost_by_us, unexplained, healed"
         " from completeness where timeframe = '1m' order by day"
     ).fetchall()
@@ -346,12 +340,12 @@ def test_completeness_says_of_every_day_what_it_has_and_lacks(connection: psycop
     assert rows == expected
     assert sum(row[3] for row in rows) > 0
 
-    before = connection.execute("select * from completeness").fetchall()
-    record_candle_gaps(connection, BTC, since, until)
-    record_candle_gaps(connection, BTC, until - timedelta(hours=1), until)
-    assert connection.execute("select * from completeness").fetchall() == before
-    record_candle_gaps(connection, BTC, until, until + timedelta(hours=1))
-    assert summed(connection, "expected", "unexplained") == (len(source) + 60, 60)
+    before = each_writer.execute("select * from completeness").fetchall()
+    record_candle_gaps(each_writer, BTC, since, until)
+    record_candle_gaps(each_writer, BTC, until - timedelta(hours=1), until)
+    assert each_writer.execute("select * from completeness").fetchall() == before
+    record_candle_gaps(each_writer, BTC, until, until + timedelta(hours=1))
+    assert summed(each_writer, "expected", "unexplained") == (len(source) + 60, 60)
 
 
 def summed(connection: psycopg.Connection, *columns: str) -> tuple:
@@ -360,27 +354,27 @@ def summed(connection: psycopg.Connection, *columns: str) -> tuple:
     return tuple(row)
 
 
-def test_what_is_archived_has_left_whatever_the_ages_say_later(connection: psycopg.Connection) -> None:
+def test_what_is_archived_has_left_whatever_the_ages_say_later(each_writer: psycopg.Connection) -> None:
     since, until = TODAY - timedelta(days=4), TODAY - timedelta(hours=1)
     gone, kept = TODAY - timedelta(days=2), TODAY - timedelta(days=3)
-    copy(connection, (candle(BTC, since + number * MINUTE) for number in range((until - since) // MINUTE)))
-    connection.execute("delete from candles where window_start = any(%s)", [[kept + 5 * MINUTE, kept + 9 * MINUTE]])
-    record_candle_gaps(connection, BTC, since, until)
-    before = connection.execute("select * from completeness order by day").fetchall()
-    connection.execute("delete from candles where window_start >= %s and window_start < %s", [kept, gone])
-    connection.execute(
+    copy(each_writer, (candle(BTC, since + number * MINUTE) for number in range((until - since) // MINUTE)))
+    each_writer.execute("delete from candles where window_start = any(%s)", [[kept + 5 * MINUTE, kept + 9 * MINUTE]])
+    record_candle_gaps(each_writer, BTC, since, until)
+    before = each_writer.execute("select * from completeness order by day").fetchall()
+    each_writer.execute("delete from candles where window_start >= %s and window_start < %s", [kept, gone])
+    each_writer.execute(
         "insert into archive_files (subject, exchange, symbol, timeframe, since, until, path, rows, first_at, last_at,"
         " bytes, sha256, schema_version)"
         " values ('candles', %s, %s, '1m', %s, %s, 'minutes', 1438, %s, %s, 1, repeat('0', 64), 1)",
         [KRAKEN, BTC.pair, kept, gone, kept, kept],
     )
-    assert record_candle_gaps(connection, BTC, since, until) == {}
-    assert connection.execute("select * from completeness order by day").fetchall() == before
-    assert connection.execute("select distinct gap_is_left(candle_gaps) from candle_gaps").fetchall() == [(True,)]
+    assert record_candle_gaps(each_writer, BTC, since, until) == {}
+    assert each_writer.execute("select * from completeness order by day").fetchall() == before
+    assert each_writer.execute("select distinct gap_is_left(candle_gaps) from candle_gaps").fetchall() == [(True,)]
 
-    connection.execute("delete from candles where window_start = any(%s)", [[kept - MINUTE, gone]])
-    record_candle_gaps(connection, BTC, since, until)
-    left = connection.execute(
+    each_writer.execute("delete from candles where window_start = any(%s)", [[kept - MINUTE, gone]])
+    record_candle_gaps(each_writer, BTC, since, until)
+    left = each_writer.execute(
         "select gap_start, missing, gap_is_left(candle_gaps) from candle_gaps order by 1"
     ).fetchall()
     assert left == [
@@ -389,45 +383,45 @@ def test_what_is_archived_has_left_whatever_the_ages_say_later(connection: psyco
         (kept + 9 * MINUTE, 1, True),
         (gone, 1, False),
     ]
-    connection.execute("update archive_files set restored_until = now() + interval '1 day'")
-    assert record_candle_gaps(connection, BTC, since, until)["open", None] > 1_400
+    each_writer.execute("update archive_files set restored_until = now() + interval '1 day'")
+    assert record_candle_gaps(each_writer, BTC, since, until)["open", None] > 1_400
 
 
-def test_what_is_kept_for_ever_never_leaves_even_with_a_history_age(connection: psycopg.Connection) -> None:
+def test_what_is_kept_for_ever_never_leaves_even_with_a_history_age(each_writer: psycopg.Connection) -> None:
     daily = Series(KRAKEN, "BTC/USD", Timeframe.D1)
-    connection.execute("update tiering_policy set history_age = '3 days' where timeframe = '1d'")
+    each_writer.execute("update tiering_policy set history_age = '3 days' where timeframe = '1d'")
     days = [TODAY - timedelta(days=age) for age in (30, 29, 27, 1)]
-    copy(connection, [candle(daily, day) for day in days])
-    record_candle_gaps(connection, daily, days[0], TODAY)
+    copy(each_writer, [candle(daily, day) for day in days])
+    record_candle_gaps(each_writer, daily, days[0], TODAY)
     missing = "select sum(missing)::int, bool_or(gap_is_left(candle_gaps)) from candle_gaps"
-    assert connection.execute(missing).fetchall() == [(26, False)]
+    assert each_writer.execute(missing).fetchall() == [(26, False)]
 
 
-def test_nothing_can_be_missing_while_the_pair_was_not_listed(connection: psycopg.Connection) -> None:
-    copy(connection, minutes(20, 40))
-    backfilled(connection, BTC, NOON, at(60))
-    record_candle_gaps(connection, BTC, NOON, at(60))
-    assert listed(connection, "open") == [(0, 20, None), (40, 60, None)]
-    connection.execute(
+def test_nothing_can_be_missing_while_the_pair_was_not_listed(each_writer: psycopg.Connection) -> None:
+    copy(each_writer, minutes(20, 40))
+    backfilled(each_writer, BTC, NOON, at(60))
+    record_candle_gaps(each_writer, BTC, NOON, at(60))
+    assert listed(each_writer, "open") == [(0, 20, None), (40, 60, None)]
+    each_writer.execute(
         "insert into instruments (exchange, pair, status, seen_from, seen_to, listed_from)"
         " values ('kraken', 'BTC/USD', 'delisted', %s, %s, %s)",
         [at(0), at(45), at(12)],
     )
-    assert find(connection, BTC, NOON, at(60)) == [(at(12), at(20)), (at(40), at(45))]
-    record_candle_gaps(connection, BTC, NOON, at(60))
-    assert listed(connection, "open") == [(12, 20, None), (40, 45, None)]
-    assert listed(connection, "explained") == [(0, 12, "source_missing"), (45, 60, "source_missing")]
-    assert connection.execute("select expected, stored from completeness").fetchall() == [(33, 20)]
+    assert find(each_writer, BTC, NOON, at(60)) == [(at(12), at(20)), (at(40), at(45))]
+    record_candle_gaps(each_writer, BTC, NOON, at(60))
+    assert listed(each_writer, "open") == [(12, 20, None), (40, 45, None)]
+    assert listed(each_writer, "explained") == [(0, 12, "source_missing"), (45, 60, "source_missing")]
+    assert each_writer.execute("select expected, stored from completeness").fetchall() == [(33, 20)]
 
 
-def test_what_is_young_and_what_is_in_both_tiers_is_counted_like_all_else(connection: psycopg.Connection) -> None:
+def test_what_is_young_and_what_is_in_both_tiers_is_counted_like_all_else(each_writer: psycopg.Connection) -> None:
     start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=2)
     series = [BTC, replace(BTC, pair="ETH/USD"), replace(BTC, timeframe=Timeframe.M5)]
     whole = [candle(BTC, start + number * MINUTE) for number in range(120)]
-    copy(connection, [row for number, row in enumerate(whole) if number not in {0, 50, 51, 119}])
-    copy(connection, [candle(series[1], row.window_start) for row in whole])
+    copy(each_writer, [row for number, row in enumerate(whole) if number not in {0, 50, 51, 119}])
+    copy(each_writer, [candle(series[1], row.window_start) for row in whole])
     until = start + timedelta(hours=2)
-    rows = connection.execute(
+    rows = each_writer.execute(
         "select * from find_candle_gaps(%s::text[], %s::text[], %s::text[], %s, %s)",
         [
             [one.exchange for one in series],
@@ -442,134 +436,136 @@ def test_what_is_young_and_what_is_in_both_tiers_is_counted_like_all_else(connec
         (KRAKEN, "BTC/USD", "1m", hole, hole + count * MINUTE, count) for hole, count in holes
     ]
     assert sum(row[5] for row in rows if row[2] == "5m") * timedelta(minutes=5) <= until - start
-    assert find(connection, BTC, start, until) == [(hole, hole + count * MINUTE) for hole, count in holes]
+    assert find(each_writer, BTC, start, until) == [(hole, hole + count * MINUTE) for hole, count in holes]
 
-    copy(connection, minutes(0, 60))
-    connection.execute("insert into cold_storage.candles select * from candles where window_start < %s", [at(30)])
-    remove(connection, 3, *range(28, 33))
-    assert find(connection, BTC, NOON, at(60)) == [(at(30), at(33))]
+    copy(each_writer, minutes(0, 60))
+    each_writer.execute("insert into cold_storage.candles select * from candles where window_start < %s", [at(30)])
+    remove(each_writer, 3, *range(28, 33))
+    assert find(each_writer, BTC, NOON, at(60)) == [(at(30), at(33))]
 
 
-def test_no_answer_and_a_refusal_leave_the_gap_open_with_the_reason(connection: psycopg.Connection) -> None:
-    copy(connection, [*minutes(0, 5), *minutes(8, 10)])
-    record_candle_gaps(connection, BTC, NOON, at(10))
+def test_no_answer_and_a_refusal_leave_the_gap_open_with_the_reason(each_writer: psycopg.Connection) -> None:
+    copy(each_writer, [*minutes(0, 5), *minutes(8, 10)])
+    record_candle_gaps(each_writer, BTC, NOON, at(10))
     away = Recorded(error=TransientError("status 503"))
-    [treated] = done(connection, away)
+    [treated] = done(each_writer, away)
     assert (treated.reason, treated.healed) == ("status 503", 0)
-    [(status, attempts, due, reason)] = connection.execute(
+    [(status, attempts, due, reason)] = each_writer.execute(
         "select status, attempts, due_at, detail->>'reason' from candle_gaps"
     ).fetchall()
     assert (status, attempts, reason) == ("open", 1, "status 503")
-    assert done(connection, away) == []
+    assert done(each_writer, away) == []
     assert due > datetime.now(UTC)
 
-    [treated] = done(connection, Recorded(error=PermanentError("unknown pair")), clock=due)
+    [treated] = done(each_writer, Recorded(error=PermanentError("unknown pair")), clock=due)
     assert treated.reason == "unknown pair"
-    assert listed(connection, "failed") == [(5, 8, None)]
-    [treated] = done(connection, Recorded(minutes(5, 8)), clock=due + timedelta(days=2))
+    assert listed(each_writer, "failed") == [(5, 8, None)]
+    [treated] = done(each_writer, Recorded(minutes(5, 8)), clock=due + timedelta(days=2))
     assert treated.healed == 3
-    assert listed(connection, "healed") == [(5, 8, "lost_by_us")]
+    assert listed(each_writer, "healed") == [(5, 8, "lost_by_us")]
 
 
-def test_a_claim_is_left_alone_until_its_holder_has_fallen_silent(connection: psycopg.Connection) -> None:
-    copy(connection, [*minutes(0, 5), *minutes(8, 10)])
-    record_candle_gaps(connection, BTC, NOON, at(10))
-    connection.execute("update candle_gaps set status = 'healing', asked_at = now()")
+def test_a_claim_is_left_alone_until_its_holder_has_fallen_silent(each_writer: psycopg.Connection) -> None:
+    copy(each_writer, [*minutes(0, 5), *minutes(8, 10)])
+    record_candle_gaps(each_writer, BTC, NOON, at(10))
+    each_writer.execute("update candle_gaps set status = 'healing', asked_at = now()")
     source = Recorded(minutes(5, 8))
-    assert done(connection, source) == []
-    assert [one.healed for one in done(connection, source, clock=datetime.now(UTC) + CLAIM_TIMEOUT + MINUTE)] == [3]
+    assert done(each_writer, source) == []
+    assert [one.healed for one in done(each_writer, source, clock=datetime.now(UTC) + CLAIM_TIMEOUT + MINUTE)] == [3]
 
 
-def test_what_a_running_backfill_has_before_it_is_left_to_it(connection: psycopg.Connection) -> None:
-    copy(connection, [*minutes(0, 5), *minutes(8, 10)])
-    backfilled(connection, BTC, NOON, at(60))
-    connection.execute("update backfill_progress set status = 'in_progress', published_ts = %s", [at(10)])
-    record_candle_gaps(connection, BTC, NOON, at(60))
-    assert listed(connection, "open") == [(5, 8, None), (10, 60, None)]
+def test_what_a_running_backfill_has_before_it_is_left_to_it(each_writer: psycopg.Connection) -> None:
+    copy(each_writer, [*minutes(0, 5), *minutes(8, 10)])
+    backfilled(each_writer, BTC, NOON, at(60))
+    each_writer.execute("update backfill_progress set status = 'in_progress', published_ts = %s", [at(10)])
+    record_candle_gaps(each_writer, BTC, NOON, at(60))
+    assert listed(each_writer, "open") == [(5, 8, None), (10, 60, None)]
     source = Recorded(minutes(0, 60))
-    assert [one.healed for one in done(connection, source)] == [3]
-    connection.execute("update backfill_progress set status = 'completed', current_position_ts = %s", [at(60)])
-    assert [one.healed for one in done(connection, source)] == [50]
+    assert [one.healed for one in done(each_writer, source)] == [3]
+    each_writer.execute("update backfill_progress set status = 'completed', current_position_ts = %s", [at(60)])
+    assert [one.healed for one in done(each_writer, source)] == [50]
 
 
-def test_gaps_that_one_request_reaches_are_asked_for_together(connection: psycopg.Connection) -> None:
-    copy(connection, [candle(BTC, at(number)) for number in range(0, 600, 2)])
-    record_candle_gaps(connection, BTC, NOON, at(599))
+def test_gaps_that_one_request_reaches_are_asked_for_together(each_writer: psycopg.Connection) -> None:
+    copy(each_writer, [candle(BTC, at(number)) for number in range(0, 600, 2)])
+    record_candle_gaps(each_writer, BTC, NOON, at(599))
     source = Recorded(minutes(0, 600))
-    assert [one.healed for one in done(connection, source)] == [299]
+    assert [one.healed for one in done(each_writer, source)] == [299]
     assert source.asked == [(at(1), at(598))]
 
 
-def test_streamed_minutes_beside_a_gap_are_fetched_and_their_differences_kept(connection: psycopg.Connection) -> None:
-    copy(connection, [candle(BTC, at(0)), candle(BTC, at(3), price="90"), candle(BTC, at(4))], source="stream")
-    record_candle_gaps(connection, BTC, NOON, at(5))
+def test_streamed_minutes_beside_a_gap_are_fetched_and_their_differences_kept(each_writer: psycopg.Connection) -> None:
+    copy(each_writer, [candle(BTC, at(0)), candle(BTC, at(3), price="90"), candle(BTC, at(4))], source="stream")
+    record_candle_gaps(each_writer, BTC, NOON, at(5))
     source = Recorded(minutes(0, 5))
-    assert [one.healed for one in done(connection, source)] == [2]
+    assert [one.healed for one in done(each_writer, source)] == [2]
     assert source.asked == [(at(0), at(4))]
-    assert stored(connection, BTC) == [values(row) for row in minutes(0, 5)]
-    assert connection.execute("select source from candles where timeframe = '1m' order by window_start").fetchall() == [
+    assert stored(each_writer, BTC) == [values(row) for row in minutes(0, 5)]
+    assert each_writer.execute(
+        "select source from candles where timeframe = '1m' order by window_start"
+    ).fetchall() == [
         ("rest",),
         ("rest",),
         ("rest",),
         ("rest",),
         ("stream",),
     ]
-    assert connection.execute(
+    assert each_writer.execute(
         "select window_start, stream_close, rest_close, cause from candle_differences"
     ).fetchall() == [(at(3), 90, 100, None)]
 
 
-def test_longer_candles_follow_but_are_not_invented_from_parts(connection: psycopg.Connection) -> None:
+def test_longer_candles_follow_but_are_not_invented_from_parts(each_writer: psycopg.Connection) -> None:
     five, hour = replace(BTC, timeframe=Timeframe.M5), replace(BTC, timeframe=Timeframe.H1)
     history = SimulatedHistory(KRAKEN, ["BTC/USD"], rate=1)
     source = history.candles(BTC, NOON, at(30))
-    copy(connection, source[:7])
-    copy(connection, source[13:])
-    copy(connection, history.candles(five, NOON, at(5)))
+    copy(each_writer, source[:7])
+    copy(each_writer, source[13:])
+    copy(each_writer, history.candles(five, NOON, at(5)))
     for series in (BTC, five):
-        backfilled(connection, series, NOON, at(30))
-        record_candle_gaps(connection, series, NOON, at(30))
-    assert len(gaps(connection, five, "open")) == 1
-    assert sum(one.healed for one in heal_candles(HealingRun(connection, history), [KRAKEN])) == 6 + 5
+        backfilled(each_writer, series, NOON, at(30))
+        record_candle_gaps(each_writer, series, NOON, at(30))
+    assert len(gaps(each_writer, five, "open")) == 1
+    assert sum(one.healed for one in heal_candles(HealingRun(each_writer, history), [KRAKEN])) == 6 + 5
     assert {name for name, _, _ in history.asked} == {"BTC/USD 1m"}  # all five minutes of each longer one are stored
-    assert stored(connection, five) == [values(row) for row in history.candles(five, NOON, at(30))]
-    assert stored(connection, hour) == []
+    assert stored(each_writer, five) == [values(row) for row in history.candles(five, NOON, at(30))]
+    assert stored(each_writer, hour) == []
 
 
 def test_the_five_real_holes_and_the_empty_minutes_of_kraken_are_told_apart(
-    connection: psycopg.Connection, shared_data: Path
+    each_writer: psycopg.Connection, shared_data: Path
 ) -> None:
-    connection.execute("update tiering_policy set hot_age = null, cold_age = null where subject = 'candles'")
+    each_writer.execute("update tiering_policy set hot_age = null, cold_age = null where subject = 'candles'")
     ada, tether = Series("binance", "ADA/BTC", Timeframe.M5), Series(KRAKEN, "BTC/USDT", Timeframe.M1)
     bars = feather(shared_data / "candles" / "ADA_BTC-5m.feather", ada)
     ohlc = recorded_ohlc(shared_data / "kraken" / "http_ohlc.json", tether)
     for series, rows in ((ada, bars), (tether, ohlc)):
-        backfilled(connection, series, rows[0].window_start, rows[-1].window_end)
-    copy(connection, bars)
-    copy(connection, (row for row in ohlc if row.trade_count), source="stream")
+        backfilled(each_writer, series, rows[0].window_start, rows[-1].window_end)
+    copy(each_writer, bars)
+    copy(each_writer, (row for row in ohlc if row.trade_count), source="stream")
 
     for series, rows in ((ada, bars), (tether, ohlc)):
-        record_candle_gaps(connection, series, rows[0].window_start, rows[-1].window_end)
-    assert [end - start for start, end, _ in gaps(connection, ada, "open")] == [
+        record_candle_gaps(each_writer, series, rows[0].window_start, rows[-1].window_end)
+    assert [end - start for start, end, _ in gaps(each_writer, ada, "open")] == [
         timedelta(minutes=5) * count for count in (1, 1, 4, 1, 33)
     ]
-    assert len(windows(gaps(connection, tether, "open"), tether.timeframe)) == 216
+    assert len(windows(gaps(each_writer, tether, "open"), tether.timeframe)) == 216
 
     moment = datetime.now(UTC)
     for day in range(0, 2 * CONFIRMED + 1, 2):
         clock = moment + timedelta(days=day)
         source = Recorded([*bars, *ohlc])
         for treated in heal_candles(
-            HealingRun(connection, source, clock=lambda clock=clock: clock), ["binance", KRAKEN]
+            HealingRun(each_writer, source, clock=lambda clock=clock: clock), ["binance", KRAKEN]
         ):
             assert not treated.reason
-    assert {label for _, _, label in gaps(connection, ada, "explained")} == {GapLabel.SOURCE_MISSING}
-    assert len(windows(gaps(connection, ada, "explained"), ada.timeframe)) == 40
-    assert windows(gaps(connection, tether, "healed"), tether.timeframe) == {
+    assert {label for _, _, label in gaps(each_writer, ada, "explained")} == {GapLabel.SOURCE_MISSING}
+    assert len(windows(gaps(each_writer, ada, "explained"), ada.timeframe)) == 40
+    assert windows(gaps(each_writer, tether, "healed"), tether.timeframe) == {
         row.window_start: GapLabel.NO_TRADES for row in ohlc if not row.trade_count
     }
-    assert stored(connection, tether) == [values(row) for row in ohlc]
-    assert stored(connection, ada) == [values(row) for row in bars]
+    assert stored(each_writer, tether) == [values(row) for row in ohlc]
+    assert stored(each_writer, ada) == [values(row) for row in bars]
 
 
 def feather(path: Path, series: Series) -> list[Candle]:

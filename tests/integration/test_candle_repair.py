@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -20,6 +18,7 @@ from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from jobs.repair import REPAIR_CANDLES
 from sensors.repairs import repairs_due
+from tests.conftest import UseSettings
 
 pytestmark = pytest.mark.services
 
@@ -28,12 +27,6 @@ TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 OLD = TODAY - 20 * DAY
 """Its minutes are in cold_storage, its hours are not."""
 FIGURES = "window_start, timeframe, open, high, low, close, volume, trade_count"
-
-
-@pytest.fixture
-def connection(each_database: Settings) -> Iterator[psycopg.Connection]:
-    with connect(Role.WRITER, each_database, autocommit=True) as opened:
-        yield opened
 
 
 def put(connection: psycopg.Connection, start: datetime, length: timedelta, figures: tuple, source: str) -> None:
@@ -71,37 +64,34 @@ def right(day: datetime) -> set[tuple[Any, ...]]:
     return rows | {(day, "1d", *map(Decimal, (100, 110, 100, 105)), Decimal(59), 118, False)}
 
 
-def test_wrong_candles_are_corrected_where_they_lie_and_counted_once(connection: psycopg.Connection) -> None:
+def test_wrong_candles_are_corrected_where_they_lie_and_counted_once(each_writer: psycopg.Connection) -> None:
     for day in (OLD, TODAY - 2 * DAY):
-        old_version(connection, day)
-    while connection.execute("select tier_old_candles()").fetchone() != (0,):
+        old_version(each_writer, day)
+    while each_writer.execute("select tier_old_candles()").fetchone() != (0,):
         pass
-    begin_again(connection)
-    assert waiting(connection) == [("kraken", "DOT/USD")]
+    begin_again(each_writer)
+    assert waiting(each_writer) == [("kraken", "DOT/USD")]
 
-    killed = list(islice(repair(connection), 1))
+    killed = list(islice(repair(each_writer), 1))
     assert [done.found["corrected"] for done in killed] == [4]
-    rest = sum((done.found for done in repair(connection)), Counter[str]())
+    rest = sum((done.found for done in repair(each_writer)), Counter[str]())
     assert {name: rest[name] for name in REPAIRED} == {"corrected": 4, "closed": 0, "reopened": 1, "made": 0}
-    assert stored(connection) == right(OLD) | right(TODAY - 2 * DAY)
-    known = connection.execute("select timeframe, known_minutes, minutes from partial_candles").fetchall()
+    assert stored(each_writer) == right(OLD) | right(TODAY - 2 * DAY)
+    known = each_writer.execute("select timeframe, known_minutes, minutes from partial_candles").fetchall()
     assert known == [("1d", 60, 1440)] * 2
 
-    assert waiting(connection) == []
-    begin_again(connection)
-    assert sum((done.found for done in repair(connection)), Counter[str]()).total() == 0
+    assert waiting(each_writer) == []
+    begin_again(each_writer)
+    assert sum((done.found for done in repair(each_writer)), Counter[str]()).total() == 0
     totals = "select corrected, reopened, finished_at is not null from candle_repairs"
-    assert connection.execute(totals).fetchone() == (0, 0, True)
+    assert each_writer.execute(totals).fetchone() == (0, 0, True)
 
 
-def test_the_job_starts_by_itself_and_leaves_its_counts_in_the_audit_log(database: Settings) -> None:
-    class OneDatabase(Database):
-        @contextmanager
-        def writer(self) -> Iterator[Any]:
-            with connect(Role.WRITER, database, autocommit=True) as connection:
-                yield connection
-
-    resources = {"database": OneDatabase()}
+def test_the_job_starts_by_itself_and_leaves_its_counts_in_the_audit_log(
+    database: Settings, use_settings: UseSettings
+) -> None:
+    use_settings(database)
+    resources = {"database": Database()}
     with connect(Role.WRITER, database, autocommit=True) as connection, dg.instance_for_test() as instance:
         context = dg.build_sensor_context(instance=instance, resources=resources)
         assert isinstance(repairs_due.evaluate_tick(context).skip_message, str)

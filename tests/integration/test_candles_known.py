@@ -20,8 +20,6 @@ from hypothesis import strategies as st
 from cryptoviz.candles.rebuild import made_anew
 from cryptoviz.candles.settle import settle, settle_open
 from cryptoviz.pairs import Timeframe, floor
-from cryptoviz.settings import Role, Settings
-from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
 
 pytestmark = pytest.mark.services
@@ -113,12 +111,6 @@ def minutes(since: datetime, until: datetime) -> Iterator[datetime]:
     while since < until:
         yield since
         since += MINUTE
-
-
-@pytest.fixture
-def connection(database: Settings) -> Iterator[psycopg.Connection]:
-    with connect(Role.WRITER, database, autocommit=True) as opened:
-        yield opened
 
 
 def arrive(connection: psycopg.Connection, world: World, trades: Iterable[T], *, streamed: bool) -> None:
@@ -216,23 +208,23 @@ def assert_all_that_is_known_is_closed(connection: psycopg.Connection, world: Wo
                 assert window in kept, window
 
 
-def test_what_waited_for_long_is_closed_by_the_look_over_all_that_is_open(connection: psycopg.Connection) -> None:
+def test_what_waited_for_long_is_closed_by_the_look_over_all_that_is_open(writer: psycopg.Connection) -> None:
     day = START + 490 * DAY
     trades = [T(n, day + (2 + n * 20) * MINUTE, Decimal(100), Decimal(1)) for n in range(80)]
     world = World(trades, "WAITS/USD", stored={trade.number for trade in trades})
     for part in (trades[10:], trades[:10]):
-        arrive(connection, world, part, streamed=False)
-    fetch(connection, world, [(Timeframe.M1, day + 2 * MINUTE)], counted=True)
-    silence(connection, world, [day, day + MINUTE])
-    assert settle_open(connection)["closed"] == len(Timeframe) - 1
-    assert_all_that_is_known_is_closed(connection, world)
-    assert settle_open(connection).total() == 0
+        arrive(writer, world, part, streamed=False)
+    fetch(writer, world, [(Timeframe.M1, day + 2 * MINUTE)], counted=True)
+    silence(writer, world, [day, day + MINUTE])
+    assert settle_open(writer)["closed"] == len(Timeframe) - 1
+    assert_all_that_is_known_is_closed(writer, world)
+    assert settle_open(writer).total() == 0
 
 
 @given(data=st.data())
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 def test_stored_candles_are_those_of_all_trades_or_marked_as_not_whole(
-    connection: psycopg.Connection, data: st.DataObject
+    writer: psycopg.Connection, data: st.DataObject
 ) -> None:
     world = World(data.draw(markets()), f"P{next(_numbers)}/USD")
     left = data.draw(st.sets(st.sampled_from([trade.number for trade in world.trades]), max_size=3))
@@ -244,17 +236,17 @@ def test_stored_candles_are_those_of_all_trades_or_marked_as_not_whole(
         count = data.draw(st.integers(1, len(waiting)))
         late = data.draw(st.booleans())
         batch, waiting = (waiting[-count:], waiting[:-count]) if late else (waiting[:count], waiting[count:])
-        arrive(connection, world, batch, streamed=data.draw(st.booleans()))
+        arrive(writer, world, batch, streamed=data.draw(st.booleans()))
         windows = data.draw(st.lists(st.tuples(st.sampled_from(Timeframe), near), max_size=3))
         found = [(timeframe, floor(at, timeframe)) for timeframe, at in windows]
         if data.draw(st.booleans()):
             first = data.draw(near)
             found += [(Timeframe.M1, at) for at in minutes(first, first + data.draw(st.integers(1, 9)) * MINUTE)]
-        fetch(connection, world, found, counted=data.draw(st.booleans()))
-        silence(connection, world, data.draw(st.lists(near, max_size=4)))
+        fetch(writer, world, found, counted=data.draw(st.booleans()))
+        silence(writer, world, data.draw(st.lists(near, max_size=4)))
         if data.draw(st.integers(0, 3)) == 0:
-            connection.execute("select tier_old_candles()")
-        assert_closed_ones_are_right(connection, world)
-    look_over(connection, world)
-    assert_closed_ones_are_right(connection, world)
-    assert_all_that_is_known_is_closed(connection, world)
+            writer.execute("select tier_old_candles()")
+        assert_closed_ones_are_right(writer, world)
+    look_over(writer, world)
+    assert_closed_ones_are_right(writer, world)
+    assert_all_that_is_known_is_closed(writer, world)

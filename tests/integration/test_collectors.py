@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from cryptoviz.bus import MemoryProducer, Producer, create_topics, offsets, tail
+from cryptoviz.bus import Producer, create_topics, offsets, tail
 from cryptoviz.codec import decode
 from cryptoviz.collectors import refused_pairs, rest_client
 from cryptoviz.collectors.collector import Collector, PairsChangedError
-from cryptoviz.collectors.ledger import Ledger, MemoryStore
+from cryptoviz.collectors.ledger import Ledger
 from cryptoviz.collectors.recorder import Replay
 from cryptoviz.exchanges import EXCHANGES
 from cryptoviz.gaps.labels import GapLabel, GapStatus
@@ -24,6 +24,8 @@ from cryptoviz.records import Trade
 from cryptoviz.settings import Settings, load
 from cryptoviz.stack.kafka import LocalKafka
 from simulators import Kind, Order, Simulator
+from tests.doubles.bus import MemoryProducer
+from tests.doubles.ledger import MemoryStore
 
 PAIRS = {"kraken": ["BTC/USD", "ETH/USD", "DOGE/USD"], "binance": ["BTC/USDT", "ETH/USDT", "DOGE/USDT"]}
 BOTH = pytest.mark.parametrize("name", ["kraken", "binance"])

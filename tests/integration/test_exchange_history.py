@@ -26,7 +26,6 @@ from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from simulators import Simulator, running
 from simulators.market import ORIGIN, SECOND, Bar
-from tests.conftest import Cluster
 
 pytestmark = pytest.mark.services
 
@@ -44,11 +43,10 @@ def simulator() -> Iterator[Simulator]:
         yield simulator
 
 
-@pytest.fixture(scope="module")
-def database(postgres_cluster: Cluster) -> Iterator[Settings]:
-    settings = postgres_cluster.clone(postgres_cluster.editions[0])
-    yield settings
-    postgres_cluster.drop(settings)
+@pytest.fixture
+def database(module_database: Settings) -> Settings:
+    """One database for all tests of this file: the requests of all of them share the exchanges' budgets."""
+    return module_database
 
 
 def asking(simulator: Simulator, database: Settings) -> ExchangeHistory:

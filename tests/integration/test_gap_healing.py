@@ -19,6 +19,7 @@ import sensors.gaps
 from assets.audits import GATE
 from assets.gaps import HEAL_HISTORY, gap_assets
 from assets.keys import COMPLETENESS
+from assets.resources import Database
 from cryptoviz.cli import app
 from cryptoviz.exchanges.candles import candle, page_of
 from cryptoviz.exchanges.history import Answer, Row
@@ -32,7 +33,8 @@ from cryptoviz.remote.errors import TransientError
 from cryptoviz.settings import PREFIX, Role, Settings, settings
 from cryptoviz.storage.database import connect
 from sensors.gaps import MANY, gaps_due
-from tests.integration.dagster_doubles import HISTORY, SETTINGS, OneDatabase, SimulatedRest
+from tests.conftest import UseSettings
+from tests.doubles.resources import HISTORY, SimulatedRest
 from tests.integration.simulated_history import SimulatedHistory, copy, stored, values
 
 pytestmark = pytest.mark.services
@@ -51,7 +53,7 @@ class Platform:
         self.history = HISTORY[-1]
         self.cursor: str | None = None
         self.gate: dg.AssetCheckEvaluation | None = None
-        self.resources = {"database": OneDatabase(), "exchange_rest": SimulatedRest()}
+        self.resources = {"database": Database(), "exchange_rest": SimulatedRest()}
         self.job = dg.Definitions(
             assets=gap_assets([KRAKEN]), jobs=[HEAL_HISTORY], sensors=[gaps_due], resources=self.resources
         ).resolve_job_def(HEAL_HISTORY.name)
@@ -91,8 +93,8 @@ class Platform:
 
 
 @pytest.fixture
-def platform(database: Settings) -> Iterator[Platform]:
-    SETTINGS[:] = [database]
+def platform(database: Settings, use_settings: UseSettings) -> Iterator[Platform]:
+    use_settings(database)
     HISTORY[:] = [SimulatedHistory(KRAKEN, PAIRS, rate=4)]
     with connect(Role.WRITER, database, autocommit=True) as connection, dg.DagsterInstance.ephemeral() as instance:
         yield Platform(connection, instance)
@@ -162,7 +164,7 @@ def test_a_hole_made_by_hand_is_found_labelled_healed_and_told(
         platform.heal(request)
     assert platform.gaps(BTC)[1] == (2, "source_missing", "explained")
 
-    monkeypatch.setenv(f"{PREFIX}DATABASE_URL", SETTINGS[-1].database(Role.OWNER))
+    monkeypatch.setenv(f"{PREFIX}DATABASE_URL", settings().database(Role.OWNER))
     said = CliRunner().invoke(app, ["gaps", "list", "--all", "--json"])
     listed = json.loads(said.stdout)["candle_gaps"]
     assert sorted((row["missing"], row["label"], row["status"]) for row in listed) == sorted(platform.gaps(BTC))

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -18,7 +17,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from cryptoviz.bus import MemoryProducer
 from cryptoviz.gate import engine, outbox, suites
 from cryptoviz.gate.audit import audit
 from cryptoviz.gate.outbox import DeliveryError, deliver, judge_staged
@@ -27,6 +25,7 @@ from cryptoviz.gate.staging import StagedRow, stage
 from cryptoviz.settings import PROJECT_ROOT, Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
+from tests.doubles.bus import MemoryProducer
 
 pytestmark = pytest.mark.services
 
@@ -62,12 +61,6 @@ SOUND = [coin("BTC", 1), coin("ETH", 2)]
 INCIDENT = coin(
     "EVIL", 1, price_usd="3.3", market_cap="3300000000000", volume_24h="5", circulating_supply="1000000000000"
 )
-
-
-@pytest.fixture
-def writer(database: Settings) -> Iterator[psycopg.Connection[Any]]:
-    with connect(Role.WRITER, database, autocommit=True) as connection:
-        yield connection
 
 
 def count(connection: psycopg.Connection[Any], table: str) -> int:
@@ -502,7 +495,7 @@ KILLED = """
 import os, signal, sys, json
 from pathlib import Path
 import psycopg
-from cryptoviz.bus import MemoryProducer
+from tests.doubles.bus import MemoryProducer
 from cryptoviz.gate import engine, outbox, staging
 from cryptoviz.storage.queries import query
 

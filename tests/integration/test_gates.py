@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -19,6 +18,7 @@ from cryptoviz.gate.report import GateReport, Severity
 from cryptoviz.gate.table_rules import CheckVerdict
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
+from tests.conftest import UseSettings
 
 pytestmark = pytest.mark.services
 
@@ -46,20 +46,6 @@ CLOSED = (
 )
 
 
-class OurDatabase(Database):
-    """The database of the test."""
-
-    @contextmanager
-    def reader(self) -> Iterator[Any]:
-        with connect(Role.READER, SETTINGS[-1], autocommit=True) as connection:
-            yield connection
-
-    @contextmanager
-    def writer(self) -> Iterator[Any]:
-        with connect(Role.WRITER, SETTINGS[-1], autocommit=True) as connection:
-            yield connection
-
-
 class SilentSources(Sources):
     """Sources that do not count."""
 
@@ -67,16 +53,12 @@ class SilentSources(Sources):
         return {}
 
 
-SETTINGS: list[Settings] = []
-"""The settings of the test under way, for the resource above: Dagster makes its own copy of it."""
-
-
 def configured(database: Settings) -> Settings:
     return database.model_copy(update={f"{name}_pairs": pairs for name, pairs in PAIRS.items()})
 
 
 @pytest.fixture
-def sound(database: Settings) -> Iterator[Settings]:
+def sound(database: Settings, use_settings: UseSettings) -> Settings:
     """Three hours of trades every 15 seconds up to now, with their candles."""
     settings = configured(database)
     with connect(Role.OWNER, settings, autocommit=True) as owner:
@@ -85,9 +67,7 @@ def sound(database: Settings) -> Iterator[Settings]:
         owner.execute(CANDLES)
         owner.execute("select close_candles()")
         owner.execute(COPY.format("exchange_candles"))  # type: ignore[arg-type]
-    SETTINGS.append(settings)
-    yield settings
-    SETTINGS.pop()
+    return use_settings(settings)
 
 
 def verdicts(settings: Settings, sent: Mapping[tuple[str, str], int] | None = None) -> dict[str, CheckVerdict]:
@@ -313,7 +293,7 @@ def test_one_run_judges_all_tables_and_a_selection_only_what_was_asked(sound: Se
     plant(sound, f"update candles set volume = volume + 1 where {CLOSED}")
     checks = table_checks(sound)
     nodes = [dg.AssetSpec(name) for name in CHECKED]
-    resources = {"database": OurDatabase(), "sources": SilentSources()}
+    resources = {"database": Database(), "sources": SilentSources()}
     with dg.DagsterInstance.ephemeral() as instance:
         run = dg.materialize(
             [*nodes, checks],
@@ -344,7 +324,7 @@ def test_verdicts_stand_while_the_tables_are_reported_and_let_dependents_react(s
     definitions = dg.Definitions(
         assets=[*(dg.AssetSpec(name) for name in CHECKED), rebuilt],
         asset_checks=[checks],
-        resources={"database": OurDatabase(), "sources": SilentSources()},
+        resources={"database": Database(), "sources": SilentSources()},
     )
     trades = dg.AssetKey("trade_data")
     blocking = [gate.key for gate in gates(sound, dict) if gate.table == "trade_data" and gate.blocking]
@@ -385,15 +365,13 @@ DAY = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 @pytest.fixture
-def yesterday(database: Settings) -> Iterator[Settings]:
+def yesterday(database: Settings, use_settings: UseSettings) -> Settings:
     """One whole day of trades, and a minute of the days beside it, with their candles."""
     settings = configured(database)
     with connect(Role.OWNER, settings, autocommit=True) as owner:
         owner.execute(TRADES, {"until": DAY + timedelta(days=1, seconds=15), "count": 24 * 240 + 3})
         owner.execute(CANDLES)
-    SETTINGS.append(settings)
-    yield settings
-    SETTINGS.pop()
+    return use_settings(settings)
 
 
 def rerun(settings: Settings, partition: str) -> dg.ExecuteInProcessResult:
@@ -403,7 +381,7 @@ def rerun(settings: Settings, partition: str) -> dg.ExecuteInProcessResult:
             selection=dg.AssetSelection.assets(KEY),
             instance=instance,
             partition_key=partition,
-            resources={"database": OurDatabase()},
+            resources={"database": Database()},
             raise_on_error=False,
         )
 

@@ -10,19 +10,20 @@ import dagster as dg
 import psycopg
 import pytest
 
-import assets.history
 from assets.audits import GATE
 from assets.history import history_assets
 from assets.history_runs import FETCH_HISTORY, SINCE, UNTIL
 from assets.keys import CANDLES_OF
 from assets.partitions import SERIES, month_bounds, month_of
+from assets.resources import Database
 from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.remote.errors import PermanentError
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from dagster_project.schedules import fetch_streamed
 from sensors.history import history_due
-from tests.integration.dagster_doubles import HISTORY, SETTINGS, OneDatabase, SimulatedRest
+from tests.conftest import UseSettings
+from tests.doubles.resources import HISTORY, SimulatedRest
 from tests.integration.simulated_history import SimulatedHistory, stored, values
 
 pytestmark = pytest.mark.services
@@ -38,7 +39,7 @@ class Platform:
         self.connection = connection
         self.instance = instance
         self.sensor = history_due(settings)
-        self.resources = {"database": OneDatabase(), "exchange_rest": SimulatedRest()}
+        self.resources = {"database": Database(), "exchange_rest": SimulatedRest()}
         self.definitions = dg.Definitions(
             assets=[*history_assets(), dg.AssetSpec("instruments")],
             jobs=[FETCH_HISTORY],
@@ -75,13 +76,12 @@ class Platform:
 
 
 @pytest.fixture
-def platform(database: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+def platform(database: Settings, use_settings: UseSettings) -> Iterator[Platform]:
     settings = database.model_copy(
         update={"exchanges": [BINANCE], "binance_pairs": list(PAIRS), "history": f"1m:{HOURS // timedelta(hours=1)}h"}
     )
-    SETTINGS[:] = [settings]
+    use_settings(settings)
     HISTORY[:] = [SimulatedHistory(BINANCE, PAIRS, rate=4)]
-    monkeypatch.setattr(assets.history, "settings", lambda: settings)
     with connect(Role.WRITER, settings, autocommit=True) as connection, dg.instance_for_test() as instance:
         yield Platform(settings, connection, instance)
 

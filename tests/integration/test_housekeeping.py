@@ -20,35 +20,24 @@ from assets.polls import POLL_MARKET
 from assets.resources import Database
 from cryptoviz.gate.subjects import SUBJECTS
 from cryptoviz.retention.housekeeping import KEPT, forget
-from cryptoviz.settings import Role, Settings
+from cryptoviz.settings import Role, Settings, settings
 from cryptoviz.storage.database import connect
 from dagster_project.instance import KEPT as KEPT_OPEN
 from jobs.housekeeping import PURGE_HISTORY
-from tests.conftest import Cluster
+from tests.conftest import Cluster, UseSettings
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 OLD = timedelta(days=40)
-SETTINGS: list[Settings] = []
-
-
-class OneDatabase(Database):
-    """The database of one test."""
-
-    @contextmanager
-    def writer(self) -> Iterator[Any]:
-        with connect(Role.WRITER, SETTINGS[-1], autocommit=True) as connection:
-            yield connection
 
 
 @pytest.fixture
 def instance(
-    database: Settings, postgres_cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Settings, postgres_cluster: Cluster, tmp_path: Path, use_settings: UseSettings
 ) -> Iterator[dg.DagsterInstance]:
     own = postgres_cluster.empty_database(postgres_cluster.editions[-1])
     url = own.database(Role.OWNER)
-    SETTINGS[:] = [database.model_copy(update={"dagster_database_url": SecretStr(url)})]
-    monkeypatch.setattr(jobs.housekeeping, "settings", lambda: SETTINGS[-1])
+    use_settings(database.model_copy(update={"dagster_database_url": SecretStr(url)}))
     address = urlsplit(url)
     (tmp_path / "dagster.yaml").write_text(f"""
 storage:
@@ -72,7 +61,7 @@ telemetry: {{enabled: false}}
 
 @contextmanager
 def storage() -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(SETTINGS[-1].dagster_database(), autocommit=True) as connection:
+    with psycopg.connect(settings().dagster_database(), autocommit=True) as connection:
         yield connection
 
 
@@ -125,9 +114,9 @@ def report(instance: dg.DagsterInstance, lag: int) -> None:
 
 
 def purge(instance: dg.DagsterInstance) -> dict[str, Any]:
-    result = PURGE_HISTORY.execute_in_process(instance=instance, resources={"database": OneDatabase()})
+    result = PURGE_HISTORY.execute_in_process(instance=instance, resources={"database": Database()})
     assert result.success
-    with connect(Role.READER, SETTINGS[-1]) as connection:
+    with connect(Role.READER, settings()) as connection:
         row = connection.execute("SELECT detail FROM action_log ORDER BY id DESC LIMIT 1").fetchone()
     assert row is not None
     return dict(row[0])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,34 +13,15 @@ import sensors.indicators
 from assets.indicators import REFRESH_INDICATORS, IndicatorsConfig, indicators
 from assets.keys import INDICATORS
 from assets.resources import Database
-from cryptoviz.settings import Role, Settings
-from cryptoviz.storage.database import connect
+from cryptoviz.settings import Settings
 from sensors.indicators import indicators_due
+from tests.conftest import UseSettings
+from tests.doubles.resources import DatabaseAway
 
 pytestmark = pytest.mark.services
 
+HERE = Database()
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-SETTINGS: list[Settings] = []
-AWAY: list[str] = []
-
-
-class OneDatabase(Database):
-    """The database of one test; `AWAY` makes it refuse."""
-
-    @contextmanager
-    def writer(self) -> Iterator[Any]:
-        if AWAY:
-            raise psycopg.OperationalError(AWAY[-1])
-        with connect(Role.WRITER, SETTINGS[-1], autocommit=True) as connection:
-            yield connection
-
-
-@pytest.fixture
-def writer(database: Settings) -> Iterator[psycopg.Connection[Any]]:
-    SETTINGS[:] = [database]
-    AWAY.clear()
-    with connect(Role.WRITER, database, autocommit=True) as connection:
-        yield connection
 
 
 def days(connection: psycopg.Connection[Any], symbol: str, first: int, last: int) -> None:
@@ -55,15 +34,21 @@ def days(connection: psycopg.Connection[Any], symbol: str, first: int, last: int
     )
 
 
-def tick(instance: dg.DagsterInstance) -> Any:
-    with dg.build_sensor_context(instance, resources={"database": OneDatabase()}) as context:
+@pytest.fixture(autouse=True)
+def in_use(database: Settings, use_settings: UseSettings) -> None:
+    """The asset and the sensor work on the test's database."""
+    use_settings(database)
+
+
+def tick(instance: dg.DagsterInstance, database: Database = HERE) -> Any:
+    with dg.build_sensor_context(instance, resources={"database": database}) as context:
         return indicators_due.evaluate_tick(context)
 
 
 def run(**config: bool) -> dict[str, Any]:
     done = dg.materialize(
         [indicators],
-        resources={"database": OneDatabase()},
+        resources={"database": HERE},
         run_config=dg.RunConfig(ops={"indicators": IndicatorsConfig(**config)}),
     )
     (event,) = done.get_asset_materialization_events()
@@ -99,7 +84,7 @@ def test_what_a_tick_has_no_time_for_is_left_to_a_run(
         assert len(tick(instance).run_requests) == 1
         under_way = instance.create_run_for_job(
             dg.Definitions(
-                assets=[indicators], jobs=[REFRESH_INDICATORS], resources={"database": OneDatabase()}
+                assets=[indicators], jobs=[REFRESH_INDICATORS], resources={"database": HERE}
             ).resolve_job_def(REFRESH_INDICATORS.name)
         )
         assert under_way.status is dg.DagsterRunStatus.NOT_STARTED
@@ -121,6 +106,5 @@ def test_the_whole_history_is_computed_anew_on_request_and_only_what_is_wrong_is
 
 
 def test_a_database_that_is_away_is_no_failure(writer: psycopg.Connection[Any]) -> None:
-    AWAY.append("connection refused")
     with dg.DagsterInstance.ephemeral() as instance:
-        assert "connection refused" in tick(instance).skip_message
+        assert "connection refused" in tick(instance, DatabaseAway(reason="connection refused")).skip_message

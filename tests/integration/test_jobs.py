@@ -12,45 +12,31 @@ import dagster as dg
 import psycopg
 import pytest
 
-import jobs.repair
-import jobs.streams
 from assets.resources import Database
-from cryptoviz.settings import Role, Settings
+from cryptoviz.settings import Role, Settings, settings
 from cryptoviz.storage.database import connect
 from dagster_project.jobs import JOBS
 from jobs.repair import REBUILD_CANDLES
 from jobs.streams import STREAM_JOBS
+from tests.conftest import UseSettings
 
 pytestmark = pytest.mark.services
 
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 MINUTE = NOW - timedelta(minutes=30)
-SETTINGS: list[Settings] = []
 
 
-class OneDatabase(Database):
-    """The database of one test."""
-
-    @contextmanager
-    def writer(self) -> Iterator[Any]:
-        with connect(Role.WRITER, SETTINGS[-1], autocommit=True) as connection:
-            yield connection
-
-
-@pytest.fixture
-def writer(database: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection[Any]]:
-    SETTINGS[:] = [database]
-    for module in (jobs.repair, jobs.streams):
-        monkeypatch.setattr(module, "settings", lambda: SETTINGS[-1])
-    with connect(Role.WRITER, database, autocommit=True) as connection:
-        yield connection
+@pytest.fixture(autouse=True)
+def in_use(database: Settings, use_settings: UseSettings) -> None:
+    """The jobs work on the test's database."""
+    use_settings(database)
 
 
 def execute(job: dg.JobDefinition, **config: Any) -> dg.ExecuteInProcessResult:
     (op,) = (node.name for node in job.nodes)
     return job.execute_in_process(
         run_config={"ops": {op: {"config": config}}} if config else {},
-        resources={"database": OneDatabase()},
+        resources={"database": Database()},
         tags={"user": "ada"},
         raise_on_error=False,
     )
@@ -100,7 +86,7 @@ def runner(settings: Settings, name: str) -> Iterator[None]:
 def test_streams_are_stopped_started_and_restarted_with_an_audit_row_each(writer: psycopg.Connection[Any]) -> None:
     start, stop, restart = STREAM_JOBS
     statement = "SELECT desired, generation FROM stream_control WHERE name = 'ingestion'"
-    with runner(SETTINGS[-1], "ingestion"):
+    with runner(settings(), "ingestion"):
         results = []
         for job, expected in ((stop, ("stopped", 0)), (start, ("running", 0)), (restart, ("running", 1))):
             results.append(execute(job, stream="ingestion", wait_s=20, reason="a test"))
@@ -120,8 +106,10 @@ def test_a_stream_without_a_runner_is_a_clear_failure_and_stays_asked_for(writer
     assert writer.execute("SELECT desired, generation FROM stream_control").fetchall() == [("running", 1)]
 
 
-def test_a_stream_that_is_not_configured_is_refused_by_name(writer: psycopg.Connection[Any]) -> None:
-    SETTINGS[:] = [SETTINGS[-1].model_copy(update={"exchanges": ["kraken"]})]
+def test_a_stream_that_is_not_configured_is_refused_by_name(
+    writer: psycopg.Connection[Any], use_settings: UseSettings
+) -> None:
+    use_settings(settings().model_copy(update={"exchanges": ["kraken"]}))
     result = execute(STREAM_JOBS[1], stream="collector_binance")
     assert why(result).startswith("stream: binance is not collected here")
     assert audit(writer) == []

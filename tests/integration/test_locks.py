@@ -36,7 +36,6 @@ from cryptoviz.retention.tiering import tier
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage import pieces
 from cryptoviz.storage.database import connect
-from tests.conftest import Cluster
 from tests.integration.simulated_history import SimulatedHistory
 
 pytestmark = pytest.mark.services
@@ -51,22 +50,15 @@ FIRST = pieces.Pace().rows
 """but for the first: nobody knows yet how slow it is."""
 
 
-@pytest.fixture(scope="module")
-def shared(postgres_cluster: Cluster) -> Iterator[Settings]:
-    settings = postgres_cluster.clone(postgres_cluster.editions[0])
-    yield settings
-    postgres_cluster.drop(settings)
+@pytest.fixture
+def database(module_database: Settings) -> Settings:
+    """One database for all tests of this file: each has a series of its own."""
+    return module_database
 
 
 @pytest.fixture
-def writer(shared: Settings) -> Iterator[Connection]:
-    with connect(Role.WRITER, shared, autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture
-def other(shared: Settings) -> Iterator[Connection]:
-    with connect(Role.WRITER, shared, autocommit=True) as connection:
+def other(database: Settings) -> Iterator[Connection]:
+    with connect(Role.WRITER, database, autocommit=True) as connection:
         yield connection
 
 
@@ -141,7 +133,7 @@ def holding(connection: Connection, statement: str, *values: Any) -> Iterator[No
 
 
 def test_a_batch_is_published_in_pieces_and_the_stream_writes_between_them(
-    shared: Settings, writer: Connection, other: Connection, background: ThreadPoolExecutor
+    database: Settings, writer: Connection, other: Connection, background: ThreadPoolExecutor
 ) -> None:
     series, _ = made("BTC/USDT")
     batch, done, seen = Batch("test", series), threading.Event(), list[int]()
@@ -193,11 +185,11 @@ def test_of_hours_only_the_hours_come_back_from_the_cold_table(writer: Connectio
     ],
 )
 def test_whoever_waits_for_another_batch_work_keeps_nothing_that_the_stream_wants(
-    shared: Settings, writer: Connection, other: Connection, background: ThreadPoolExecutor, lock: str, pair: str
+    database: Settings, writer: Connection, other: Connection, background: ThreadPoolExecutor, lock: str, pair: str
 ) -> None:
     series, source = made(pair)
     rows = staged(writer, Batch("test", series), MIDNIGHT, MIDNIGHT + HOUR)
-    with connect(Role.WRITER, shared, autocommit=True) as third:
+    with connect(Role.WRITER, database, autocommit=True) as third:
         with holding(other, lock):
             work = background.submit(publish, writer, Batch("test", series), "run", "asset")
             until_it_waits(third, work)
@@ -214,9 +206,9 @@ def test_whoever_waits_for_another_batch_work_keeps_nothing_that_the_stream_want
 
 
 def test_who_wants_the_tiers_alone_lets_others_pass_while_he_waits(
-    shared: Settings, writer: Connection, other: Connection, background: ThreadPoolExecutor
+    database: Settings, writer: Connection, other: Connection, background: ThreadPoolExecutor
 ) -> None:
-    with connect(Role.WRITER, shared, autocommit=True) as third:
+    with connect(Role.WRITER, database, autocommit=True) as third:
         with holding(other, "select lock_tiering(true)"):
             moving = background.submit(lambda: list(tier(writer)))
             until_it_waits(third, moving)
@@ -286,7 +278,7 @@ def imported(settings: Settings, path: Path, asked: ImportRequest) -> ImportResu
 
 
 def test_an_import_of_candles_killed_between_two_pieces_counts_every_row_once(
-    shared: Settings, writer: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Settings, writer: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     series, _ = made("BNB/USDT")
     first = int(MIDNIGHT.timestamp() * 1000)
@@ -299,9 +291,9 @@ def test_an_import_of_candles_killed_between_two_pieces_counts_every_row_once(
     with monkeypatch.context() as patch:
         killed_after(patch, 4)
         with pytest.raises(KeyboardInterrupt):
-            imported(shared, path, asked)
+            imported(database, path, asked)
     assert 0 < len(stored(writer, series)) < 1440
-    assert imported(shared, path, asked).became is ImportOutcome.IMPORTED
+    assert imported(database, path, asked).became is ImportOutcome.IMPORTED
     assert len(stored(writer, series)) == 1440
     counts = "select rows_stored, rows_known, rows_quarantined, status from import_progress where symbol = 'BNB/USDT'"
     assert writer.execute(counts).fetchall() == [(1440, 0, 0, "completed")]
@@ -309,7 +301,7 @@ def test_an_import_of_candles_killed_between_two_pieces_counts_every_row_once(
 
 
 def test_candles_of_trades_are_made_anew_in_pieces_however_thin_the_market(
-    shared: Settings, writer: Connection, tmp_path: Path
+    database: Settings, writer: Connection, tmp_path: Path
 ) -> None:
     first = MIDNIGHT - 40 * DAY
     lines = [
@@ -318,7 +310,7 @@ def test_candles_of_trades_are_made_anew_in_pieces_however_thin_the_market(
     ]
     path = tmp_path / "ATOMUSDT-trades-2024-01-01.csv"
     path.write_text("\n".join(lines) + "\n")
-    assert imported(shared, path, ImportRequest(Kind.TRADES, "binance", "ATOM/USDT")).became is ImportOutcome.IMPORTED
+    assert imported(database, path, ImportRequest(Kind.TRADES, "binance", "ATOM/USDT")).became is ImportOutcome.IMPORTED
     series = Series("binance", "ATOM/USDT", Timeframe.M1)
     count = "select count(*), count(distinct xmin::text) from candles where symbol = 'ATOM/USDT' and timeframe = '1m'"
     [(minutes, transactions)] = writer.execute(count).fetchall()
@@ -435,7 +427,7 @@ def test_candles_that_somebody_writes_are_closed_the_next_time(writer: Connectio
 
 
 def test_a_chunk_that_is_being_read_is_dropped_later_and_nobody_waits_behind_that(
-    shared: Settings, writer: Connection, other: Connection, background: ThreadPoolExecutor
+    database: Settings, writer: Connection, other: Connection, background: ThreadPoolExecutor
 ) -> None:
     if value(writer, "select edition()") == "plain":
         pytest.skip("one table, no chunks")
@@ -446,7 +438,7 @@ def test_a_chunk_that_is_being_read_is_dropped_later_and_nobody_waits_behind_tha
     writer.execute(trade, [old, 1])
     writer.execute("delete from trade_data where pair = 'EOS/USDT'")
     dropping = "select drop_empty_chunks('trade_data', %s)"
-    with connect(Role.WRITER, shared, autocommit=True) as third:
+    with connect(Role.WRITER, database, autocommit=True) as third:
         with holding(other, "select count(*) from trade_data where timestamp < %s", old + DAY):
             work = background.submit(value, writer, dropping, old + 30 * DAY)
             waits = "select exists (select from pg_stat_activity where query like %s and wait_event is not null)"
@@ -462,7 +454,7 @@ def test_a_chunk_that_is_being_read_is_dropped_later_and_nobody_waits_behind_tha
 
 
 def test_everything_at_once_ends_without_a_deadlock(
-    shared: Settings, writer: Connection, other: Connection, background: ThreadPoolExecutor
+    database: Settings, writer: Connection, other: Connection, background: ThreadPoolExecutor
 ) -> None:
     """Two that publish, tiers, indicators and the stream, on the same series."""
     old = NOW - 8 * DAY
@@ -476,7 +468,7 @@ def test_everything_at_once_ends_without_a_deadlock(
     before, done = value(writer, deadlocks), threading.Event()
 
     def publishing_(batch: Batch) -> None:
-        with connect(Role.WRITER, shared, autocommit=True) as connection:
+        with connect(Role.WRITER, database, autocommit=True) as connection:
             publish(connection, batch, "run", "asset")
 
     def keeping() -> None:

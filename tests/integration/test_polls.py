@@ -8,18 +8,16 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 import pytest
 
-import assets.polls
 from assets.audits import GATE
 from assets.keys import ARTICLES, MARKET, MOOD
 from assets.polls import ANSWERED, lasting, poll_assets
 from assets.resources import Broker, Database
-from cryptoviz.bus import Bus, Producer, create_topics, tail
+from cryptoviz.bus import Producer, create_topics, tail
 from cryptoviz.codec import decode
 from cryptoviz.gate.outbox import deliver, judge_staged
 from cryptoviz.news.poll import poll as news_poll
@@ -29,32 +27,11 @@ from cryptoviz.stack.kafka import LocalKafka
 from cryptoviz.storage.database import connect
 from simulators.web import Kind, WebSimulator, running
 from simulators.web.news import SITES
+from tests.conftest import UseSettings
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 KILLS = 20
-SETTINGS: list[Settings] = []
-"""The settings of the test under way, for the resources below: Dagster makes its own copy of them."""
-
-
-class OneDatabase(Database):
-    """The database of the test."""
-
-    @contextmanager
-    def writer(self) -> Iterator[Any]:
-        with connect(Role.WRITER, SETTINGS[-1], autocommit=True) as connection:
-            yield connection
-
-
-class OneBroker(Broker):
-    """The broker of the session."""
-
-    @contextmanager
-    def producer(self) -> Iterator[Bus]:
-        producer = Producer(SETTINGS[-1])
-        producer.start()
-        yield producer
-        producer.close()
 
 
 @pytest.fixture
@@ -64,21 +41,18 @@ def web() -> Iterator[WebSimulator]:
 
 
 @pytest.fixture
-def settings(
-    database: Settings, kafka_broker: LocalKafka, web: WebSimulator, monkeypatch: pytest.MonkeyPatch
-) -> Settings:
+def settings(database: Settings, kafka_broker: LocalKafka, web: WebSimulator, use_settings: UseSettings) -> Settings:
     changed = {
         "mode": Mode.DEMO, "web_simulator_port": web.port, "kafka_bootstrap_servers": kafka_broker.bootstrap_servers,
     }  # fmt: skip
-    SETTINGS[:] = [database.model_copy(update=changed)]
-    create_topics(SETTINGS[-1])
-    monkeypatch.setattr(assets.polls, "settings", lambda: SETTINGS[-1])
-    return SETTINGS[-1]
+    chosen = use_settings(database.model_copy(update=changed))
+    create_topics(chosen)
+    return chosen
 
 
 def poll(key: dg.AssetKey) -> dg.ExecuteInProcessResult:
     (asset,) = (one for one in poll_assets() if one.key == key)
-    resources = {"database": OneDatabase(), "broker": OneBroker()}
+    resources = {"database": Database(), "broker": Broker()}
     return dg.materialize([asset], resources=resources, raise_on_error=False)
 
 

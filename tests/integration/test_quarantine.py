@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,13 +10,12 @@ import psycopg
 import pytest
 
 from cryptoviz import cli
-from cryptoviz.bus import MemoryProducer
 from cryptoviz.gate.outbox import deliver, judge_staged
 from cryptoviz.gate.staging import StagedRow, stage
 from cryptoviz.instruments import Instrument, Listing, publish
 from cryptoviz.quarantine import discard, list_rows, open_ids, release, show_row
 from cryptoviz.settings import PREFIX, Role, Settings
-from cryptoviz.storage.database import connect
+from tests.doubles.bus import MemoryProducer
 
 pytestmark = pytest.mark.services
 
@@ -34,12 +32,6 @@ def mood(day: int, classification: str = "Greed", value: int = 60) -> StagedRow:
         "classification": classification,
     }
     return StagedRow(when.isoformat(), payload, {"source": "fear_greed"})
-
-
-@pytest.fixture
-def writer(database: Settings) -> Iterator[psycopg.Connection[Any]]:
-    with connect(Role.WRITER, database, autocommit=True) as connection:
-        yield connection
 
 
 @pytest.fixture

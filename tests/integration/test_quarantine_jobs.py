@@ -12,31 +12,21 @@ import psycopg
 import pytest
 
 from assets.resources import Broker, Database
-from cryptoviz.bus import MemoryProducer
 from cryptoviz.gate import engine
 from cryptoviz.gate.outbox import judge_staged
 from cryptoviz.gate.report import GateError
 from cryptoviz.gate.staging import StagedRow, stage
 from cryptoviz.quarantine import open_ids
-from cryptoviz.settings import Role, Settings
-from cryptoviz.storage.database import connect
+from cryptoviz.settings import Settings
 from dagster_project.jobs import JOBS
 from jobs.quarantine import DISCARD_QUARANTINED, RELEASE_QUARANTINED
+from tests.conftest import UseSettings
+from tests.doubles.bus import MemoryProducer
 
 pytestmark = pytest.mark.services
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).isoformat()
-SETTINGS: list[Settings] = []
 SENT: list[Any] = []
-
-
-class OneDatabase(Database):
-    """The database of one test."""
-
-    @contextmanager
-    def writer(self) -> Iterator[Any]:
-        with connect(Role.WRITER, SETTINGS[-1], autocommit=True) as connection:
-            yield connection
 
 
 class OneBroker(Broker):
@@ -49,11 +39,11 @@ class OneBroker(Broker):
         SENT.extend(producer.of("rawmood"))
 
 
-@pytest.fixture
-def writer(database: Settings) -> Iterator[psycopg.Connection[Any]]:
-    SETTINGS[:], SENT[:] = [database], []
-    with connect(Role.WRITER, database, autocommit=True) as connection:
-        yield connection
+@pytest.fixture(autouse=True)
+def in_use(database: Settings, use_settings: UseSettings) -> None:
+    """The jobs work on the test's database, and nothing is sent yet."""
+    use_settings(database)
+    SENT.clear()
 
 
 @pytest.fixture
@@ -75,7 +65,7 @@ def execute(job: dg.JobDefinition, **config: Any) -> dg.ExecuteInProcessResult:
     (op,) = (node.name for node in job.nodes)
     return job.execute_in_process(
         run_config={"ops": {op: {"config": config}}} if config else {},
-        resources={"database": OneDatabase(), "broker": OneBroker()},
+        resources={"database": Database(), "broker": OneBroker()},
         tags={"user": "ada"},
         raise_on_error=False,
     )

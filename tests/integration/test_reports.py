@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,24 +27,17 @@ from cryptoviz.reports.store import built_at
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Role, Settings
 from cryptoviz.storage.database import connect
 from sensors.tables import table_figures
+from tests.conftest import UseSettings
 from tests.integration.test_gate import ASSET, INCIDENT, SOUND, coin
 from tests.unit.test_reports import problems, shown
 
 pytestmark = pytest.mark.services
-
-SETTINGS: list[Settings] = []
 
 
 @pytest.fixture
 def settings(each_database: Settings, tmp_path: Path) -> Settings:
     """The database of the test, and a state folder of its own."""
     return each_database.model_copy(update={"state_dir": tmp_path})
-
-
-@pytest.fixture
-def writer(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
-    with connect(Role.WRITER, settings, autocommit=True) as connection:
-        yield connection
 
 
 def test_an_empty_database_gives_a_site_that_says_so(settings: Settings) -> None:
@@ -58,23 +49,25 @@ def test_an_empty_database_gives_a_site_that_says_so(settings: Settings) -> None
 
 
 @pytest.mark.slow
-def test_an_incident_is_told_from_the_index_to_the_row(settings: Settings, writer: psycopg.Connection[Any]) -> None:
-    stage(writer, "market", SOUND, "run-1")
-    judge_staged(writer, "market", "run-1", ASSET)
+def test_an_incident_is_told_from_the_index_to_the_row(
+    settings: Settings, each_writer: psycopg.Connection[Any]
+) -> None:
+    stage(each_writer, "market", SOUND, "run-1")
+    judge_staged(each_writer, "market", "run-1", ASSET)
     folder = reports_folder(settings)
     first = build(settings)
     assert (first.assets, first.failing, first.documents, first.rendered, first.left) == (1, (), 1, 1, 0)
     assert "All is well: 1 table judged" in shown(folder, "index.html")
 
-    stage(writer, "market", [INCIDENT, coin("SOL", 3)], "run-2")
-    judge_staged(writer, "market", "run-2", ASSET)
+    stage(each_writer, "market", [INCIDENT, coin("SOL", 3)], "run-2")
+    judge_staged(each_writer, "market", "run-2", ASSET)
     second = build(settings)
     assert (second.failing, second.open_rows, second.rendered) == ((ASSET,), {"market": 1}, 1)
     assert problems(folder) == []
     index = shown(folder, "index.html")
     assert "1 table needs a look of 1: poll/market" in index
     kept = shown(folder, quarantine_page("market"))
-    [(number, reason)] = writer.execute("select id, reason from quarantine").fetchall()
+    [(number, reason)] = each_writer.execute("select id, reason from quarantine").fetchall()
     assert reason in kept
     assert f"cryptoviz quarantine release {number}" in kept
     assert '"market_cap": "3300000000000"' in kept
@@ -96,9 +89,9 @@ def test_an_incident_is_told_from_the_index_to_the_row(settings: Settings, write
 
 
 @pytest.mark.slow
-def test_what_is_older_than_a_month_goes(settings: Settings, writer: psycopg.Connection[Any]) -> None:
-    stage(writer, "market", SOUND, "run-1")
-    judge_staged(writer, "market", "run-1", ASSET)
+def test_what_is_older_than_a_month_goes(settings: Settings, each_writer: psycopg.Connection[Any]) -> None:
+    stage(each_writer, "market", SOUND, "run-1")
+    judge_staged(each_writer, "market", "run-1", ASSET)
     now = datetime.now(UTC)
     assert build(settings, now=now).documents == 1
     later = build(settings, now=now + KEEP + timedelta(minutes=1))
@@ -118,25 +111,14 @@ def test_a_database_that_is_away_leaves_the_site_before(settings: Settings) -> N
     assert (reports_folder(settings) / store.SITE).readlink() == before
 
 
-class OneDatabase(Database):
-    """The database of one test."""
-
-    @contextmanager
-    def reader(self) -> Iterator[Any]:
-        with connect(Role.READER, SETTINGS[-1], autocommit=True) as connection:
-            yield connection
-
-
 @pytest.mark.slow
 def test_the_asset_tells_its_figures_and_the_sensor_asks_for_it_when_something_new_fails(
-    database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Settings, tmp_path: Path, use_settings: UseSettings
 ) -> None:
-    settings = database.model_copy(update={"state_dir": tmp_path})
-    SETTINGS[:] = [settings]
-    monkeypatch.setattr(sensors.reports, "settings", lambda: settings)
+    settings = use_settings(database.model_copy(update={"state_dir": tmp_path}))
 
     def asked(cursor: str | None = None) -> tuple[int, str | None]:
-        with dg.build_sensor_context(cursor=cursor, resources={"database": OneDatabase()}) as context:
+        with dg.build_sensor_context(cursor=cursor, resources={"database": Database()}) as context:
             result = sensors.reports.reports_outdated(context)
         assert isinstance(result, dg.SensorResult)
         return len(result.run_requests or []), result.cursor
@@ -148,7 +130,7 @@ def test_the_asset_tells_its_figures_and_the_sensor_asks_for_it_when_something_n
         requests, cursor = asked()
         assert requests == 1
         assert asked(cursor)[0] == 0, "it was asked for a moment ago"
-        done = dg.materialize([reports_asset(settings)], resources={"database": OneDatabase()})
+        done = dg.materialize([reports_asset(settings)], resources={"database": Database()})
         assert asked()[0] == 0, "the report tells it"
         [told] = done.asset_materializations_for_node("reports")
         figures = {name: value.value for name, value in told.metadata.items()}

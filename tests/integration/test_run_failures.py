@@ -1,7 +1,6 @@
 """The sensor `run_failures` on a real database: one alert for each failure, closed by the next success."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -9,33 +8,21 @@ import psycopg
 import pytest
 
 from assets.resources import Database
-from cryptoviz.settings import Role, Settings
+from cryptoviz.settings import Role, Settings, settings
 from cryptoviz.storage.database import connect
 from sensors.failures import Ended, alerts, over, run_failures
+from tests.conftest import UseSettings
+from tests.doubles.resources import DatabaseAway
 
 pytestmark = pytest.mark.services
 
-SETTINGS: list[Settings] = []
 BROKEN: set[str] = set()
-AWAY: list[str] = []
-
-
-class OneDatabase(Database):
-    """The database of one test; `AWAY` makes it refuse."""
-
-    @contextmanager
-    def writer(self) -> Iterator[Any]:
-        if AWAY:
-            raise psycopg.OperationalError(AWAY[-1])
-        with connect(Role.WRITER, SETTINGS[-1], autocommit=True) as connection:
-            yield connection
 
 
 @pytest.fixture
-def reader(database: Settings) -> Iterator[psycopg.Connection[Any]]:
-    SETTINGS[:] = [database]
+def reader(database: Settings, use_settings: UseSettings) -> Iterator[psycopg.Connection[Any]]:
+    use_settings(database)
     BROKEN.clear()
-    AWAY.clear()
     with connect(Role.READER, database, autocommit=True) as connection:
         yield connection
 
@@ -73,10 +60,10 @@ class Watch:
     def listing(self, partition: str) -> None:
         dg.materialize([listing], partition_key=partition, instance=self.instance, raise_on_error=False)
 
-    def look(self) -> str | None:
-        sensor = run_failures(SETTINGS[-1])
+    def look(self, database: Database | None = None) -> str | None:
+        sensor = run_failures(settings())
         with dg.build_sensor_context(
-            self.instance, cursor=self.cursor, resources={"database": OneDatabase()}
+            self.instance, cursor=self.cursor, resources={"database": database or Database()}
         ) as context:
             result = sensor.evaluate_tick(context)
         self.cursor = result.cursor or self.cursor
@@ -150,9 +137,7 @@ def test_no_failure_is_forgotten_while_the_database_is_away(
 ) -> None:
     BROKEN.add("fetch")
     watch.nightly()
-    AWAY.append(text)
-    assert watch.look() == f"the database does not answer: {reason}"
-    AWAY.clear()
+    assert watch.look(DatabaseAway(reason=text)) == f"the database does not answer: {reason}"
     watch.look()
     assert [row[1] for row in found(reader)] == ["nightly: fetch"]
 

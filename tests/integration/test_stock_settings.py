@@ -19,7 +19,7 @@ from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import SESSION, connect
 from cryptoviz.storage.migrations import shortcomings
 from tests.conftest import Cluster, StockPostgres, running_cluster
-from tests.integration.test_candle_gaps import connection, test_completeness_says_of_every_day_what_it_has_and_lacks
+from tests.integration.test_candle_gaps import test_completeness_says_of_every_day_what_it_has_and_lacks
 from tests.integration.test_candles_in_sql import (
     test_a_trade_older_than_the_hot_age_corrects_candles_in_cold_storage,
     test_any_order_and_any_batches_give_the_candles_of_all_trades,
@@ -32,7 +32,6 @@ from tests.integration.test_indicators import (
 from tests.integration.test_trade_gaps import test_ids_out_of_the_order_of_time_are_no_hole
 
 __all__ = [
-    "connection",
     "test_a_correction_reaches_cold_rows_where_they_are",
     "test_a_trade_older_than_the_hot_age_corrects_candles_in_cold_storage",
     "test_any_order_and_any_batches_give_the_candles_of_all_trades",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -15,13 +13,14 @@ from psycopg.types.json import Jsonb
 
 from assets.resources import Database
 from assets.streams import INGESTION, collector_key
-from cryptoviz.settings import Role, Settings
+from cryptoviz.settings import Settings
 from cryptoviz.stack.health import probe
 from cryptoviz.stack.services import services
-from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import query
 from cryptoviz.streams.verdicts import judge_streams
 from sensors.streams import stream_supervisor
+from tests.conftest import UseSettings
+from tests.doubles.resources import DatabaseAway
 
 pytestmark = pytest.mark.services
 
@@ -36,40 +35,18 @@ STATUS = """
 """
 
 
-class TestDatabase(Database):
-    """The database of one test; `away` makes it refuse."""
-
-    __test__ = False
-
-    @contextmanager
-    def writer(self) -> Iterator[Any]:
-        if AWAY:
-            raise psycopg.OperationalError(AWAY[-1])
-        with connect(Role.WRITER, SETTINGS[-1], autocommit=True) as connection:
-            yield connection
-
-
-SETTINGS: list[Settings] = []
-AWAY: list[str] = []
+@pytest.fixture
+def settings(database: Settings, use_settings: UseSettings) -> Settings:
+    return use_settings(database.model_copy(update={"exchanges": ["kraken"], "kraken_pairs": PAIRS}))
 
 
 @pytest.fixture
-def settings(database: Settings) -> Iterator[Settings]:
-    changed = database.model_copy(update={"exchanges": ["kraken"], "kraken_pairs": PAIRS})
-    SETTINGS.append(changed)
-    yield changed
-    SETTINGS.clear()
-    AWAY.clear()
-
-
-@pytest.fixture
-def writer(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
+def writer(settings: Settings, writer: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     """A connection that stands for the runners: it holds the locks of the streams."""
-    with connect(Role.WRITER, settings, autocommit=True) as connection:
-        for name in ("ingestion", "collector_kraken"):
-            connection.execute("SELECT pg_advisory_lock(hashtextextended('cryptoviz.stream.' || %s, 0))", [name])
-            connection.execute("INSERT INTO stream_control (name, generation) VALUES (%s, 2)", [name])
-        yield connection
+    for name in ("ingestion", "collector_kraken"):
+        writer.execute("SELECT pg_advisory_lock(hashtextextended('cryptoviz.stream.' || %s, 0))", [name])
+        writer.execute("INSERT INTO stream_control (name, generation) VALUES (%s, 2)", [name])
+    return writer
 
 
 def report(writer: psycopg.Connection[Any], name: str, *, stuck: float = 0, lag: int = 0, **detail: Any) -> None:
@@ -88,11 +65,11 @@ def well(writer: psycopg.Connection[Any]) -> None:
     )
 
 
-def tick(settings: Settings) -> Any:
+def tick(settings: Settings, database: Database | None = None) -> Any:
     sensor = stream_supervisor(settings)
     with (
         dg.DagsterInstance.ephemeral() as instance,
-        dg.build_sensor_context(instance, resources={"database": TestDatabase()}) as context,
+        dg.build_sensor_context(instance, resources={"database": database or Database()}) as context,
     ):
         return sensor.evaluate_tick(context)
 
@@ -271,18 +248,17 @@ def test_alerts_of_an_exchange_that_is_not_configured_any_more_are_closed(
     ("text", "reason"), [("connection refused\nby nobody", "connection refused"), ("", "OperationalError")]
 )
 def test_a_database_that_is_away_is_a_reason_and_no_stack_trace(settings: Settings, text: str, reason: str) -> None:
-    AWAY.append(text)
-    result = tick(settings)
+    result = tick(settings, DatabaseAway(reason=text))
     assert result.skip_message == f"the database does not answer: {reason}"
     assert not result.asset_events
 
 
-def test_a_look_at_sixteen_pairs_costs_little(database: Settings) -> None:
-    SETTINGS.append(database)
+def test_a_look_at_sixteen_pairs_costs_little(database: Settings, use_settings: UseSettings) -> None:
+    use_settings(database)
     sensor = stream_supervisor(database)
     with (
         dg.DagsterInstance.ephemeral() as instance,
-        dg.build_sensor_context(instance, resources={"database": TestDatabase()}) as context,
+        dg.build_sensor_context(instance, resources={"database": Database()}) as context,
     ):
         sensor.evaluate_tick(context)
         used = []
@@ -290,5 +266,4 @@ def test_a_look_at_sixteen_pairs_costs_little(database: Settings) -> None:
             began = time.process_time()
             sensor.evaluate_tick(context)
             used.append(time.process_time() - began)
-    SETTINGS.clear()
     assert min(used) < 0.1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -18,8 +18,6 @@ from cryptoviz.gaps.rulings import TRADES_CONFIRMED
 from cryptoviz.gaps.tables import record_trade_gaps
 from cryptoviz.records import Trade
 from cryptoviz.remote.errors import TransientError
-from cryptoviz.settings import Role, Settings
-from cryptoviz.storage.database import connect
 from tests.integration.simulated_history import SimulatedHistory
 
 pytestmark = pytest.mark.services
@@ -27,12 +25,6 @@ pytestmark = pytest.mark.services
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 SINCE, UNTIL = TODAY - timedelta(hours=30), TODAY - timedelta(hours=4)
 EXCHANGE, PAIRS = "kraken", ("BTC/USD", "ADA/USD")
-
-
-@pytest.fixture
-def connection(each_database: Settings) -> Iterator[psycopg.Connection]:
-    with connect(Role.WRITER, each_database, autocommit=True) as opened:
-        yield opened
 
 
 def made(history: SimulatedHistory, pair: str, since: datetime = SINCE, until: datetime = UNTIL) -> list[Trade]:
@@ -82,7 +74,7 @@ def heal(connection: psycopg.Connection, history: SimulatedHistory) -> None:
         list(heal_trades(HealingRun(connection, history, clock=lambda day=day: at + timedelta(days=day)), [EXCHANGE]))
 
 
-def test_every_hole_is_found_labelled_and_healed_until_all_equals_the_source(connection: psycopg.Connection) -> None:
+def test_every_hole_is_found_labelled_and_healed_until_all_equals_the_source(each_writer: psycopg.Connection) -> None:
     dice = random.Random(1)
     history = SimulatedHistory(EXCHANGE, PAIRS, rate=0.3)
     holes: dict[str, set[int]] = {}
@@ -100,86 +92,86 @@ def test_every_hole_is_found_labelled_and_healed_until_all_equals_the_source(con
         ]
         history.lacks_trades |= {(pair, number) for number in gone if number in lost}
         holes[pair] = lost
-        insert(connection, (trade for trade in trades if trade.trade_id not in lost))
+        insert(each_writer, (trade for trade in trades if trade.trade_id not in lost))
 
     for pair, lost in holes.items():
-        assert find(connection, pair) == runs(lost)
-        record_trade_gaps(connection, EXCHANGE, pair, SINCE, UNTIL)
-        assert record_trade_gaps(connection, EXCHANGE, pair, SINCE, UNTIL) == {}
-        assert [row[:2] for row in rows(connection, pair, "open")] == runs(lost)
-    heal(connection, history)
+        assert find(each_writer, pair) == runs(lost)
+        record_trade_gaps(each_writer, EXCHANGE, pair, SINCE, UNTIL)
+        assert record_trade_gaps(each_writer, EXCHANGE, pair, SINCE, UNTIL) == {}
+        assert [row[:2] for row in rows(each_writer, pair, "open")] == runs(lost)
+    heal(each_writer, history)
 
     for pair, lost in holes.items():
         lacks = {number for number in lost if (pair, number) in history.lacks_trades}
-        assert find(connection, pair) == runs(lacks)
-        assert ids(rows(connection, pair, "explained")) == dict.fromkeys(lacks, GapLabel.SOURCE_MISSING)
-        assert ids(rows(connection, pair, "healed")).keys() == lost - lacks
-        assert not rows(connection, pair, "open", "healing", "failed")
+        assert find(each_writer, pair) == runs(lacks)
+        assert ids(rows(each_writer, pair, "explained")) == dict.fromkeys(lacks, GapLabel.SOURCE_MISSING)
+        assert ids(rows(each_writer, pair, "healed")).keys() == lost - lacks
+        assert not rows(each_writer, pair, "open", "healing", "failed")
         source = [trade for trade in made(history, pair) if trade.trade_id not in lacks]
-        assert connection.execute(
+        assert each_writer.execute(
             "select trade_id, timestamp, price, volume, side from trade_data where pair = %s order by trade_id", [pair]
         ).fetchall() == [(one.trade_id, one.timestamp, one.price, one.volume, one.side) for one in source]
         refetched = {one.timestamp.replace(second=0, microsecond=0) for one in source if one.trade_id in lost}
         assert refetched == {
             start
-            for (start,) in connection.execute(
+            for (start,) in each_writer.execute(
                 "select window_start from candles where symbol = %s and timeframe = '1m'", [pair]
             )
         }
 
 
-def test_a_hole_over_an_edge_of_the_range_is_found_whole(connection: psycopg.Connection) -> None:
+def test_a_hole_over_an_edge_of_the_range_is_found_whole(each_writer: psycopg.Connection) -> None:
     history = SimulatedHistory(EXCHANGE, PAIRS, rate=0.3)
     trades = made(history, "BTC/USD")
     middle = trades[len(trades) // 2].timestamp
     lost = {one.trade_id for one in trades if abs(one.timestamp - middle) < timedelta(hours=5)}
-    insert(connection, (one for one in trades if one.trade_id not in lost))
+    insert(each_writer, (one for one in trades if one.trade_id not in lost))
     [hole] = runs(lost)
-    assert find(connection, "BTC/USD", SINCE, middle) == [hole]
-    assert find(connection, "BTC/USD", middle, UNTIL) == [hole]
-    assert find(connection, "BTC/USD", middle - timedelta(hours=1), middle) == [hole]
-    assert find(connection, "BTC/USD", UNTIL, UNTIL + timedelta(hours=1)) == []
-    assert find(connection, "ETH/USD") == []
+    assert find(each_writer, "BTC/USD", SINCE, middle) == [hole]
+    assert find(each_writer, "BTC/USD", middle, UNTIL) == [hole]
+    assert find(each_writer, "BTC/USD", middle - timedelta(hours=1), middle) == [hole]
+    assert find(each_writer, "BTC/USD", UNTIL, UNTIL + timedelta(hours=1)) == []
+    assert find(each_writer, "ETH/USD") == []
 
 
-def test_ids_out_of_the_order_of_time_are_no_hole(connection: psycopg.Connection) -> None:
+def test_ids_out_of_the_order_of_time_are_no_hole(each_writer: psycopg.Connection) -> None:
     history = SimulatedHistory(EXCHANGE, PAIRS, rate=2)
     trades = made(history, "BTC/USD", SINCE, SINCE + timedelta(hours=2))
     hour = SINCE + timedelta(hours=1)
     swapped = [one.trade_id for one in trades if abs(one.timestamp - hour) < timedelta(seconds=20)]
-    insert(connection, trades)
-    connection.execute(
+    insert(each_writer, trades)
+    each_writer.execute(
         "update trade_data set trade_id = -trade_id + %s where trade_id = any(%s)",
         [swapped[0] + swapped[-1], swapped],
     )
     for since, until in ((SINCE, UNTIL), (SINCE, hour), (hour, UNTIL)):
-        assert find(connection, "BTC/USD", since, until) == []
-    connection.execute("delete from trade_data where trade_id = %s", [swapped[3]])
+        assert find(each_writer, "BTC/USD", since, until) == []
+    each_writer.execute("delete from trade_data where trade_id = %s", [swapped[3]])
     for since, until in ((SINCE, hour), (hour, UNTIL)):
-        assert find(connection, "BTC/USD", since, until) in ([(swapped[3], swapped[3])], [])
-    assert find(connection, "BTC/USD") == [(swapped[3], swapped[3])]
+        assert find(each_writer, "BTC/USD", since, until) in ([(swapped[3], swapped[3])], [])
+    assert find(each_writer, "BTC/USD") == [(swapped[3], swapped[3])]
 
 
-def test_what_the_collector_is_at_work_on_is_left_to_it(connection: psycopg.Connection) -> None:
+def test_what_the_collector_is_at_work_on_is_left_to_it(each_writer: psycopg.Connection) -> None:
     history = SimulatedHistory(EXCHANGE, PAIRS, rate=0.3)
     trades = made(history, "BTC/USD")
     first = trades[100].trade_id
     lost = set(range(first, first + 10))
-    insert(connection, (one for one in trades if one.trade_id not in lost))
-    connection.execute(
+    insert(each_writer, (one for one in trades if one.trade_id not in lost))
+    each_writer.execute(
         "insert into trade_gaps (exchange, pair, first_missing_id, last_missing_id, label, status)"
         " values (%s, 'BTC/USD', %s, %s, 'lost_by_us', 'healing')",
         [EXCHANGE, first + 2, first + 5],
     )
-    record_trade_gaps(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
-    assert [row[:2] for row in rows(connection, "BTC/USD", "open")] == [(first, first + 1), (first + 6, first + 9)]
-    heal(connection, history)
-    assert rows(connection, "BTC/USD", "healing") == [(first + 2, first + 5, "lost_by_us")]
-    assert find(connection, "BTC/USD") == [(first + 2, first + 5)]
+    record_trade_gaps(each_writer, EXCHANGE, "BTC/USD", SINCE, UNTIL)
+    assert [row[:2] for row in rows(each_writer, "BTC/USD", "open")] == [(first, first + 1), (first + 6, first + 9)]
+    heal(each_writer, history)
+    assert rows(each_writer, "BTC/USD", "healing") == [(first + 2, first + 5, "lost_by_us")]
+    assert find(each_writer, "BTC/USD") == [(first + 2, first + 5)]
 
 
 def test_a_large_hole_is_healed_slice_by_slice_and_what_came_stays(
-    connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    each_writer: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(healing_trades, "SLICE", 40)
 
@@ -199,12 +191,12 @@ def test_a_large_hole_is_healed_slice_by_slice_and_what_came_stays(
     trades = made(history, "BTC/USD")[:500]
     first = trades[0].trade_id
     history.lacks_trades = {("BTC/USD", first + number) for number in (50, 130, 333)}
-    insert(connection, (trades[0], trades[-1]))
-    record_trade_gaps(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
+    insert(each_writer, (trades[0], trades[-1]))
+    record_trade_gaps(each_writer, EXCHANGE, "BTC/USD", SINCE, UNTIL)
     at = datetime.now(UTC)
-    [treated] = heal_trades(HealingRun(connection, history), [EXCHANGE])
+    [treated] = heal_trades(HealingRun(each_writer, history), [EXCHANGE])
     assert (treated.reason, treated.healed) == ("status 503", 119)
-    assert [row[:2] for row in rows(connection, "BTC/USD", "open")] == [
+    assert [row[:2] for row in rows(each_writer, "BTC/USD", "open")] == [
         (first + 50, first + 50),
         (first + 121, first + 498),
     ]
@@ -215,65 +207,65 @@ def test_a_large_hole_is_healed_slice_by_slice_and_what_came_stays(
     clock = iter([later] * 8 + [later + timedelta(hours=1)] * 9)
     treated = next(
         heal_trades(
-            HealingRun(connection, history, until=later + timedelta(minutes=1), clock=lambda: next(clock)), [EXCHANGE]
+            HealingRun(each_writer, history, until=later + timedelta(minutes=1), clock=lambda: next(clock)), [EXCHANGE]
         )
     )
     assert (treated.reason, treated.healed) == ("out of time", 48)
 
     history.answers = 10_000
-    heal(connection, history)
-    assert ids(rows(connection, "BTC/USD", "explained")).keys() == {number for _pair, number in history.lacks_trades}
-    assert not rows(connection, "BTC/USD", "open", "healing", "failed")
-    assert len(connection.execute("select from trade_data").fetchall()) == 497
+    heal(each_writer, history)
+    assert ids(rows(each_writer, "BTC/USD", "explained")).keys() == {number for _pair, number in history.lacks_trades}
+    assert not rows(each_writer, "BTC/USD", "open", "healing", "failed")
+    assert len(each_writer.execute("select from trade_data").fetchall()) == 497
 
 
-def test_what_nobody_collected_or_what_has_left_is_not_missing(connection: psycopg.Connection) -> None:
+def test_what_nobody_collected_or_what_has_left_is_not_missing(each_writer: psycopg.Connection) -> None:
     history = SimulatedHistory(EXCHANGE, PAIRS, rate=0.3)
     trades = made(history, "BTC/USD")
     first, count = trades[0].trade_id, len(trades)
     lost = {100, 101, count // 2, count - 100}
-    insert(connection, (one for one in trades if one.trade_id - first not in lost))
-    record_trade_gaps(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
-    assert [row[0] - first for row in rows(connection, "BTC/USD", "open")] == [100, count // 2, count - 100]
+    insert(each_writer, (one for one in trades if one.trade_id - first not in lost))
+    record_trade_gaps(each_writer, EXCHANGE, "BTC/USD", SINCE, UNTIL)
+    assert [row[0] - first for row in rows(each_writer, "BTC/USD", "open")] == [100, count // 2, count - 100]
 
-    connection.execute(
+    each_writer.execute(
         "insert into collector_position (exchange, pair, trade_id, timestamp, since)"
         " values (%s, 'BTC/USD', 1, now(), %s)",
         [EXCHANGE, trades[110].timestamp],
     )
-    record_trade_gaps(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
+    record_trade_gaps(each_writer, EXCHANGE, "BTC/USD", SINCE, UNTIL)
     kept = [(first + number, first + number, None) for number in (count // 2, count - 100)]
-    assert rows(connection, "BTC/USD", "open") == kept
+    assert rows(each_writer, "BTC/USD", "open") == kept
 
-    connection.execute("delete from trade_data where trade_id < %s", [first + count // 2 + 5])
-    record_trade_gaps(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
-    assert rows(connection, "BTC/USD", "open") == kept
-    [treated] = heal_trades(HealingRun(connection, history), [EXCHANGE])
+    each_writer.execute("delete from trade_data where trade_id < %s", [first + count // 2 + 5])
+    record_trade_gaps(each_writer, EXCHANGE, "BTC/USD", SINCE, UNTIL)
+    assert rows(each_writer, "BTC/USD", "open") == kept
+    [treated] = heal_trades(HealingRun(each_writer, history), [EXCHANGE])
     assert (treated.subject.split()[-1], treated.healed) == (str(kept[1][0]), 1)
 
-    insert(connection, trades[200:300])
+    insert(each_writer, trades[200:300])
     left = trades[300].timestamp, trades[count // 2 + 2].timestamp
-    connection.execute(
+    each_writer.execute(
         "insert into archive_files (subject, since, until, path, rows, first_at, last_at, bytes, sha256,"
         " schema_version) values ('trade_data', %s, %s, 'trades', 1, %s, %s, 1, repeat('0', 64), 1)",
         [*left, left[0], left[0]],
     )
-    assert record_trade_gaps(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL) == {}
-    assert rows(connection, "BTC/USD", "open") == kept[:1]
+    assert record_trade_gaps(each_writer, EXCHANGE, "BTC/USD", SINCE, UNTIL) == {}
+    assert rows(each_writer, "BTC/USD", "open") == kept[:1]
 
 
-def test_no_answer_leaves_the_gap_open_with_the_reason(connection: psycopg.Connection) -> None:
+def test_no_answer_leaves_the_gap_open_with_the_reason(each_writer: psycopg.Connection) -> None:
     history = SimulatedHistory(EXCHANGE, PAIRS, rate=0.3)
     trades = made(history, "BTC/USD")
-    insert(connection, (one for one in trades if one is not trades[50]))
-    record_trade_gaps(connection, EXCHANGE, "BTC/USD", SINCE, UNTIL)
+    insert(each_writer, (one for one in trades if one is not trades[50]))
+    record_trade_gaps(each_writer, EXCHANGE, "BTC/USD", SINCE, UNTIL)
 
     class Away(SimulatedHistory):
         def trades(self, *_asked: object, **_bounds: object) -> None:  # type: ignore[override]
             raise TransientError("status 503")
 
     away = Away(EXCHANGE, PAIRS)
-    [treated] = heal_trades(HealingRun(connection, away), [EXCHANGE])
+    [treated] = heal_trades(HealingRun(each_writer, away), [EXCHANGE])
     assert treated.reason == "status 503"
-    assert list(heal_trades(HealingRun(connection, away), [EXCHANGE])) == []
-    assert rows(connection, "BTC/USD", "open") == [(trades[50].trade_id, trades[50].trade_id, None)]
+    assert list(heal_trades(HealingRun(each_writer, away), [EXCHANGE])) == []
+    assert rows(each_writer, "BTC/USD", "open") == [(trades[50].trade_id, trades[50].trade_id, None)]

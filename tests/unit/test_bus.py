@@ -17,10 +17,11 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from cryptoviz import bus
-from cryptoviz.bus import BusError, MemoryProducer, Producer, administration, create_topics, list_topics, tail
+from cryptoviz.bus import BusError, Producer, administration, create_topics, list_topics, tail
 from cryptoviz.records import Side, Trade
 from cryptoviz.settings import Settings, load
 from tests.conftest import free_ports
+from tests.doubles.bus import MemoryProducer
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 KEY = "kraken:BTC/USD"
@@ -144,7 +145,7 @@ def test_a_password_is_in_no_log_of_a_client(nobody: Settings, caplog: pytest.Lo
 @pytest.mark.parametrize(
     ("names", "loaded"),
     [
-        ("BusError, MemoryProducer, Message", set()),
+        ("Bus, BusError, Message", set()),
         ("Producer", {"confluent_kafka"}),
         ("create_topics, list_topics, lag, offsets, tail", {"kafka"}),
     ],

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,12 +16,13 @@ import assets.audits
 import assets.instruments
 import sensors.instruments
 from assets.instruments import REFRESH_INSTRUMENTS, instruments_asset
-from assets.resources import Database, ExchangeRest
+from assets.resources import ExchangeRest
 from cryptoviz.gate.report import ExpectationResult, GateError, GateReport, RowCounts, Scope, Severity, SuiteError
 from cryptoviz.instruments import Changes, Instrument, Listing, StatusChange
 from cryptoviz.remote.errors import PermanentError, TransientError
 from dagster_project.schedules import refresh_instruments_daily
 from sensors.instruments import Attempt, due, instruments_missing
+from tests.doubles.resources import NoDatabase
 
 EXCHANGES = ["kraken", "binance"]
 DAY = datetime(2026, 11, 21, 3, 17, tzinfo=UTC)
@@ -51,18 +50,6 @@ class FakeRest(ExchangeRest):
         if isinstance(answer, Exception):
             raise answer
         return answer
-
-
-class NoDatabase(Database):
-    """Hands out no connection."""
-
-    @contextmanager
-    def writer(self) -> Iterator[Any]:
-        yield None
-
-    @contextmanager
-    def reader(self) -> Iterator[Any]:
-        yield None
 
 
 ANSWERS: list[Listing | Exception] = []

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
-import psycopg
 import pytest
 
 import sensors.tables
-from assets.resources import Broker, Database
+from assets.resources import Broker
 from assets.streams import topic_key
 from cryptoviz.bus import BusError
 from sensors.tables import QUIET_S, Figures, Report, Seen, observe_tables, reports, topic_figures
+from tests.doubles.resources import DatabaseAway, NoDatabase
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 NOW = NOON.timestamp()
@@ -122,18 +121,6 @@ def test_what_is_not_asked_about_stays_remembered() -> None:
     assert after.keys() == {"trade_data", "kafka/rawtrade"}
 
 
-class OurDatabase(Database):
-    """Hands out no connection, or the error of one that is away."""
-
-    away: bool = False
-
-    @contextmanager
-    def reader(self) -> Iterator[Any]:
-        if self.away:
-            raise psycopg.OperationalError("connection refused")
-        yield None
-
-
 class OurBroker(Broker):
     """Holds two messages, or is away."""
 
@@ -148,7 +135,7 @@ class OurBroker(Broker):
 def tick(
     instance: dg.DagsterInstance, cursor: str | None = None, *, database: bool = True, broker: bool = True
 ) -> dg.SensorExecutionData:
-    resources = {"database": OurDatabase(away=not database), "broker": OurBroker(away=not broker)}
+    resources = {"database": NoDatabase() if database else DatabaseAway(), "broker": OurBroker(away=not broker)}
     definitions = dg.Definitions(sensors=[observe_tables], resources=resources)
     with dg.build_sensor_context(
         instance, cursor=cursor, repository_def=definitions.get_repository_def(), resources=resources

@@ -162,7 +162,7 @@ class LocalPostgres:
             "max_wal_size": "4GB",
             "min_wal_size": "256MB",
             "checkpoint_timeout": "15min",
-            "wal_compression": "lz4",
+            "wal_compression": "lz4" if self._durable else "off",
             "synchronous_commit": "on" if self._durable else "off",
             "fsync": "on" if self._durable else "off",
             "full_page_writes": "on" if self._durable else "off",

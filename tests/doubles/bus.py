@@ -1,4 +1,4 @@
-"""The twin of the producer, for tests of what sends."""
+"""The twin of the producer: what is sent stays in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cryptoviz.topics import TOPICS, Topic
 
 @dataclass
 class MemoryProducer(Bus):
-    """The twin of `Producer` for tests: keeps what was sent in memory.
+    """Keeps what was sent in memory.
 
     `online` False: nothing is acknowledged and the bound applies. `fail_pending` plays a client that gives up.
     """
@@ -95,7 +95,7 @@ class MemoryProducer(Bus):
         while self._waiting:
             self._lose(*self._waiting.popleft(), reason)
 
-    def flush(self, timeout: float) -> bool:  # noqa: ARG002 - the twin never has to wait
+    def flush(self, timeout: float) -> bool:
         """Acknowledge everything, if online."""
         self.poll()
         return not self._waiting
