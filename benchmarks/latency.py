@@ -39,6 +39,7 @@ from streaming.rows import copy_line
 _COINS = ("BTC", "ETH", "SOL", "ADA", "DOT", "XRP", "LTC", "DOGE")
 _MARKETS = [*(("kraken", f"{coin}/USD") for coin in _COINS), *(("binance", f"{coin}/USDT") for coin in _COINS)]
 _TICK_S = 0.01
+_IDLE_S = 10
 
 
 def generate(rate: int, seconds: float, ticker_share: float) -> None:
@@ -49,16 +50,18 @@ def generate(rate: int, seconds: float, ticker_share: float) -> None:
         producer.poll()
         time.sleep(0.01)
     started = time.monotonic()
-    sent, trade_id = 0, int(time.time() * 1000) * 1000
+    sent, first_id = 0, int(time.time() * 1000) * 1000
     while (elapsed := time.monotonic() - started) < seconds:
         due = int(elapsed * rate)
         while sent < due:
             exchange, pair = _MARKETS[sent % len(_MARKETS)]
-            trade_id += 1
-            if (sent // len(_MARKETS)) % 100 < ticker_share * 100:
-                producer.send("rawticker", _ticker(exchange, pair, trade_id))
+            turn = sent // len(_MARKETS)
+            if turn % 100 < ticker_share * 100:
+                producer.send("rawticker", _ticker(exchange, pair, sent))
             else:
-                producer.send("rawtrade", _trade(exchange, pair, trade_id))
+                # Each pair's ids without a hole, as the exchanges count: else no candle would ever be known whole.
+                trades = turn - (turn // 100 + 1) * round(ticker_share * 100)
+                producer.send("rawtrade", _trade(exchange, pair, first_id + trades, sent))
             sent += 1
         producer.poll()
         time.sleep(max(0.0, _TICK_S - (time.monotonic() - started - elapsed)))
@@ -67,7 +70,7 @@ def generate(rate: int, seconds: float, ticker_share: float) -> None:
     sys.stdout.write(json.dumps({"sent": sent, "lost": producer.lost, "seconds": time.monotonic() - started}))
 
 
-def _trade(exchange: str, pair: str, number: int) -> Trade:
+def _trade(exchange: str, pair: str, trade_id: int, number: int) -> Trade:
     now = datetime.now(UTC)
     return Trade(
         received_at=now,
@@ -77,7 +80,7 @@ def _trade(exchange: str, pair: str, number: int) -> Trade:
         price=Decimal(9_312_050 + number % 1000).scaleb(-2),
         volume=Decimal(number % 997 + 1).scaleb(-5),
         side=Side.BUY,
-        trade_id=number,
+        trade_id=trade_id,
     )
 
 
@@ -238,14 +241,13 @@ def measure(rate: int, seconds: float, runs: int, ticker_share: float) -> None:
         with ingestion(one, one.server_folder / "ingestion.log") as job:
             load.warm(200, 2)
             load.warm(rate, 15)  # for the JIT compilers
-            idle = cpu_seconds(job.pid)  # of the runner, the driver, its JVM, and their Python workers
-            time.sleep(10)
-            print(f"idle: {(cpu_seconds(job.pid) - idle) * 10:.0f} % of a core")
+            idle = _idle(job.pid)  # the runner, the driver, its JVM, and their Python workers
             print(_HEAD)
             stored = [load.run(f"job {run + 1}", job.pid) for run in range(runs)]
             memories = peak_memories(job.pid)
         with bare_consumer(one) as consumer:
             load.warm(rate, 2)
+            idle_limit = _idle(consumer.pid)
             limit = [load.run(f"limit {run + 1}", consumer.pid) for run in range(runs)]
     middles = [_middle(latencies) for latencies in (stored, limit)]
     for name, latency in zip(("job", "limit"), middles, strict=True):
@@ -254,8 +256,17 @@ def measure(rate: int, seconds: float, runs: int, ticker_share: float) -> None:
         f"{'job / limit':>12} {'':>8} "
         + " ".join(f"{ours / least:>8.1f}" for ours, least in zip(*middles, strict=True))
     )
+    print(f"idle: job {idle:.1f} % of a core, bare consumer {idle_limit:.1f} %")
     for name, most in memories.items():
         print(f"memory of {name}: {most:.0f} MB at most")
+
+
+def _idle(pid: int) -> float:
+    """How much of a core a process and all that it started use while there is no message, in percent."""
+    time.sleep(3)
+    used = cpu_seconds(pid)
+    time.sleep(_IDLE_S)
+    return (cpu_seconds(pid) - used) / _IDLE_S * 100
 
 
 def _middle(latencies: list[Latency]) -> list[float]:

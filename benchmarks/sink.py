@@ -28,7 +28,7 @@ from cryptoviz.stack.jars import bench_jars
 from cryptoviz.storage.database import connect
 from cryptoviz.streams.ownership import Ownership
 from cryptoviz.topics import TOPICS
-from streaming.jobs.ingestion import EXECUTOR_ROWS, write_partitions
+from streaming.executors import EXECUTOR_ROWS, write_partitions
 from streaming.schemas import spark_schema
 from streaming.session import session
 from streaming.sink import Fence

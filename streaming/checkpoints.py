@@ -9,6 +9,9 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+Ends = Mapping[str, Mapping[str, int]]
+"""Topic -> partition (as text) -> the offset after the last one of a batch."""
+
 
 class Checkpoint:
     """The checkpoint folder of one query, on any file system that Spark can write.
@@ -24,7 +27,9 @@ class Checkpoint:
         configuration = spark.sparkContext._jsc.hadoopConfiguration()
         self._files = self._root.getFileSystem(configuration)
         self._id: str | None = None
-        self._last: tuple[int, dict[str, dict[str, int]]] | None = None
+        self._batch = -1
+        self._begins: Ends = {}
+        self._ends: Ends = {}
 
     @property
     def query_id(self) -> str:
@@ -33,33 +38,25 @@ class Checkpoint:
             self._id = json.loads(self._read("metadata"))["id"]
         return self._id
 
-    def ends_of(self, batch: int) -> Mapping[str, Mapping[str, int]]:
-        """Topic -> partition (as text) -> the offset after the last one of the batch that is about to run."""
-        return self._last[1] if self._last is not None and self._last[0] == batch else self._ends(batch)
-
-    def size_of(self, batch: int) -> int:
-        """How many messages the batch that is about to run has; of a query's first batch, how many at most."""
-        ends = self._ends(batch)
-        before = self._last[1] if self._last is not None and self._last[0] == batch - 1 else None
-        if before is None:
-            before = self._ends(batch - 1) if batch > 0 else {}
-        self._last = (batch, ends)
-        return sum(
-            end - before.get(topic, {}).get(number, 0)
-            for topic, numbers in ends.items()
-            for number, end in numbers.items()
-        )
+    def range_of(self, batch: int) -> tuple[Ends, Ends]:
+        """Where the batch that is about to run begins and ends; a query's first batch begins nowhere."""
+        if batch != self._batch:
+            begins = self._ends if batch == self._batch + 1 else self._read_ends(batch - 1)
+            self._batch, self._begins, self._ends = batch, begins, self._read_ends(batch)
+        return self._begins, self._ends
 
     def set_aside(self) -> str:
         """Rename the folder, so that the next query starts afresh; returns the new name."""
         aside = self._jvm.org.apache.hadoop.fs.Path(f"{self.path}.lost-{self.query_id}")
         self._files.rename(self._root, aside)
-        self._id = self._last = None
+        self._id, self._batch, self._ends = None, -1, {}
         return str(aside.toString())
 
-    def _ends(self, batch: int) -> dict[str, dict[str, int]]:
+    def _read_ends(self, batch: int) -> Ends:
+        if batch < 0:
+            return {}
         # Three lines: the version of the format, the batch's metadata, the offsets of the only source.
-        ends: dict[str, dict[str, int]] = json.loads(self._read(f"offsets/{batch}").splitlines()[2])
+        ends: Ends = json.loads(self._read(f"offsets/{batch}").splitlines()[2])
         return ends
 
     def _read(self, name: str) -> str:
@@ -70,3 +67,10 @@ class Checkpoint:
             return str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
         finally:
             stream.close()
+
+
+def size(begins: Ends, ends: Ends) -> int:
+    """How many messages lie between, at most."""
+    return sum(
+        end - begins.get(topic, {}).get(number, 0) for topic, numbers in ends.items() for number, end in numbers.items()
+    )

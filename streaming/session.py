@@ -80,6 +80,8 @@ def configuration(
         "spark.sql.streaming.minBatchesToRetain": "20",
         "spark.sql.streaming.numRecentProgressUpdates": "5",
         "spark.sql.streaming.noDataMicroBatches.enabled": "false",
+        # After a trigger that found nothing. The ingestion lets Spark go on when it will find something.
+        "spark.sql.streaming.pollingDelay": "500ms",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
     }

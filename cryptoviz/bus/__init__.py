@@ -1,5 +1,6 @@
 """The message bus: the only package that speaks to Kafka.
 
+    follower         what the ingestion reads ahead with (librdkafka)
     producer         what collectors and jobs send with, thousands of messages a second (librdkafka)
     administration   topics: create, list (kafka-python)
     reader           topics: offsets, lag, tail (kafka-python)
@@ -15,10 +16,12 @@ from cryptoviz.bus.interface import Bus, BusError, Header, Message, OnLost, dead
 
 if TYPE_CHECKING:
     from cryptoviz.bus.administration import create_topics, list_topics
+    from cryptoviz.bus.follower import Follower
     from cryptoviz.bus.producer import Producer
     from cryptoviz.bus.reader import lag, offsets, tail
 else:
     _HOMES: Final = {
+        "Follower": "follower",
         "Producer": "producer",
         "create_topics": "administration",
         "list_topics": "administration",
@@ -38,6 +41,7 @@ else:
 __all__ = [
     "Bus",
     "BusError",
+    "Follower",
     "Header",
     "Message",
     "OnLost",

@@ -1,4 +1,4 @@
-"""The hot sender, and the only module that knows librdkafka.
+"""The hot sender.
 
     record -> Producer.send -> (librdkafka's bounded queue) -> broker -> acknowledged, or `on_lost` says which and why
 
@@ -19,6 +19,7 @@ import confluent_kafka
 import msgspec
 from confluent_kafka import KafkaError, KafkaException
 
+from cryptoviz.bus.hot_client import connection
 from cryptoviz.bus.interface import (
     DEADLETTER,
     MAX_MESSAGE_BYTES,
@@ -36,7 +37,6 @@ from cryptoviz.topics import TOPICS
 
 _PURGE_S: Final = 5
 _REOPEN_S: Final = 2
-_QUIET_S: Final = 30
 _NOT_YET: Final = frozenset(
     {KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART}
 )
@@ -58,40 +58,6 @@ _PRODUCER: Final[Mapping[str, Any]] = {
 }
 
 _log = logger(__name__)
-
-
-class _LogLines:
-    """librdkafka's own log lines as events of ours; while the broker is away it says so at every attempt."""
-
-    def __init__(self) -> None:
-        self._quiet_until: dict[str, float] = {}
-
-    def log(self, level: int, _format: str, facility: str, _client: str, line: str) -> None:
-        """Called by librdkafka's binding, from within `poll`, as a `logging.Logger` would be."""
-        now = time.monotonic()
-        if now >= self._quiet_until.get(facility, 0):
-            self._quiet_until[facility] = now + _QUIET_S
-            _log.log(level, "librdkafka", facility=facility, line=line)
-
-
-def _connection(settings: Settings) -> dict[str, Any]:
-    """How to reach the cluster: secrets inside, never to be logged."""
-    config: dict[str, Any] = {
-        "bootstrap.servers": settings.bootstrap_servers,
-        "security.protocol": settings.kafka_security_protocol,
-        "client.id": "cryptoviz",
-        "logger": _LogLines(),
-        # A broker that comes back is found within seconds.
-        "reconnect.backoff.max.ms": 2000,
-        "socket.connection.setup.timeout.ms": 5000,
-    }
-    if settings.kafka_ca_file is not None:
-        config["ssl.ca.location"] = str(settings.kafka_ca_file)
-    if settings.kafka_security_protocol.startswith("SASL"):
-        config["sasl.mechanism"] = settings.kafka_sasl_mechanism
-        config["sasl.username"] = settings.kafka_username
-        config["sasl.password"] = settings.kafka_password.get_secret_value()
-    return config
 
 
 class _Lane:
@@ -142,7 +108,7 @@ class Producer(Bus):
         self._opened = time.monotonic()
         self._kafka = confluent_kafka.Producer(
             {
-                **_connection(self._settings),
+                **connection(self._settings),
                 **_PRODUCER,
                 "queue.buffering.max.messages": self._limit,
                 "stats_cb": self._on_statistics,

@@ -12,67 +12,59 @@ each partition of a topic, through the same code. Whatever is away (database, br
 from __future__ import annotations
 
 import json
-import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from itertools import starmap
 from typing import Any, Final
 
 import psycopg
 import pyarrow as pa
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.streaming.listener import StreamingQueryProgress
+from pyspark.sql.streaming.query import StreamingQuery
 from tenacity import Retrying, before_sleep_nothing, retry_if_exception_type, stop_never, wait_random_exponential
 
 from cryptoviz import codec
-from cryptoviz.bus import Producer
+from cryptoviz.bus import Follower, Producer
 from cryptoviz.logs import logger
 from cryptoviz.records import Candle
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.topics import INGESTED
-from streaming.checkpoints import Checkpoint
-from streaming.rows import MESSAGE_COLUMNS, Message, Part, Refused, Rows, by_partition, messages
+from streaming.batch_report import Clock, dead_letter_headers, lag_of, reason_of
+from streaming.checkpoints import Checkpoint, Ends, size
+from streaming.executors import EXECUTOR_ROWS, refused, write_partitions
+from streaming.rows import MESSAGE_COLUMNS, Message, Refused, Rows, messages
 from streaming.session import session
-from streaming.sink import (
-    Arriving,
-    Fence,
-    Sink,
-    StaleEpochError,
-    Stored,
-    Touched,
-    TruncatedError,
-    UnstorableError,
-)
+from streaming.sink import Fence, Sink, StaleEpochError, UnstorableError
 from streaming.sources import kafka_options
 from streaming.sources import messages as stream_of_messages
 from streaming.transforms import copy_lines
 
 NAME: Final = "ingestion"
 DRIVER_PART: Final = -1
-"""The fence part of batches stored by the driver; the executors' parts are numbered from 0 (`_part`)."""
-
-_PARTITIONS_OF_A_TOPIC: Final = 10_000
+"""The fence part of batches stored by the driver; the executors' parts are numbered from 0 (`streaming.executors`)."""
 _LONGEST_WAIT_S: Final = 10
 _FLUSH_S: Final = 5
 _CLOSE_EVERY_S: Final = 5
 """A trade of the next minute proves that a candle is whole, and may come at any time."""
 
 _REPORT_S: Final = 1
-EXECUTOR_ROWS: Final = "topic string, partition int, offset long, key binary, value binary, kind string, reason string"
-"""The frame that `write_partitions` answers with: refused messages, candles to publish, row counts."""
+_LOOK_S: Final = 0.25
+_LONGEST_REST_S: Final = 600
+"""Far below the retention of any topic: a batch that comes again must still find its messages."""
+
+_LONGEST_PAUSE_S: Final = 0.5
+_WORTH_A_BATCH: Final = 100
 _DEAD_LETTERS: Final = "topic string, key binary, value binary, headers array<struct<key: string, value: binary>>"
 
-_PYTHON_ERROR: Final = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Violation|Shutdown)\b")
 _log = logger(__name__)
 Report = Callable[[dict[str, Any]], None]
-Ends = Mapping[str, Mapping[str, int]]
-"""Topic -> partition (as text) -> the offset after the last one of a batch."""
 
 
 class StoppingError(Exception):
@@ -81,23 +73,6 @@ class StoppingError(Exception):
 
 class BrokerAwayError(Exception):
     """The broker did not acknowledge in time."""
-
-
-class Clock:
-    """How long each phase of a batch took, in milliseconds."""
-
-    def __init__(self, moved: Callable[[], None]) -> None:
-        """`moved` is called at the end of each phase."""
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-        self._moved = moved
-
-    def lap(self, phase: str) -> None:
-        """What was done since the last lap was this phase."""
-        now = time.perf_counter()
-        self.laps[phase] = round((now - self._last) * 1000, 1)
-        self._last = now
-        self._moved()
 
 
 def application_name(epoch: int) -> str:
@@ -129,6 +104,9 @@ class Ingestion:
         self._closer = Sink(partial(connect, Role.WRITER, self.settings, application_name=closing))
         self._unsent: list[tuple[str, Any]] = []
         self._producer = Producer(self.settings, on_lost=lambda topic, _key, record, _why: self._lost(topic, record))
+        self._follower = Follower(self.settings, self.settings.spark_bulk_rows)
+        self._ahead = False
+        self._resumed = time.perf_counter()
         self._fatal: Exception | None = None
         self._close_at = 0.0
         self._batch_began: float | None = None
@@ -154,6 +132,7 @@ class Ingestion:
             self._producer.close(timeout=2)
             self._sink.close()
             self._closer.close()
+            self._follower.close()
             spark.stop()
 
     def _run_query(self, spark: SparkSession, checkpoint: Checkpoint) -> None:
@@ -162,15 +141,17 @@ class Ingestion:
             source.writeStream.queryName(NAME)
             .foreachBatch(partial(self._batch, checkpoint))
             .option("checkpointLocation", checkpoint.path)
-            .trigger(processingTime=f"{self.settings.spark_trigger_ms} milliseconds")
+            # `_batch` returns when there is more: the next trigger comes at once, the one that finds nothing waits.
+            .trigger(processingTime="0 seconds")
             .start()
         )
         self.figures["last_error"] = None
+        self._ahead = False
         ended = threading.Event()
         threading.Thread(target=self._close_candles_until, args=(ended,), name="close candles", daemon=True).start()
         try:
             while self._fatal is None and query.isActive and not self.stop.wait(0.2):
-                self._report(query.lastProgress)
+                self._report(query)
             if self._fatal is not None:
                 raise self._fatal
             if self.stop.is_set():
@@ -188,7 +169,7 @@ class Ingestion:
                 query.stop()
 
     def _explain(self, error: PySparkException, checkpoint: Checkpoint) -> None:
-        reason = _reason(error)
+        reason = reason_of(error)
         _log.error("query_failed", reason=reason)
         self.figures["last_error"] = reason
         self.figures["waits"] += 1  # it will be tried again: that is not standing still
@@ -199,11 +180,14 @@ class Ingestion:
             _log.error("messages_lost_before_they_were_read", checkpoint=checkpoint.set_aside())
         self.report(dict(self.figures))
 
-    def _report(self, progress: StreamingQueryProgress | None) -> None:
-        if progress is not None:
-            told = json.loads(progress.json)
-            self.figures["trigger"] = told["timestamp"]
-            self.figures["lag"] = _lag(told["sources"][0])
+    def _report(self, query: StreamingQuery) -> None:
+        if not self._ahead:
+            # PySpark's own `lastProgress` is a hundred calls into the JVM.
+            progress = query._jsq.lastProgress()
+            if progress is not None:
+                told = json.loads(progress.json())
+                self.figures["trigger"] = told["timestamp"]
+                self.figures["lag"] = lag_of(told["sources"][0])
         began = self._batch_began
         self.figures["batch_for_s"] = 0.0 if began is None else round(time.perf_counter() - began, 1)
         self.report(dict(self.figures))
@@ -251,9 +235,13 @@ class Ingestion:
             started = self._batch_began = time.perf_counter()
             self._moved()
             fence = Fence(NAME, self.epoch, checkpoint.query_id, DRIVER_PART, batch)
+            begins, ends = checkpoint.range_of(batch)
+            bulk = size(begins, ends) > self.settings.spark_bulk_rows
             try:
-                bulk = checkpoint.size_of(batch) > self.settings.spark_bulk_rows
-                count = self._store(frame, fence, checkpoint.ends_of(batch) if bulk else None)
+                if bulk:
+                    self._ahead = False
+                    self._follower.rest()
+                count = self._store(frame, fence, begins, ends, bulk=bulk)
             except Exception as error:
                 if not isinstance(error, PySparkException | StoppingError):
                     self._fatal = error
@@ -264,25 +252,56 @@ class Ingestion:
             self.figures["rows_total"] += count
             self.figures["batch_rows"] = count
             self.figures["batch_ms"] = round((time.perf_counter() - started) * 1000, 1)
+        if not bulk:
+            self._await_more(started, ends)
 
-    def _store(self, frame: DataFrame, fence: Fence, bulk_until: Ends | None) -> int:
+    def _await_more(self, started: float, ends: Ends) -> None:
+        """Return when there is something for the next batch, or after a while.
+
+        A trigger that finds nothing costs as much as one that finds a hundred messages: Spark is let go on when it will
+        find some. Until then this batch counts as under way; if it comes again, its fence says that it is stored.
+        """
+        self._follower.follow(ends)
+        self._ahead = True
+        done = time.perf_counter()
+        deadline, found = done + _LONGEST_REST_S, False
+        while self._follower.following and not found and not self.stop.is_set() and time.perf_counter() < deadline:
+            self.figures["trigger"] = datetime.now(UTC).isoformat()
+            if (lag := self._follower.lag(ends)) is not None:
+                self.figures["lag"] = lag
+            self._moved()
+            found = self._follower.wait(_LOOK_S)
+        # While little comes the job rests as long as it works: half as many batches, each a little larger.
+        pause = min(done - self._resumed, _LONGEST_PAUSE_S)
+        earliest = max(started + self.settings.spark_trigger_ms / 1000, done + pause)
+        if found:
+            self._follower.wait(earliest - time.perf_counter(), _WORTH_A_BATCH)
+        if not self._follower.following:
+            self._ahead = False
+            self.stop.wait(earliest - time.perf_counter())
+        self._resumed = time.perf_counter()
+
+    def _store(self, frame: DataFrame, fence: Fence, begins: Ends, ends: Ends, *, bulk: bool) -> int:
         try:
-            if bulk_until is not None:
-                return self._store_in_bulk(frame, fence, bulk_until)
-            return self._store_here(frame, fence)
+            if bulk:
+                return self._store_in_bulk(frame, fence, ends)
+            return self._store_here(frame, fence, begins, ends)
         except UnstorableError as error:
-            _log.warning("batch_with_unstorable_rows", batch=fence.batch, reason=_reason(error))
+            _log.warning("batch_with_unstorable_rows", batch=fence.batch, reason=reason_of(error))
             return self._store_carefully(frame, fence)
 
-    def _store_here(self, frame: DataFrame, fence: Fence) -> int:
-        """The driver collects the messages as they are, judges them itself and stores them in one transaction.
+    def _store_here(self, frame: DataFrame, fence: Fence, begins: Ends, ends: Ends) -> int:
+        """The driver takes the messages as they are, judges them itself and stores them in one transaction.
 
-        With few messages the work of Spark's planner and compiler would cost more than the messages.
+        With few messages the work of Spark's planner, compiler and tasks would cost more than the messages: where all
+        of the batch's offsets have been read ahead already, no task reads them.
         """
         clock = Clock(self._moved)
-        collected = _collected(frame)
+        ahead = self._follower.take(begins, ends)
+        batch = messages(_collected(frame)) if ahead is None else starmap(Message, ahead)
+        self.figures["ahead"] = ahead is not None
         clock.lap("collect_ms")
-        rows = Rows.judged(messages(collected), datetime.now(UTC))
+        rows = Rows.judged(batch, datetime.now(UTC))
         clock.lap("judge_ms")
         self._dead_letters(frame.sparkSession, rows.refused)
         stored = self._patiently(lambda: self._sink.store(fence, rows.lines, rows.touched))
@@ -301,13 +320,11 @@ class Ingestion:
         except PySparkException as error:
             for kind in (UnstorableError, StaleEpochError):
                 if kind.__name__ in str(error):
-                    raise kind(_reason(error)) from None
+                    raise kind(reason_of(error)) from None
             raise
         self._moved()
         rows = answers.to_pylist()
-        self._dead_letters(
-            frame.sparkSession, [_refused(row) for row in rows if row["kind"] not in {"candle", "count"}]
-        )
+        self._dead_letters(frame.sparkSession, [refused(row) for row in rows if row["kind"] not in {"candle", "count"}])
         self._publish(codec.decode("candle", row["value"]) for row in rows if row["kind"] == "candle")
         return sum(row["offset"] for row in rows if row["kind"] == "count")
 
@@ -350,13 +367,13 @@ class Ingestion:
                 raise StoppingError
 
     def _complain(self, error: BaseException | None) -> None:
-        reason = _reason(error) if error is not None else "unknown"
+        reason = reason_of(error) if error is not None else "unknown"
         _log.warning("waiting", reason=reason)
         self.figures["last_error"] = reason
         self.figures["waits"] += 1
 
     def _dead_letters(self, spark: SparkSession, refused: Iterable[Refused]) -> None:
-        letters = [("deadletter", item.message.key, item.message.value, _headers(item)) for item in refused]
+        letters = [("deadletter", item.message.key, item.message.value, dead_letter_headers(item)) for item in refused]
         if letters:
             frame = spark.createDataFrame(letters, _DEAD_LETTERS)
             frame.write.format("kafka").options(**kafka_options(self.settings)).save()
@@ -377,92 +394,6 @@ class Ingestion:
         self._unsent.append((topic, record))
 
 
-def _reason(error: BaseException) -> str:
-    """One line that says what is wrong: of an error that came through Spark, the Python error at its root."""
-    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    roots = [line for line in lines if _PYTHON_ERROR.match(line)]
-    return (roots or lines)[0][:500]
-
-
 def _collected(frame: DataFrame) -> pa.Table:
     """The messages of a small batch: a task for each partition of each topic would cost more than what it reads."""
     return frame.coalesce(2).toArrow()
-
-
-def _headers(refused: Refused) -> list[tuple[str, bytes]]:
-    message = refused.message
-    values = {
-        "topic": message.topic,
-        "partition": message.partition,
-        "offset": message.offset,
-        "error_class": refused.kind,
-        "error": refused.reason,
-    }
-    return [(name, str(value).encode()) for name, value in values.items()]
-
-
-def _refused(row: Mapping[str, Any]) -> Refused:
-    names = ("topic", "partition", "offset", "key", "value")
-    return Refused(Message(**{name: row[name] for name in names}), row["kind"], row["reason"])
-
-
-def _lag(source: Mapping[str, Any]) -> int:
-    """Messages between the last one stored and the end of the topics, by Spark's own account of the last trigger."""
-    latest, stored = source["latestOffset"] or {}, source["endOffset"] or {}
-    return sum(
-        end - stored.get(topic, {}).get(number, 0)
-        for topic, numbers in latest.items()
-        for number, end in numbers.items()
-    )
-
-
-def _part(topic: str, partition: int) -> int:
-    """The fence part of one partition of one topic: the same in every replay, wherever Spark runs it."""
-    return [known.name for known in INGESTED].index(topic) * _PARTITIONS_OF_A_TOPIC + partition
-
-
-_executor_sinks: dict[int, Sink] = {}
-
-
-def write_partitions(
-    connect_writer: Callable[[], psycopg.Connection[Any]], fence: Fence, ends: Ends, batches: Iterator[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
-    """On an executor: store a Spark partition (a partition of a topic) while it arrives.
-
-    Answers with candles and refused messages. Raises TruncatedError when less arrives than the batch holds: what Spark
-    hands over just ends when the task that reads it fails, and half a partition must not count as stored.
-    """
-    sink = _executor_sinks.setdefault(0, Sink(connect_writer))
-    answers: list[dict[str, Any]] = []
-    for part in by_partition(batches):
-        rows = Rows()
-        lines = Arriving(rows.lines_of(part, datetime.now(UTC)))
-        stored: Stored = sink.store(
-            replace(fence, part=_part(part.topic, part.partition)),
-            {part.topic: lines},
-            partial(_touched_by_all, part, rows, ends),
-        )
-        answers.append({"kind": "count", "offset": rows.count})
-        answers += [{"kind": "candle", "value": codec.encode(candle)} for candle in stored.candles]
-        answers += [{**item.message._asdict(), "kind": item.kind, "reason": item.reason} for item in rows.refused]
-    yield pa.RecordBatch.from_pylist(answers, schema=_ANSWERS)
-
-
-def _touched_by_all(part: Part, rows: Rows, ends: Ends) -> Touched:
-    last = ends[part.topic][str(part.partition)] - 1
-    if rows.last_offset != last:
-        raise TruncatedError(f"{part.topic} {part.partition} ends at {rows.last_offset}, not at {last}")
-    return rows.touched()
-
-
-_ANSWERS: Final = pa.schema(
-    [
-        ("topic", pa.string()),
-        ("partition", pa.int32()),
-        ("offset", pa.int64()),
-        ("key", pa.binary()),
-        ("value", pa.binary()),
-        ("kind", pa.string()),
-        ("reason", pa.string()),
-    ]
-)

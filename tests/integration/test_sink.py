@@ -20,8 +20,8 @@ from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.streams.ownership import Ownership, StreamControl
 from cryptoviz.topics import INGESTED, TOPICS
-from streaming.jobs import ingestion
-from streaming.jobs.ingestion import write_partitions
+from streaming import executors
+from streaming.executors import write_partitions
 from streaming.rows import copy_line
 from streaming.sink import TABLES, Arriving, Fence, Sink, StaleEpochError, Touched, TruncatedError, UnstorableError
 
@@ -309,7 +309,7 @@ def arriving(*numbers: int) -> pa.RecordBatch:
 def test_half_a_partition_does_not_count_as_stored(
     owner: Ownership, sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingestion, "_executor_sinks", {0: sink})
+    monkeypatch.setattr(executors, "_sinks", {0: sink})
     connect_writer = partial(connect, Role.WRITER, owner.settings)
     write = partial(write_partitions, connect_writer, fence(owner, 0), {"rawtrade": {"0": 4}})
     with pytest.raises(TruncatedError):
