@@ -19,7 +19,7 @@ from assets.tables import TRADES
 from cryptoviz.candles.rebuild import TradesRemovedError, rebuild
 from cryptoviz.gate.table_rules import CheckVerdict, FigureRow, equal
 from cryptoviz.settings import Settings
-from cryptoviz.storage.queries import query
+from cryptoviz.storage.queries import fetch_rows, query
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -129,10 +129,7 @@ def candles_daily_rebuild(settings: Settings, today: date) -> dg.AssetsDefinitio
 
 
 def _compared(connection: "Connection[Any]", bounds: Mapping[str, Any]) -> CheckVerdict:
-    from psycopg.rows import dict_row  # noqa: PLC0415 - loading the code location needs no driver
-
-    cursor = connection.cursor(row_factory=dict_row)
-    return equal(cursor.execute(query("candles_differing"), bounds).fetchall())
+    return equal(fetch_rows(connection, "candles_differing", bounds))
 
 
 def _nothing(connection: "Connection[Any]", exchange: str, day: datetime) -> str:

@@ -24,7 +24,7 @@ from assets.windows import standing as lasting
 from cryptoviz.gate import table_rules
 from cryptoviz.gate.table_rules import CheckVerdict, FigureRow
 from cryptoviz.settings import Settings
-from cryptoviz.storage.queries import query, statements
+from cryptoviz.storage.queries import fetch_rows, statements
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -209,10 +209,7 @@ def table_checks(settings: Settings) -> dg.AssetChecksDefinition:
 
 def evaluate(gate: Gate, connection: "Connection[Any]", now: datetime) -> CheckVerdict:
     """Run the statement of a check and judge its rows."""
-    from psycopg.rows import dict_row  # noqa: PLC0415 - loading the code location needs no driver
-
-    cursor = connection.cursor(row_factory=dict_row)
-    return gate.judge(cursor.execute(query(gate.statement), gate.parameters(now)).fetchall())
+    return gate.judge(fetch_rows(connection, gate.statement, gate.parameters(now)))
 
 
 def result(gate: Gate, verdict: CheckVerdict) -> dg.AssetCheckResult:

@@ -18,7 +18,10 @@ from assets.audits import gate_check, judged, reviewed
 from assets.keys import ARTICLES, MARKET, MOOD
 from assets.resources import Broker, Database
 from assets.streams import NEWS_OWNERS, code
+from cryptoviz.gate.outbox import deliver, judge_staged
+from cryptoviz.gate.staging import stage
 from cryptoviz.settings import Settings, settings
+from cryptoviz.storage import driver
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
@@ -110,8 +113,6 @@ def _asset(subject: Subject) -> dg.AssetsDefinition:
         metadata=code("assets/polls.py", *subject.code),
     )
     def poll(context: dg.AssetExecutionContext, database: Database, broker: Broker) -> Iterator[Any]:
-        from cryptoviz.gate.outbox import deliver, judge_staged  # noqa: PLC0415 - loading the code location needs no client
-
         began = time.monotonic()
         with database.writer() as connection:
             sources = subject.fetch(connection, settings(), context.run.run_id, SCHEDULE in context.run.tags)
@@ -213,10 +214,6 @@ def _mood(connection: "Connection[Any]", configured: Settings, run: str, due_onl
 def _polled(
     connection: "Connection[Any]", run: str, subject: str, polls: Mapping[str, Callable[[], "Poll"]]
 ) -> Sequence[Source]:
-    from psycopg import Error as DatabaseError  # noqa: PLC0415 - as above
-
-    from cryptoviz.gate.staging import stage  # noqa: PLC0415 - as above
-
     sources = []
     for name, ask in polls.items():
         try:
@@ -224,7 +221,7 @@ def _polled(
             with connection.transaction():
                 new = stage(connection, subject, poll.rows, run)
                 poll.remember(connection)
-        except DatabaseError:
+        except driver.Error:
             raise
         except Exception as error:  # noqa: BLE001 - the border between the sources: one that breaks us costs itself only
             sources.append(Source(name, f"crashed: {error!r}"[:500], {"status": "crashed"}))

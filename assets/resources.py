@@ -17,6 +17,7 @@ from cryptoviz import instruments
 from cryptoviz.remote.backoff import Backoff
 from cryptoviz.remote.errors import PermanentError
 from cryptoviz.settings import Mode, Role, settings
+from cryptoviz.storage.database import connect
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -31,16 +32,12 @@ class Database(dg.ConfigurableResource[Any]):
     @contextmanager
     def writer(self) -> Iterator[Connection[Any]]:
         """A connection that may write facts; closed at the end of the block."""
-        from cryptoviz.storage.database import connect  # noqa: PLC0415 - only who connects loads the driver
-
         with connect(Role.WRITER, settings(), autocommit=True, application_name="dagster") as connection:
             yield connection
 
     @contextmanager
     def reader(self) -> Iterator[Connection[Any]]:
         """A connection that may read; closed at the end of the block."""
-        from cryptoviz.storage.database import connect  # noqa: PLC0415 - only who connects loads the driver
-
         with connect(Role.READER, settings(), autocommit=True, application_name="dagster") as connection:
             yield connection
 

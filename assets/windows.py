@@ -13,7 +13,7 @@ from cryptoviz.gate.audit import audit
 from cryptoviz.gate.report import GateReport
 from cryptoviz.gate.rows import CandidateRow
 from cryptoviz.settings import Settings
-from cryptoviz.storage.queries import query, statements
+from cryptoviz.storage.queries import fetch_rows, statements
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -67,11 +67,9 @@ def look(window: Window, connection: "Connection[Any]", settings: Settings, run:
     Raises:
         GateError: the gate itself failed.
     """
-    from psycopg.rows import dict_row  # noqa: PLC0415 - loading the code location needs no driver
-
     series = [(exchange, pair) for exchange in settings.exchanges for pair in settings.pairs(exchange)]
     asked = {"exchanges": [exchange for exchange, _ in series], "pairs": [pair for _, pair in series], "most": MOST}
-    found = connection.cursor(row_factory=dict_row).execute(query(window.statement), asked).fetchall()
+    found = fetch_rows(connection, window.statement, asked)
     return audit(
         connection, window.subject, [CandidateRow(_key(row), row, run=run) for row in found], run, window.table
     ).report

@@ -18,6 +18,7 @@ from assets.storage import KEEP_STORAGE
 from cryptoviz.gaps.scan import configured_series
 from cryptoviz.pairs import Timeframe
 from cryptoviz.settings import Settings
+from cryptoviz.storage import driver
 from jobs.housekeeping import PURGE_HISTORY
 
 _MOOD_MINUTES: Final = 5
@@ -146,8 +147,6 @@ def fetch_streamed(settings: Settings) -> dg.ScheduleDefinition:
     def fetch_streamed_every_six_hours(
         context: dg.ScheduleEvaluationContext, database: Database
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        import psycopg  # noqa: PLC0415 - loading the code location needs no driver
-
         until = context.scheduled_execution_time.astimezone(UTC).replace(minute=0)
         since = until - _COMPARED
         part = {SINCE: since.isoformat(), UNTIL: until.isoformat()}
@@ -155,7 +154,7 @@ def fetch_streamed(settings: Settings) -> dg.ScheduleDefinition:
         try:
             with database.reader() as connection:
                 wanted = {f"{one.exchange}:{one.pair}" for one in configured_series(connection, settings)}
-        except psycopg.OperationalError as error:
+        except driver.OperationalError as error:
             yield dg.SkipReason(f"the database is away: {str(error).strip()}")
             return
         for exchange in settings.exchanges:

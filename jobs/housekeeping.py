@@ -11,6 +11,7 @@ from assets.resources import Database
 from assets.runs import HEAVY_SQL, actor
 from cryptoviz.retention.housekeeping import KEPT, forget, purge, size
 from cryptoviz.settings import settings
+from cryptoviz.storage import driver
 from cryptoviz.storage.audit import recorded
 
 
@@ -24,8 +25,6 @@ from cryptoviz.storage.audit import recorded
 )
 def _purge(context: dg.OpExecutionContext, database: Database) -> int:
     """Returns the number of bytes that Dagster's database has on disk afterwards."""
-    from psycopg import connect  # noqa: PLC0415 - only who connects loads the driver
-
     ours, now = settings(), datetime.now(UTC)
     ages = {
         "keep days": ours.dagster_keep_days,
@@ -41,7 +40,7 @@ def _purge(context: dg.OpExecutionContext, database: Database) -> int:
             subject="dagster",
             detail={**ages, "run": context.run_id},
         ) as found,
-        connect(
+        driver.connect(
             ours.dagster_database(), autocommit=True, application_name="purge_history", options="-c timezone=UTC"
         ) as connection,
     ):

@@ -8,7 +8,9 @@ from pydantic import Field
 
 from assets.resources import Broker, Database
 from assets.runs import actor, refused
+from cryptoviz.gate.outbox import deliver
 from cryptoviz.gate.report import GateError
+from cryptoviz.gate.subjects import SUBJECTS
 from cryptoviz.storage.audit import recorded
 
 if TYPE_CHECKING:
@@ -39,8 +41,6 @@ class QuarantineConfig(dg.Config):
 def _release(context: dg.OpExecutionContext, config: QuarantineConfig, database: Database, broker: Broker) -> int:
     """Returns the number of rows that were released."""
     from cryptoviz import quarantine  # noqa: PLC0415 - loading the code location needs no client
-    from cryptoviz.gate.outbox import deliver  # noqa: PLC0415
-    from cryptoviz.gate.subjects import SUBJECTS  # noqa: PLC0415
 
     found = _resolve(context, config, database, quarantine.RELEASE, quarantine.release)
     subjects = {one.subject for one in found if one.done} & SUBJECTS.keys()

@@ -16,6 +16,7 @@ import dagster as dg
 
 from assets.resources import Database
 from cryptoviz.settings import Settings
+from cryptoviz.storage import driver
 from cryptoviz.storage.queries import query
 
 INTERVAL_S: Final = 30
@@ -89,8 +90,6 @@ def run_failures(settings: Settings) -> dg.SensorDefinition:
         description="Opens one alert for each job or asset that fails, and closes it with its next success.",
     )
     def run_failures(context: dg.SensorEvaluationContext, database: Database) -> dg.SensorResult | dg.SkipReason:
-        from psycopg import Error  # noqa: PLC0415 - only who connects loads the driver
-
         since, seen = _remembered(context.cursor)
         records = context.instance.get_run_records(
             dg.RunsFilter(
@@ -107,7 +106,7 @@ def run_failures(settings: Settings) -> dg.SensorDefinition:
             with database.writer() as connection:
                 for record in fresh:
                     _write(connection, _ended(context.instance, record), settings)
-        except Error as error:
+        except driver.Error as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             return dg.SkipReason(f"the database does not answer: {reason}")
         newest = max(record.update_timestamp for record in records).replace(tzinfo=UTC)
@@ -168,11 +167,11 @@ def _texts(event: Any) -> Iterator[str]:
 
 
 def _write(connection: Any, ended: Ended, settings: Settings) -> None:
-    from psycopg.types.json import Jsonb  # noqa: PLC0415 - only who connects loads the driver
-
     for name in over(ended):
         connection.execute(query("platform_alert_close"), {"kind": KIND, "subject": name})
     for alert in alerts(ended):
         page = f"http://127.0.0.1:{settings.dagster_port}/runs/{ended.run}"
         values = {"kind": KIND, "subject": alert.subject, "severity": "warning", "message": alert.message}
-        connection.execute(query("platform_alert_raise"), values | {"detail": Jsonb({**alert.detail, "page": page})})
+        connection.execute(
+            query("platform_alert_raise"), values | {"detail": driver.Jsonb({**alert.detail, "page": page})}
+        )

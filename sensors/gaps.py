@@ -26,6 +26,7 @@ from cryptoviz.gaps.completeness import HistoryState, read
 from cryptoviz.gaps.differences import compare
 from cryptoviz.gaps.scan import GRACE, WaitingWork, collected_series, due, pairs_of, scan, scan_trades
 from cryptoviz.settings import settings
+from cryptoviz.storage import driver
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -92,21 +93,19 @@ def decide(waiting: Mapping[str, WaitingWork], memory: Memory, at: datetime, *, 
 )
 def gaps_due(context: dg.SensorEvaluationContext, database: Database) -> dg.SensorResult | dg.SkipReason:
     """Runs are never stacked: what is missing while one is under way is left to the next."""
-    import psycopg  # noqa: PLC0415 - loading the code location needs no driver
-
     at, began = now(), time.monotonic()
     memory = _remembered(context.cursor, at)
     try:
         with database.writer() as connection:
             connection.execute(_LONGEST_STATEMENT)
             waiting, state, memory = _look(connection, memory, at)
-    except psycopg.errors.QueryCanceled as error:
+    except driver.QueryCanceled as error:
         memory = _given_up(memory, at)
         return dg.SensorResult(
             cursor=json.dumps(asdict(memory)),
             skip_reason=dg.SkipReason(f"a look took too long and was given up: {str(error).strip()}"),
         )
-    except psycopg.OperationalError as error:
+    except driver.OperationalError as error:
         return dg.SkipReason(f"the database is away: {str(error).strip()}")
     told = [dg.AssetMaterialization(COMPLETENESS, metadata=state_metadata(state))] if state else []
     words = ", ".join(f"{one.missing} {kind}" for kind, one in waiting.items())

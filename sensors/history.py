@@ -16,7 +16,9 @@ from assets.partitions import HISTORY_BEGINS, SERIES
 from assets.resources import Database
 from assets.runs import UNENDED
 from cryptoviz.backfill.due import BackfillPlan, due
+from cryptoviz.backfill.states import keep_history, states
 from cryptoviz.settings import Settings
+from cryptoviz.storage import driver
 
 INTERVAL_S: Final = 30
 
@@ -59,15 +61,11 @@ def history_due(settings: Settings) -> dg.SensorDefinition:
     )
     def history_due(context: dg.SensorEvaluationContext, database: Database) -> dg.SensorResult | dg.SkipReason:
         """Leaves what a run is at work on to that run."""
-        import psycopg  # noqa: PLC0415 - loading the code location needs no driver
-
-        from cryptoviz.backfill.states import keep_history, states  # noqa: PLC0415
-
         try:
             with database.writer() as connection:
                 wanted = states(connection, settings)
                 keep_history(connection, wanted)
-        except psycopg.OperationalError as error:
+        except driver.OperationalError as error:
             return dg.SkipReason(f"the database is away: {str(error).strip()}")
         known = context.instance.get_dynamic_partitions(str(SERIES.name))
         named = dict.fromkeys(f"{one.series.exchange}:{one.series.pair}" for one in wanted)

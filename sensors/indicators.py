@@ -17,6 +17,7 @@ from assets.keys import INDICATORS
 from assets.resources import Database
 from assets.runs import UNENDED
 from cryptoviz.candles.indicators import progress, refresh
+from cryptoviz.storage import driver
 
 INTERVAL_S: Final = 60
 PATIENCE_S: Final = 15
@@ -30,8 +31,6 @@ PATIENCE_S: Final = 15
 )
 def indicators_due(context: dg.SensorEvaluationContext, database: Database) -> dg.SensorResult | dg.SkipReason:
     """Leaves the work to a run that is under way."""
-    import psycopg  # noqa: PLC0415 - loading the code location needs no driver
-
     under_way = dg.RunsFilter(job_name=REFRESH_INDICATORS.name, statuses=list(UNENDED))
     if context.instance.get_run_records(under_way, limit=1):
         return dg.SkipReason("a run computes them")
@@ -39,7 +38,7 @@ def indicators_due(context: dg.SensorEvaluationContext, database: Database) -> d
         with database.writer() as connection:
             done = refresh(connection, PATIENCE_S)
             reached = progress(connection) if done.candles or done.rows else []
-    except psycopg.OperationalError as error:
+    except driver.OperationalError as error:
         return dg.SkipReason(f"the database is away: {str(error).strip()}")
     told = [dg.AssetMaterialization(INDICATORS, metadata=indicators_metadata(done, reached))] if reached else []
     asked = [dg.RunRequest()] if done.waiting else []

@@ -12,6 +12,7 @@ import dagster as dg
 from assets.resources import Database
 from assets.runs import UNENDED
 from cryptoviz.candles.repair import waiting
+from cryptoviz.storage import driver
 from jobs.repair import REPAIR_CANDLES
 
 INTERVAL_S: Final = 300
@@ -25,15 +26,13 @@ INTERVAL_S: Final = 300
 )
 def repairs_due(context: dg.SensorEvaluationContext, database: Database) -> dg.SensorResult | dg.SkipReason:
     """Runs are never stacked; one that failed is followed by the next after some minutes, which goes on there."""
-    import psycopg  # noqa: PLC0415 - loading the code location needs no driver
-
     under_way = dg.RunsFilter(job_name=REPAIR_CANDLES.name, statuses=list(UNENDED))
     if context.instance.get_run_records(under_way, limit=1):
         return dg.SkipReason("a run looks them over")
     try:
         with database.writer() as connection:
             left = waiting(connection)
-    except psycopg.OperationalError as error:
+    except driver.OperationalError as error:
         return dg.SkipReason(f"the database is away: {str(error).strip()}")
     if not left:
         return dg.SkipReason("nothing is left to look over")

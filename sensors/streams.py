@@ -17,6 +17,7 @@ from assets.resources import Database
 from assets.streams import INGESTION as INGESTION_KEY
 from assets.streams import collector_key
 from cryptoviz.settings import Settings
+from cryptoviz.storage import driver
 from cryptoviz.storage.queries import query
 from cryptoviz.streams.facts import COLLECTOR, INGESTION
 from cryptoviz.streams.supervision import ALL_CLEAR, WORKING, Decision, StreamMemory
@@ -49,8 +50,6 @@ def stream_supervisor(settings: Settings) -> dg.SensorDefinition:
         ),
     )
     def stream_supervisor(database: Database) -> dg.SensorResult | dg.SkipReason:
-        from psycopg import Error  # noqa: PLC0415 - only who connects loads the driver
-
         now = time.time()
         try:
             with database.writer() as connection:
@@ -60,7 +59,7 @@ def stream_supervisor(settings: Settings) -> dg.SensorDefinition:
                 others = {"kinds": [*_KINDS.values()], "subjects": [*streams]}
                 connection.execute(query("platform_alerts_close_others"), others)
                 events = [event for name, judged in streams.items() for event in _report(connection, name, judged, now)]
-        except Error as error:
+        except driver.Error as error:
             return dg.SkipReason(f"the database does not answer: {_reason(error)}")
         said = "; ".join(f"{name} is {judged.decision.message}" for name, judged in streams.items())
         return dg.SensorResult(asset_events=events, skip_reason=said)
@@ -85,8 +84,6 @@ def _act(connection: Connection[Any], name: str, row: Mapping[str, Any], decisio
 
 
 def _restart(connection: Connection[Any], name: str, row: Mapping[str, Any], decision: Decision) -> None:
-    from psycopg.types.json import Jsonb  # noqa: PLC0415 - only who connects loads the driver
-
     asked = connection.execute(query("stream_restart"), {"name": name, "generation": row["asked_generation"]})
     if asked.fetchone() is not None:
         entry = {"actor": ACTOR, "action": "restart_stream", "subject": name}
@@ -95,12 +92,10 @@ def _restart(connection: Connection[Any], name: str, row: Mapping[str, Any], dec
             "reason": decision.reason,
             "within the hour": len(decision.memory.restarts),
         }
-        connection.execute(query("action_log_begin"), entry | {"detail": Jsonb(detail)})
+        connection.execute(query("action_log_begin"), entry | {"detail": driver.Jsonb(detail)})
 
 
 def _raise(connection: Connection[Any], alert: Mapping[str, str], row: Mapping[str, Any], decision: Decision) -> None:
-    from psycopg.types.json import Jsonb  # noqa: PLC0415 - only who connects loads the driver
-
     detail = {
         "verdict": decision.verdict,
         "since": _instant(decision.memory.since),
@@ -108,7 +103,7 @@ def _raise(connection: Connection[Any], alert: Mapping[str, str], row: Mapping[s
         "restarts within the hour": len(decision.memory.restarts),
         "last error": row["last_error"],
     }
-    connection.execute(query("platform_alert_raise"), {**alert, "detail": Jsonb(detail)})
+    connection.execute(query("platform_alert_raise"), {**alert, "detail": driver.Jsonb(detail)})
 
 
 def _report(connection: Connection[Any], name: str, judged: JudgedStream, now: float) -> list[Event]:

@@ -19,6 +19,7 @@ import dagster as dg
 
 from assets.resources import Broker, Database
 from assets.streams import topic_key
+from cryptoviz.storage import driver
 from cryptoviz.storage.queries import query
 from cryptoviz.topics import TOPICS
 
@@ -175,8 +176,6 @@ def observe_tables(
 
 
 def _reachable(database: Database, broker: Broker) -> tuple[list[Figures], list[str]]:
-    import psycopg  # noqa: PLC0415 - loading the code location needs no driver
-
     from cryptoviz.bus import BusError  # noqa: PLC0415 - nor a Kafka client
 
     figures: list[Figures] = []
@@ -185,7 +184,7 @@ def _reachable(database: Database, broker: Broker) -> tuple[list[Figures], list[
         with database.reader() as connection:
             figures += exchange_figures(connection)
             figures += table_figures(connection)
-    except psycopg.OperationalError as error:
+    except driver.OperationalError as error:
         away.append(f"the database is away: {str(error).strip()}")
     try:
         figures += topic_figures(broker.offsets(TOPICS))

@@ -19,6 +19,7 @@ from cryptoviz.reports.facts import Source, State, Stored
 from cryptoviz.reports.pages import STYLE, TEMPLATES, page
 from cryptoviz.reports.view import View
 from cryptoviz.settings import Role, Settings
+from cryptoviz.storage.database import connect
 
 WAIT_S: Final = 300.0
 """How long a build waits for another one."""
@@ -54,8 +55,6 @@ def build(settings: Settings, *, now: datetime | None = None, wait_s: float = WA
         BusyError: another build was still under way after `wait_s`.
         psycopg.Error: the database cannot be read; the published site stays as it was.
     """
-    from cryptoviz.storage.database import connect  # noqa: PLC0415 - only who connects loads the driver
-
     with connect(Role.READER, settings, autocommit=True, application_name="reports") as connection:
         return publish(reports_folder(settings), Stored(connection), now or datetime.now(UTC), wait_s=wait_s)
 

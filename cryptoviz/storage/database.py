@@ -6,11 +6,13 @@ server, database and role have settings of their own --> SESSION overrides those
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
-
-import psycopg
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.settings import Role, Settings
+from cryptoviz.storage import driver
+
+if TYPE_CHECKING:
+    import psycopg
 
 CONNECT_TIMEOUT_S: Final = 10
 
@@ -47,7 +49,7 @@ def connect(
     Raises:
         psycopg.OperationalError: the database cannot be reached or refuses the role.
     """
-    connection = psycopg.connect(
+    connection = driver.connect(
         settings.database(role),
         autocommit=True,
         application_name=application_name,

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from psycopg import ClientCursor, Error, sql
-    from psycopg.errors import LockNotAvailable, SerializationFailure, UniqueViolation
+    from psycopg import ClientCursor, Error, OperationalError, connect, sql
+    from psycopg.errors import LockNotAvailable, QueryCanceled, SerializationFailure, UniqueViolation
     from psycopg.pq import TransactionStatus
     from psycopg.rows import class_row, dict_row
     from psycopg.types.json import Jsonb
@@ -21,10 +21,13 @@ __all__ = [
     "Error",
     "Jsonb",
     "LockNotAvailable",
+    "OperationalError",
+    "QueryCanceled",
     "SerializationFailure",
     "TransactionStatus",
     "UniqueViolation",
     "class_row",
+    "connect",
     "dict_row",
     "sql",
 ]
@@ -34,10 +37,13 @@ _MODULES: Final = {
     "Error": "psycopg",
     "Jsonb": "psycopg.types.json",
     "LockNotAvailable": "psycopg.errors",
+    "OperationalError": "psycopg",
+    "QueryCanceled": "psycopg.errors",
     "SerializationFailure": "psycopg.errors",
     "TransactionStatus": "psycopg.pq",
     "UniqueViolation": "psycopg.errors",
     "class_row": "psycopg.rows",
+    "connect": "psycopg",
     "dict_row": "psycopg.rows",
     "sql": "psycopg",
 }
