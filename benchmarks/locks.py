@@ -31,7 +31,7 @@ from benchmarks.imports import write
 from benchmarks.stage import Stage, stage
 from cryptoviz.backfill.publish import Batch, publish
 from cryptoviz.candles.indicators import refresh
-from cryptoviz.candles.rebuild import made_anew
+from cryptoviz.candles.rebuild import rebuild_pair
 from cryptoviz.imports.files import files
 from cryptoviz.imports.layouts import Kind, recognise
 from cryptoviz.imports.progress import ImportProgress, Target
@@ -192,7 +192,7 @@ def imported(settings: Settings, archive: Path, done: threading.Event) -> None:
                     writer, own
                 )
             since = datetime.now(UTC) - timedelta(days=3)
-            for _step in made_anew(connection, _EXCHANGE, pair, since, since + timedelta(days=1)):
+            for _step in rebuild_pair(connection, _EXCHANGE, pair, since, since + timedelta(days=1)):
                 if done.is_set():
                     return
 

@@ -156,7 +156,7 @@ def _name(market: Mapping[str, Any]) -> str:
 
 
 def compare(stored: Mapping[str, str], current: Iterable[Instrument], held: Collection[str] = ()) -> Changes:
-    """What `listed` changes in a table that holds `stored`, the status of each pair of that exchange.
+    """What a listing (`current`) changes in a table that holds `stored`, the status of each pair of that exchange.
 
     Pairs that are `held` back are listed too, but nothing that was said of them counts.
     """

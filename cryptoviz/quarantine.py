@@ -68,7 +68,7 @@ def open_ids(connection: Connection[Any], subject: str) -> list[int]:
 
 
 def release(connection: Connection[Any], ids: Iterable[int], actor: str, run: str = "by hand") -> list[Resolved]:
-    """Judge rows once more by what today's suites say of single rows, and publish those that meet it.
+    """Judge rows once more by the row-scope expectations of today's suites, and publish those that pass.
 
     What goes to a topic waits in `staging` as passed: `deliver` sends it, at once or with the next run. In one
     transaction, but for what is stored by us: that is a transaction for each row, because the stream may wait for it.
@@ -127,7 +127,7 @@ def discard(connection: Connection[Any], ids: Iterable[int], actor: str) -> list
 
 
 def _taken(connection: Connection[Any], ids: Iterable[int]) -> tuple[list[tuple[Any, ...]], list[Resolved]]:
-    """The open rows among those asked for, and why the others are none."""
+    """The open rows among these ids, and why the others cannot be resolved."""
     wanted = sorted(set(ids))
     found = connection.execute(query("quarantine_take"), {"ids": wanted}).fetchall()
     gone = [Resolved(number, "", False, _GONE) for number in set(wanted) - {row[0] for row in found}]
@@ -136,7 +136,7 @@ def _taken(connection: Connection[Any], ids: Iterable[int]) -> tuple[list[tuple[
 
 
 def _released(connection: Connection[Any], subject: str, rows: Sequence[CandidateRow], run: str) -> Iterator[Resolved]:
-    """Stage those of a subject's rows that are met by its suite; of those that we store only what is not met."""
+    """Stage the rows that pass their suite; of a subject that we store ourselves, only report those that do not."""
     if subject not in SUBJECTS and subject not in _RESTORED and subject != held.SUBJECT:
         yield from (Resolved(row.number, subject, False, f"nothing publishes {subject}") for row in rows)
         return

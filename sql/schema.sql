@@ -166,7 +166,7 @@ begin
                summed_trades(sum(trade_count), bool_or(volume > 0 and trade_count = 0)) as trade_count
         from parts
         group by bucket
-    ), judged as materialized (
+    ), made as materialized (
         select computed.*, parts_left, bucket + length <= now() and bucket = any (known) and not parts_left as known
         from computed
         cross join lateral (select gone && tstzrange(bucket, bucket + length) as parts_left) archived
@@ -179,12 +179,12 @@ begin
         where exchange = candle_corrections.exchange and symbol = candle_corrections.symbol
           and timeframe = candle_corrections.timeframe and window_start >= from_ts and window_start < to_ts
     ), compared as materialized (
-        select judged.*, kept.tier, kept.source, kept.closed as was_closed,
-               (judged.open, judged.high, judged.low, judged.close, judged.volume, judged.trade_count)
+        select made.*, kept.tier, kept.source, kept.closed as was_closed,
+               (made.open, made.high, made.low, made.close, made.volume, made.trade_count)
                    is distinct from (kept.open, kept.high, kept.low, kept.close, kept.volume, kept.trade_count) as differs,
-               (judged.open, judged.high, judged.low, judged.close, judged.volume)
+               (made.open, made.high, made.low, made.close, made.volume)
                    is distinct from (kept.open, kept.high, kept.low, kept.close, kept.volume)
-                   or judged.trade_count <> kept.trade_count and judged.trade_count > 0 and kept.trade_count > 0
+                   or made.trade_count <> kept.trade_count and made.trade_count > 0 and kept.trade_count > 0
                    as contradicts,
                kept.open as kept_open, kept.high as kept_high, kept.low as kept_low, kept.close as kept_close,
                kept.volume as kept_volume, kept.trade_count as kept_count, noted.cause,
@@ -192,18 +192,18 @@ begin
                 noted.stream_trade_count, noted.rest_open, noted.rest_high, noted.rest_low, noted.rest_close,
                 noted.rest_volume, noted.rest_trade_count)
                    is not distinct from
-                   (judged.open, judged.high, judged.low, judged.close, judged.volume, judged.trade_count, kept.open,
+                   (made.open, made.high, made.low, made.close, made.volume, made.trade_count, kept.open,
                     kept.high, kept.low, kept.close, kept.volume, kept.trade_count) as is_noted,
-               case when kept.closed and not judged.known and reopen and not parts_left
-                             and is_no_less(judged.volume, judged.trade_count, kept.volume, kept.trade_count)
+               case when kept.closed and not made.known and reopen and not parts_left
+                             and is_no_less(made.volume, made.trade_count, kept.volume, kept.trade_count)
                         then part is null and not (
                             bucket > coalesce(oldest, '-infinity') and exists (
                                 select from trade_data
                                 where trade_data.exchange = candle_corrections.exchange
                                   and pair = candle_corrections.symbol
                                   and "timestamp" >= bucket and "timestamp" < bucket + length))
-                    else kept.closed or judged.known end as closes
-        from judged
+                    else kept.closed or made.known end as closes
+        from made
         left join stored kept on kept.window_start = bucket
         left join noted on noted.window_start = bucket
     ), actions as materialized (
@@ -842,17 +842,17 @@ begin
         order by series.place
     );
     for number in
-        select asked.place
+        select wanted.place
         from unnest(exchanges, symbols, timeframes, ranges) with ordinality
-            asked (exchange, symbol, timeframe, range, place)
-        where not isempty(asked.range) and lower(asked.range) is distinct from (
+            wanted (exchange, symbol, timeframe, range, place)
+        where not isempty(wanted.range) and lower(wanted.range) is distinct from (
             select window_start from candles
-            where candles.exchange = asked.exchange and candles.symbol = asked.symbol
-              and candles.timeframe = asked.timeframe and window_start < upper(asked.range)
+            where candles.exchange = wanted.exchange and candles.symbol = wanted.symbol
+              and candles.timeframe = wanted.timeframe and window_start < upper(wanted.range)
               and window_start >= since and window_start < until
             order by window_start desc
-            offset (extract(epoch from upper(asked.range) - lower(asked.range))
-                    / extract(epoch from timeframe_length(asked.timeframe)))::bigint - 1 limit 1
+            offset (extract(epoch from upper(wanted.range) - lower(wanted.range))
+                    / extract(epoch from timeframe_length(wanted.timeframe)))::bigint - 1 limit 1
         )
     loop
         return query
@@ -1003,7 +1003,7 @@ begin
                 select trade_id from trade_data
                 where exchange = find_trade_gaps.exchange and pair = find_trade_gaps.pair
                   and "timestamp" >= parts.start and "timestamp" < parts.stop
-            ) one
+            ) stored
             where not complete
         ) stretches
     ), span as (
@@ -1205,7 +1205,7 @@ begin
                from unnest(array[file.first_ts, file.last_ts]) at)
           and (file.rows_quarantined = 0 or not exists (
               select from quarantine
-              where subject = 'trades_import' and released_at is null and discarded_at is null
+              where subject = 'trades_import' and quarantine_is_open(quarantine)
                 and starts_with(series, file.fingerprint || ':')))
     );
 end
@@ -1793,7 +1793,7 @@ begin
     set released_at = clock_timestamp(), resolved_by = by_whom
     where id in (
         select id from quarantine
-        where subject = 'candles_rest' and released_at is null and discarded_at is null
+        where subject = 'candles_rest' and quarantine_is_open(quarantine)
           and payload ->> 'exchange' = overtake_held.exchange and payload ->> 'symbol' = overtake_held.symbol
           and payload ->> 'timeframe' = overtake_held.timeframe
           and key in (
@@ -1825,7 +1825,7 @@ begin
         returning held_trades.fingerprint, held_trades.row_number, held
     ), free as (
         select id from quarantine
-        where subject = 'trades_import' and released_at is null and discarded_at is null
+        where subject = 'trades_import' and quarantine_is_open(quarantine)
           and key in (
               select fingerprint || ':' || row_number from gone
               where held and not exists (
@@ -1915,6 +1915,75 @@ CREATE FUNCTION public.parts_have_left(exchange text, symbol text, timeframe tex
     RETURN (EXISTS (SELECT FROM public.archive_files files WHERE ((files.subject = 'candles'::text) AND (files.exchange = parts_have_left.exchange) AND (files.symbol = parts_have_left.symbol) AND (files.timeframe = parts_have_left.timeframe) AND (files.first_at < parts_have_left.until) AND (files.last_at >= parts_have_left.since))));
 
 COMMENT ON FUNCTION public.parts_have_left(exchange text, symbol text, timeframe text, since timestamp with time zone, until timestamp with time zone) IS 'Whether candles of a range have moved to the archive: what is stored of them may be a few that came later';
+
+CREATE TABLE public.quarantine (
+    id bigint NOT NULL,
+    subject text NOT NULL,
+    reason text NOT NULL,
+    expectation text,
+    payload jsonb NOT NULL,
+    origin jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    released_at timestamp with time zone,
+    key text,
+    series text,
+    run text,
+    occurrences bigint DEFAULT 1 NOT NULL,
+    last_seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    discarded_at timestamp with time zone,
+    resolved_by text,
+    CONSTRAINT quarantine_check CHECK (((released_at IS NULL) OR (discarded_at IS NULL))),
+    CONSTRAINT quarantine_occurrences_check CHECK ((occurrences >= 1))
+);
+
+COMMENT ON TABLE public.quarantine IS 'What failed a gate, with the reason, until released or discarded. Kept 90 days; rows of imported trades until they are decided.';
+
+COMMENT ON COLUMN public.quarantine.id IS 'Number of the row.';
+
+COMMENT ON COLUMN public.quarantine.subject IS 'What it is about.';
+
+COMMENT ON COLUMN public.quarantine.reason IS 'Why it was refused: what each expectation it failed is for.';
+
+COMMENT ON COLUMN public.quarantine.expectation IS 'The first expectation it failed.';
+
+COMMENT ON COLUMN public.quarantine.payload IS 'The refused row, whole.';
+
+COMMENT ON COLUMN public.quarantine.origin IS 'Where it came from: topic, partition and offset, or source and run.';
+
+COMMENT ON COLUMN public.quarantine.created_at IS 'When the row was made (UTC).';
+
+COMMENT ON COLUMN public.quarantine.released_at IS 'When it was released (UTC).';
+
+COMMENT ON COLUMN public.quarantine.key IS 'Natural key within the subject.';
+
+COMMENT ON COLUMN public.quarantine.series IS 'What the row is one state of, such as coingecko|BTC: the newest failing state stands for all.';
+
+COMMENT ON COLUMN public.quarantine.run IS 'The run that saw it last.';
+
+COMMENT ON COLUMN public.quarantine.occurrences IS 'How often it was seen.';
+
+COMMENT ON COLUMN public.quarantine.last_seen_at IS 'When it was seen last (UTC).';
+
+COMMENT ON COLUMN public.quarantine.discarded_at IS 'When it was discarded (UTC): its key is not staged again.';
+
+COMMENT ON COLUMN public.quarantine.resolved_by IS 'Who released or discarded it.';
+
+CREATE FUNCTION public.quarantine_is_open(held public.quarantine) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select held.released_at is null and held.discarded_at is null
+$$;
+
+COMMENT ON FUNCTION public.quarantine_is_open(held public.quarantine) IS 'Whether nobody has decided yet what becomes of a row';
+
+CREATE FUNCTION public.quarantine_state(held public.quarantine) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select case when held.released_at is not null then 'released' when held.discarded_at is not null then 'discarded'
+           else 'open' end
+$$;
+
+COMMENT ON FUNCTION public.quarantine_state(held public.quarantine) IS 'open, released or discarded';
 
 CREATE FUNCTION public.rebuild_indicators(of_exchange text, of_symbol text, of_timeframe text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, changed_until timestamp with time zone DEFAULT 'infinity'::timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql
@@ -4990,58 +5059,6 @@ COMMENT ON COLUMN public.quality_results.observed IS 'What was observed.';
 COMMENT ON COLUMN public.quality_results.unexpected_count IS 'Number of rows that did not meet it.';
 
 COMMENT ON COLUMN public.quality_results.evaluated_at IS 'When it was evaluated (UTC).';
-
-CREATE TABLE public.quarantine (
-    id bigint NOT NULL,
-    subject text NOT NULL,
-    reason text NOT NULL,
-    expectation text,
-    payload jsonb NOT NULL,
-    origin jsonb DEFAULT '{}'::jsonb NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    released_at timestamp with time zone,
-    key text,
-    series text,
-    run text,
-    occurrences bigint DEFAULT 1 NOT NULL,
-    last_seen_at timestamp with time zone DEFAULT now() NOT NULL,
-    discarded_at timestamp with time zone,
-    resolved_by text,
-    CONSTRAINT quarantine_check CHECK (((released_at IS NULL) OR (discarded_at IS NULL))),
-    CONSTRAINT quarantine_occurrences_check CHECK ((occurrences >= 1))
-);
-
-COMMENT ON TABLE public.quarantine IS 'What failed a gate, with the reason, until released or discarded. Kept 90 days; rows of imported trades until they are decided.';
-
-COMMENT ON COLUMN public.quarantine.id IS 'Number of the row.';
-
-COMMENT ON COLUMN public.quarantine.subject IS 'What it is about.';
-
-COMMENT ON COLUMN public.quarantine.reason IS 'Why it was refused: what each expectation it failed is for.';
-
-COMMENT ON COLUMN public.quarantine.expectation IS 'The first expectation it failed.';
-
-COMMENT ON COLUMN public.quarantine.payload IS 'The refused row, whole.';
-
-COMMENT ON COLUMN public.quarantine.origin IS 'Where it came from: topic, partition and offset, or source and run.';
-
-COMMENT ON COLUMN public.quarantine.created_at IS 'When the row was made (UTC).';
-
-COMMENT ON COLUMN public.quarantine.released_at IS 'When it was released (UTC).';
-
-COMMENT ON COLUMN public.quarantine.key IS 'Natural key within the subject.';
-
-COMMENT ON COLUMN public.quarantine.series IS 'What the row is one state of, such as coingecko|BTC: the newest failing state stands for all.';
-
-COMMENT ON COLUMN public.quarantine.run IS 'The run that saw it last.';
-
-COMMENT ON COLUMN public.quarantine.occurrences IS 'How often it was seen.';
-
-COMMENT ON COLUMN public.quarantine.last_seen_at IS 'When it was seen last (UTC).';
-
-COMMENT ON COLUMN public.quarantine.discarded_at IS 'When it was discarded (UTC): its key is not staged again.';
-
-COMMENT ON COLUMN public.quarantine.resolved_by IS 'Who released or discarded it.';
 
 ALTER TABLE public.quarantine ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.quarantine_id_seq

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz.archive import rows
 from cryptoviz.archive.contents import read
-from cryptoviz.archive.export import alone, sound
+from cryptoviz.archive.export import exclusively, read_verified
 from cryptoviz.archive.files import DamagedError, checksum
 from cryptoviz.archive.store import Store
 from cryptoviz.archive.subjects import LAYOUT, SUBJECTS, Piece
@@ -26,7 +26,7 @@ _NAME: Final = re.compile(r"(?P<piece>.+)-r(?P<revision>\d+)-(?P<sha256>[0-9a-f]
 
 @dataclass(frozen=True)
 class FileFilter:
-    """Which files: those that meet all that is given, and touch the range."""
+    """Which files: those that match every field that is not None, and touch the range."""
 
     subject: str | None = None
     exchange: str | None = None
@@ -98,13 +98,13 @@ def _verified(store: Store, entry: dict[str, Any]) -> Verified:
 
 
 def adopt(connection: Connection[Any], store: Store, wanted: FileFilter) -> Iterator[Adopted]:
-    """Enter what a later night wrote in the place of files that are absent: the database is that of an older backup.
+    """Enter later revisions in the place of absent files, after the database was restored from an older backup.
 
     A later revision of a file has all rows of those before. Raises:
-        BusyError: somebody else changes the archive.
+        BusyError: another process changes the archive.
         OSError: the storage does not answer.
     """
-    with alone(connection):
+    with exclusively(connection):
         there = set(store.paths())
         latest: dict[str, tuple[int, str]] = {}
         for path in there:
@@ -121,7 +121,7 @@ def adopt(connection: Connection[Any], store: Store, wanted: FileFilter) -> Iter
 
 
 def _taken(store: Store, entry: dict[str, Any]) -> dict[str, Any] | None:
-    """The entry of a file that is what its name says; None: it is not."""
+    """The entry of a file whose content matches its name; None: it does not."""
     data = store.get(entry["path"])
     name = _NAME.fullmatch(entry["path"])
     if name is None or not checksum(data).startswith(name["sha256"]):
@@ -135,7 +135,7 @@ def _taken(store: Store, entry: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def uncatalogued_files(connection: Connection[Any], store: Store) -> list[str]:
-    """Files of the storage that the catalogue does not have: left by who was killed, or by another database."""
+    """Files that are in the storage and not in the catalogue: left by a killed run, or by another database."""
     known = {entry["path"] for entry in list_files(connection, FileFilter())}
     return [path for path in store.paths() if path not in known]
 
@@ -143,24 +143,24 @@ def uncatalogued_files(connection: Connection[Any], store: Store) -> list[str]:
 def restore(
     connection: Connection[Any], store: Store, wanted: FileFilter, *, now: datetime, keep: timedelta = KEEP
 ) -> Iterator[Restored]:
-    """Bring rows back into the database, file by file, each in a transaction of its own; again changes nothing.
+    """Bring rows back into the database, file by file, each in a transaction of its own; repeating it changes nothing.
 
     They stay until `keep` from now, and later by another call. The connection must be in autocommit mode. Raises:
-        BusyError: somebody else changes the archive.
+        BusyError: another process changes the archive.
         ArchiveError: a file is absent or damaged; those before it are back.
         OSError: the storage does not answer.
     """
-    with alone(connection):
+    with exclusively(connection):
         for entry in list_files(connection, wanted):
-            data = sound(store, entry["path"], entry["sha256"])
+            data = read_verified(store, entry["path"], entry["sha256"])
             subject = SUBJECTS[entry["subject"]]
             since = max(entry["since"], wanted.since or entry["since"]).astimezone(UTC)
             piece = Piece(subject, since, min(entry["until"], wanted.until or entry["until"]))
             with connection.transaction():
                 if subject.hot:
                     connection.execute(query("archive_lock_tiering"))
-                rows.bring(connection, subject, data)
-                count = rows.give_back(connection, piece)
+                rows.load_file(connection, subject, data)
+                count = rows.restore_rows(connection, piece)
                 parameters = {"path": entry["path"], "until": now + keep}
                 found = connection.execute(query("archive_files_restored"), parameters).fetchone()
             yield Restored(entry["path"], count, found[0] if found else now + keep)

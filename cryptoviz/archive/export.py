@@ -31,7 +31,7 @@ _ATTEMPTS: Final = 3
 
 
 class BusyError(Exception):
-    """Somebody else archives or restores."""
+    """Another process archives or restores."""
 
 
 class ArchiveError(Exception):
@@ -83,7 +83,7 @@ def archive(
     *,
     until: datetime | None = None,
 ) -> Iterator[ArchivedPiece]:
-    """Let all that is due leave, piece by piece, each committed by itself; none begins after `until`.
+    """Archive everything that is due, piece by piece, each committed by itself; no piece begins after `until`.
 
     A piece that cannot leave stays, and the others go on. The connection must be in autocommit mode. Raises:
         BusyError: somebody else is at it.
@@ -91,14 +91,14 @@ def archive(
         OSError: the storage does not answer or refuses.
     """
     stayed: list[str] = []
-    with alone(connection):
+    with exclusively(connection):
         for piece in (piece for subject in subjects for piece in due(connection, subject, now)):
             if until is not None and datetime.now(tz=now.tzinfo) >= until:
                 break
             if _restored(connection, piece, now):
                 continue
             try:
-                left = leave(connection, store, piece)
+                left = archive_piece(connection, store, piece)
             except ArchiveError as error:
                 stayed.append(f"{piece}: {error}")
             else:
@@ -108,8 +108,8 @@ def archive(
 
 
 @contextmanager
-def alone(connection: Connection[Any]) -> Iterator[None]:
-    """One process at a time changes the archive of a database.
+def exclusively(connection: Connection[Any]) -> Iterator[None]:
+    """Keep every other process from changing the archive of this database.
 
     Raises:
         BusyError: another does.
@@ -146,11 +146,11 @@ def due(connection: Connection[Any], subject: Subject, now: datetime) -> Iterato
         start = end
 
 
-def leave(connection: Connection[Any], store: Store, piece: Piece) -> ArchivedPiece:
-    """Let one piece leave. Raises what `archive` does; then its rows are where they were."""
+def archive_piece(connection: Connection[Any], store: Store, piece: Piece) -> ArchivedPiece:
+    """Archive one piece. Raises what `archive` raises; then its rows are where they were."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return _leave(connection, store, piece)
+            return _archive_piece(connection, store, piece)
         except driver.LockNotAvailable as error:
             raise ArchiveError(str(error).splitlines()[0]) from error
         except driver.SerializationFailure as error:
@@ -159,7 +159,7 @@ def leave(connection: Connection[Any], store: Store, piece: Piece) -> ArchivedPi
     raise AssertionError("unreachable")
 
 
-def _leave(connection: Connection[Any], store: Store, piece: Piece) -> ArchivedPiece:
+def _archive_piece(connection: Connection[Any], store: Store, piece: Piece) -> ArchivedPiece:
     began = time.monotonic()
     with connection.transaction():
         connection.execute(query("archive_snapshot"))
@@ -197,13 +197,13 @@ def _commit(connection: Connection[Any], piece: Piece, there: rows.Digest, draft
 
 
 def _drafted(connection: Connection[Any], store: Store, piece: Piece, kept: _Kept | None) -> _Draft | None:
-    """A new file of what a series has, compared with it; None: its file has all of that already."""
+    """A new file of the rows of a series, compared with them; None: its present file has all of them already."""
     from cryptoviz.archive.contents import written  # noqa: PLC0415 - only who writes a file loads pyarrow
 
     columns = rows.columns(connection, piece.subject)
     table = None
     if kept is not None:
-        rows.bring(connection, piece.subject, sound(store, kept.path, kept.sha256))
+        rows.load_file(connection, piece.subject, read_verified(store, kept.path, kept.sha256))
         if rows.merge(connection, piece) == 0:
             return None
         table = MERGED
@@ -212,14 +212,14 @@ def _drafted(connection: Connection[Any], store: Store, piece: Piece, kept: _Kep
     revision = kept.revision + 1 if kept else 1
     draft = _Draft(piece, file, piece.path(revision, file.sha256), revision, kept.path if kept else None)
     store.put(draft.temporary, file.data)
-    rows.bring(connection, piece.subject, sound(store, draft.temporary, file.sha256))
+    rows.load_file(connection, piece.subject, read_verified(store, draft.temporary, file.sha256))
     if rows.digest(connection, piece, COPY) != wanted:
         raise ArchiveError("the file read back does not have the rows of the database")
     return draft
 
 
-def sound(store: Store, path: str, sha256: str) -> bytes:
-    """A file as it was written.
+def read_verified(store: Store, path: str, sha256: str) -> bytes:
+    """The bytes of a file whose checksum is that of the catalogue.
 
     Raises:
         ArchiveError: it is absent, or not what was written.
@@ -263,10 +263,10 @@ def _entry(draft: _Draft) -> Mapping[str, Any]:
 
 
 def tiered() -> list[Subject]:
-    """What leaves by `tiering_policy`."""
+    """The subjects that leave by `tiering_policy`."""
     return [SUBJECTS[name] for name in TIERED]
 
 
 def retained() -> list[Subject]:
-    """What leaves by `retention_policy`."""
+    """The subjects that leave by `retention_policy`."""
     return [subject for name, subject in SUBJECTS.items() if name not in TIERED]

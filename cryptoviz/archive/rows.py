@@ -25,7 +25,7 @@ MERGED: Final = "archive_merged"
 
 @dataclass(frozen=True)
 class Digest:
-    """How many rows, and what they come to; equal for equal rows whatever their order."""
+    """The number of rows and a digest of their content, which does not depend on their order."""
 
     rows: int
     content: Decimal
@@ -38,7 +38,7 @@ def columns(connection: Connection[Any], subject: Subject) -> dict[str, str]:
 
 
 def digest(connection: Connection[Any], piece: Piece, table: str | None = None) -> Digest:
-    """What the rows of a piece come to, in its table or in a temporary one."""
+    """The digest of the rows of a piece, in its own table or in a temporary one."""
     bound = {**parameters(piece), "relation": table or piece.subject.relation}
     row = connection.execute(query("archive_digest"), bound).fetchone()
     if row is None:
@@ -58,7 +58,7 @@ def parameters(piece: Piece) -> dict[str, Any]:
 
 
 def series(connection: Connection[Any], piece: Piece) -> list[Piece]:
-    """A piece by the series that it has in the database: each has a file of its own."""
+    """A piece split by the series that the database has: each series has a file of its own."""
     subject = piece.subject
     if piece.series or not subject.series:
         return [piece]
@@ -84,8 +84,8 @@ def copied(connection: Connection[Any], piece: Piece, columns: Mapping[str, str]
         return b"".join(bytes(part) for part in copy)
 
 
-def bring(connection: Connection[Any], subject: Subject, data: bytes) -> None:
-    """The rows of a file in the temporary table COPY, in the place of what it had."""
+def load_file(connection: Connection[Any], subject: Subject, data: bytes) -> None:
+    """Load the rows of a file into the temporary table COPY, after emptying it."""
     from cryptoviz.archive import contents  # noqa: PLC0415 - only who reads a file loads pyarrow
 
     _create(connection, subject, COPY)
@@ -98,7 +98,7 @@ def bring(connection: Connection[Any], subject: Subject, data: bytes) -> None:
 
 
 def merge(connection: Connection[Any], piece: Piece) -> int:
-    """What a piece has in the database together with the rows of COPY, in the temporary table MERGED.
+    """Merge the rows of a piece with those of COPY into the temporary table MERGED.
 
     Of two rows with one key that of the database is taken, except for candles and indicators of less than is in the
     archive already. Returns how many rows are not what the archive has.
@@ -131,7 +131,7 @@ def merge(connection: Connection[Any], piece: Piece) -> int:
     return int(found[0]) if found else 0
 
 
-def give_back(connection: Connection[Any], piece: Piece) -> int:
+def restore_rows(connection: Connection[Any], piece: Piece) -> int:
     """Put rows of COPY that are in the range into the subject's table, where they are not there or hot already."""
     subject = piece.subject
     elsewhere = driver.sql.Identifier(subject.hot) if subject.hot else _table(subject)

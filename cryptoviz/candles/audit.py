@@ -33,12 +33,12 @@ _PRICES_AND_VOLUME: Final = ("open", "high", "low", "close", "volume")
 
 
 def asset_of(series: Series) -> str:
-    """What the results of a series' checks are kept under."""
+    """The asset under which the results of a series' checks are kept."""
     return f"history/candles_{series.timeframe}/{series.exchange}/{series.pair.replace('/', '-')}"
 
 
 def row_of(payload: Mapping[str, Any], origin: str, run: str, number: int) -> CandidateRow:
-    """A candle as it is judged and, if it must be, kept in quarantine. `origin`: such as `backfill`."""
+    """A candle as a row for the gate and for quarantine. `origin` is who fetched it, such as `backfill`."""
     named = (payload[name] for name in ("exchange", "symbol", "timeframe", "window_start"))
     key = "|".join(part.isoformat() if isinstance(part, datetime) else str(part) for part in named)
     return CandidateRow(key, payload, {"source": payload["exchange"], "origin": origin}, key, run, number)
@@ -47,7 +47,7 @@ def row_of(payload: Mapping[str, Any], origin: str, run: str, number: int) -> Ca
 def audited(
     connection: Connection[Any], series: Series, answer: Answer, *, origin: str, run: str, at: datetime
 ) -> tuple[Answer, GateReport]:
-    """Judge all that an exchange gave in an answer at this time, within the caller's transaction if there is one.
+    """Judge the candles of an exchange's answer, within the caller's transaction if there is one.
 
     Results and quarantine are written; what waits there of candles that pass now is resolved. Of the answer that is
     returned the rows may be stored. Those that were held back are what is impossible, with the expectation that they

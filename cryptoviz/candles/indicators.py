@@ -29,7 +29,7 @@ class IndicatorProgress:
 
 @dataclass(frozen=True)
 class Refreshed:
-    """What a refresh came to: candles computed together, rows corrected series by series, series still waiting."""
+    """The result of a refresh: candles computed together, rows corrected series by series, series still waiting."""
 
     candles: int
     series: int
@@ -56,7 +56,7 @@ def refresh(connection: Connection[Any], patience_s: float, clock: Callable[[], 
 
 
 def rebuild(connection: Connection[Any]) -> Iterator[tuple[Sequence[str], int]]:
-    """Compute the whole history of every series anew: each with the number of rows that were not right."""
+    """Compute the whole history of every series anew; yields each with the number of rows that were wrong."""
     for exchange, symbol, timeframe in connection.execute(query("indicators_series")).fetchall():
         series = {"exchange": exchange, "symbol": symbol, "timeframe": timeframe}
         yield (exchange, symbol, timeframe), int(_value(connection, "rebuild_indicators", series))

@@ -52,10 +52,10 @@ def rebuild(
         )
         raise TradesRemovedError(f"the trades of these candles are no longer stored: {lost}")
     for pair in pairs:
-        yield from made_anew(connection, exchange, pair, since, until)
+        yield from rebuild_pair(connection, exchange, pair, since, until)
 
 
-def made_anew(
+def rebuild_pair(
     connection: Connection[Any], exchange: str, pair: str, since: datetime, until: datetime
 ) -> Iterator[RebuildStep]:
     """Make the candles of one pair anew wherever there are trades, whatever is stored of them; each step is committed.

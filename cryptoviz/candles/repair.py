@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptoviz.candles.settle import cover, settle_day
+from cryptoviz.candles.settle import settle_day, update_coverage
 from cryptoviz.pairs import Timeframe
 from cryptoviz.storage.queries import query
 
@@ -48,7 +48,7 @@ def begin_again(connection: Connection[Any]) -> None:
 
 
 def repair(connection: Connection[Any]) -> Iterator[Repaired]:
-    """Look over what waits, the oldest day of each pair first; each day is committed when it is yielded.
+    """Repair the days that wait, the oldest day of each pair first; each is committed when it is yielded.
 
     The connection must be in autocommit mode.
     """
@@ -61,7 +61,7 @@ def repair(connection: Connection[Any]) -> Iterator[Repaired]:
             found: Counter[str] = Counter()
             advance = partial(_advance, connection, exchange, pair)
             if day < until:
-                cover(connection, exchange, pair, day, day + _DAY)
+                update_coverage(connection, exchange, pair, day, day + _DAY)
                 found = settle_day(connection, exchange, pair, day, reopen=True, within=partial(advance, day))
             day = min(day + _DAY, until)
             advance(day, Counter())

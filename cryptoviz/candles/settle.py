@@ -37,13 +37,13 @@ def settle(
     *,
     reopen: bool = False,
 ) -> Counter[str]:
-    """Look over the days that a range touches and that have candles shorter than a day.
+    """Settle the days that a range touches and that have candles shorter than a day.
 
     Returns how many candles were `corrected`, `closed`, `reopened` or `made`, and how many were found `differing`:
     longer ones of the exchange that are not what their parts come to, which was not known before. `reopen`: what is
     closed and not known whole is opened, too. The connection must be in autocommit mode.
     """
-    cover(connection, exchange, pair, since, until)
+    update_coverage(connection, exchange, pair, since, until)
     named = {"exchange": exchange, "pair": pair}
     found: Counter[str] = Counter()
     pace = Pace()
@@ -62,7 +62,7 @@ def settle_day(
     pace: Pace | None = None,
     within: Callable[[Counter[str]], None] = lambda _found: None,
 ) -> Counter[str]:
-    """Look over the candles of the UTC day that begins at `day`, with what is known of its trades.
+    """Settle the candles of the UTC day that begins at `day`, from what is known of its trades.
 
     `within` belongs to the transaction of each piece, and is given what the piece came to. The connection must be in
     autocommit mode.
@@ -84,15 +84,15 @@ def settle_day(
 
 
 def settle_open(connection: Connection[Any]) -> Counter[str]:
-    """Look over every day that has candles which ended and are not closed, or hours and no day made of them."""
+    """Settle every day with candles that have ended and are not closed, or with hours of which no day was made."""
     found: Counter[str] = Counter()
     for exchange, pair, day in connection.execute(query("candle_days_open")).fetchall():
         found += settle(connection, exchange, pair, day, day + _DAY)
     return found
 
 
-def cover(connection: Connection[Any], exchange: str, pair: str, since: datetime, until: datetime) -> None:
-    """Look at the ids of the trades of a range: of which time are all of them stored."""
+def update_coverage(connection: Connection[Any], exchange: str, pair: str, since: datetime, until: datetime) -> None:
+    """Bring `trade_coverage` in line with the trades of a range: the time of which all ids are stored."""
     at, pace = since, Pace(_TRADES, _FEWEST_TRADES, _MOST_TRADES)
     while at < until:
         parameters = {"exchange": exchange, "pair": pair, "since": at, "until": until, "trades": pace.rows}

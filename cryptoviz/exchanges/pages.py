@@ -11,13 +11,13 @@ from cryptoviz.exchanges.history import Page, Row, Span
 from cryptoviz.pairs import Timeframe, floor
 from cryptoviz.records import Candle
 
-SETTLED: Final = timedelta(minutes=5)
+CLOSED_AFTER: Final = timedelta(minutes=5)
 """So long after its end a candle is closed even if the exchange lists none after it, whatever our clock says."""
 
 
 def closed(rows: Sequence[Row], now: datetime) -> Sequence[Row]:
     """The closed ones of rows in their order: a candle is closed once a later one is listed."""
-    return rows if not rows or rows[-1].window_end + SETTLED <= now else rows[:-1]
+    return rows if not rows or rows[-1].window_end + CLOSED_AFTER <= now else rows[:-1]
 
 
 def telling(rows: Sequence[Row]) -> Sequence[Row]:
@@ -57,7 +57,7 @@ def pages(
         elif step is not None:
             reached, more = at + step, at + step < until
         if not more:
-            reached = max(reached, min(floor(now() - SETTLED, timeframe), until))
+            reached = max(reached, min(floor(now() - CLOSED_AFTER, timeframe), until))
         reached = min(reached, until)
         yield page_of([row for row in found if at <= row.window_start < reached], reached)
         if not more or reached <= at:

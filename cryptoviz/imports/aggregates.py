@@ -42,7 +42,7 @@ _UNSAID: Final = (
 
 
 def without_ids(layout: Layout, exchange: str, *, single: bool) -> Layout:
-    """The layout as it is to be read: rows that may be aggregates have no ids. `single`: somebody says they are not."""
+    """The layout without trade ids where rows may be aggregates; `single`: somebody vouches that they are not."""
     if single or not _doubtful(layout, exchange):
         return layout
     fields = {field: name for field, name in layout.fields.items() if field not in ("trade_id", "side")}
@@ -50,7 +50,7 @@ def without_ids(layout: Layout, exchange: str, *, single: bool) -> Layout:
 
 
 def without_blanks(file: File, layout: Layout) -> Layout:
-    """The layout as it is to be read: a file whose ids or sides are left blank has none.
+    """The layout without trade ids and sides where the file leaves either of them blank.
 
     freqtrade writes its columns of trades for Kraken's downloads, too, which have neither. What it fetched later has
     both: where any of its first rows has none, no row counts as a single trade, and candles are made of all of them.
@@ -80,7 +80,7 @@ def explained(layout: Layout, name: str, exchange: str) -> str:
 def refuse_other_numbering(
     connection: Connection[Any], file: File, target: Target, since: datetime, until: datetime
 ) -> None:
-    """Compare the ids of the trades that are staged, of this time, with those that are stored around it.
+    """Compare the ids of the staged trades with those of the trades that are stored around the same time.
 
     Raises:
         ImportRefusedError: they are numbered in another way: either of them are aggregates.

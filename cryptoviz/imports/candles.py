@@ -58,7 +58,7 @@ _SAME: Final = Decimal("1e-12")
 
 @dataclass(frozen=True)
 class ChunkCandles:
-    """What a chunk comes to: candles in the order of time, and the rows that are none or belong to none."""
+    """The candles of a chunk in the order of time, and its rows at fault."""
 
     rows: Sequence[FileCandle]
     faults: Mapping[int, RowFault]
@@ -128,7 +128,7 @@ class CandlesImport:
         return chunks(self._file, self._layout, since, whole, parts=_PARTS)
 
     def _whole_minutes(self, table: pa.Table, rows: pa.Array) -> int:
-        """How many of some trades are of minutes that have ended, and not beside rows that may be of the next one."""
+        """How many of the trades belong to minutes that are over: no following row can be of the same minute."""
         instants = values.instants(table[self._layout.fields["time"]].combine_chunks())
         minutes = pc.divide(instants, 60_000_000)
         newest = pc.max(minutes).as_py()
@@ -208,7 +208,7 @@ class CandlesImport:
             )
 
     def _store(self, connection: Connection[Any], chunk: Chunk, read: ChunkCandles) -> None:
-        """Store what a chunk comes to: two of its rows may be years apart, and each piece of that time is committed."""
+        """Store the candles of a chunk piece by piece, each committed: two of its rows may be years apart."""
         if read.judgement is None:
             refuse_nonsense(self._file, read.faults, chunk.count)
         windows: Iterable[FileCandle] = read.rows
@@ -285,7 +285,7 @@ class CandlesImport:
     def _compared(
         self, connection: Connection[Any], whole: Sequence[FileCandle]
     ) -> tuple[list[FileCandle], dict[int, RowFault]]:
-        """The rows whose windows no fetched candle has yet, and those that contradict one."""
+        """The candles whose windows have no fetched candle yet, and the rows that contradict a fetched one."""
         if not whole:
             return [], {}
         bounds = {"since": min(row.start for row in whole), "until": max(row.start for row in whole)}
@@ -311,7 +311,7 @@ class CandlesImport:
     def _refused(
         self, connection: Connection[Any], origin: Origin, fresh: Sequence[FileCandle], published: publish.Published
     ) -> int:
-        """How many candles the gate held back; quarantine is told their rows."""
+        """How many candles the gate held back; the rows of the file that they come from are added in quarantine."""
         report = published.report
         if report is None:
             return 0

@@ -82,7 +82,7 @@ WholeRows = Callable[["pa.Table", "pa.Array"], int]
 def chunks(
     file: File, layout: Layout, since: Position, whole: WholeRows | None = None, *, parts: int = 1
 ) -> Iterator[Chunk]:
-    """The rows of a file after a position, in order; `whole` is not asked about the last ones.
+    """The rows of a file after a position, in order. `whole` says how many may be given yet; of the last chunk all are.
 
     `parts`: a piece is to be so many times smaller than usual.
 
@@ -179,7 +179,7 @@ def _shortened(chunk: Chunk, rows: int) -> tuple[int, Chunk]:
 
 
 def _skip(source: Any, count: int) -> bytes:
-    """Leave `count` bytes out; what was read too much."""
+    """Read past `count` bytes; returns what was read beyond them."""
     if getattr(source, "seekable", lambda: False)():
         source.seek(count)
         return b""

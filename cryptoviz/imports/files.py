@@ -51,7 +51,7 @@ class File:
 
     @property
     def name(self) -> str:
-        """What people read."""
+        """The name to show to people."""
         name = self.within or self.path.name
         return f"{name}:{self.member}" if self.member else name
 
@@ -74,7 +74,7 @@ class File:
         return (*folders, *zipped, self.stem)
 
     def fingerprint(self) -> str:
-        """What tells this content from any other: the same file under another name has the same."""
+        """A digest of the content: the same file under another name has the same one."""
         state = self.path.stat()
         return _digest(self.path, state.st_size, state.st_mtime_ns) + (f"!{self.member}" if self.member else "")
 

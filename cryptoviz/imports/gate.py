@@ -60,7 +60,7 @@ class Origin:
 
     @property
     def attempt(self) -> str:
-        """The run as results and quarantine name it: each part of a file is judged by itself."""
+        """The name of the run in results and quarantine: each part of a file is judged by itself."""
         return f"{self.run}:{self.batch}"
 
 
@@ -171,7 +171,7 @@ class Judge:
         self._engine.__exit__(*error)
 
     def rows(self, count: int) -> Judgement:
-        """What is wrong with the `count` rows that are staged.
+        """Judge the `count` rows that are staged.
 
         Raises:
             SuiteError, GateError: nothing could be said of them.

@@ -99,12 +99,12 @@ def _values(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def discard(connection: Connection[Any], rows: Sequence[CandidateRow]) -> None:
-    """These rows are no trades, within the caller's transaction; `explain` belongs to it, `settle` follows."""
+    """Note that these rows are no trades, in the caller's transaction, to which `explain` belongs; `settle` follows."""
     connection.execute(query("held_trades_discard"), {"keys": [row.key for row in rows]})
 
 
 def explain(connection: Connection[Any], rows: Sequence[CandidateRow]) -> list[HeldTrade]:
-    """Of rows with an id that were discarded: there is no such trade. Within the caller's transaction.
+    """Note for discarded rows with an id that there is no such trade, in the caller's transaction.
 
     Returns the trades whose minutes `follow` makes anew. A caller that is killed before that leaves them to
     `settled.settle_open`.
@@ -117,7 +117,7 @@ def explain(connection: Connection[Any], rows: Sequence[CandidateRow]) -> list[H
 
 
 def follow(connection: Connection[Any], trades: Sequence[HeldTrade]) -> None:
-    """Close what lacked these trades alone. The connection must be in autocommit mode."""
+    """Make the minutes of these trades anew, and close those that lacked nothing else. Needs autocommit mode."""
     pace = Pace()
     for held in trades:
         _recall(connection, Series(held.place["exchange"], held.place["symbol"], Timeframe.M1), [held.made])
@@ -126,7 +126,7 @@ def follow(connection: Connection[Any], trades: Sequence[HeldTrade]) -> None:
 
 
 def release(connection: Connection[Any], row: CandidateRow) -> None:
-    """This row, which has passed, is a trade as it stands in its file; within the caller's transaction.
+    """Store a row that has passed as the trade that it is in its file, in the caller's transaction.
 
     The caller has the lock of the candles; `settle` follows.
     """
@@ -155,7 +155,7 @@ def _count(held: HeldTrade) -> int:
 
 @dataclass(frozen=True)
 class _Minute:
-    """A minute of a file of which nothing is undecided, as `held_trades_decided` has it."""
+    """A minute of a file whose rows are all decided: a row of the statement `held_trades_decided`."""
 
     start: datetime
     quiet_until: datetime | None
@@ -174,7 +174,7 @@ class _Minute:
 
 
 def settle(connection: Connection[Any]) -> None:
-    """Store the candles of minutes of which nothing is undecided any more, and of the silence after them.
+    """Store the candles of minutes whose rows are all decided, and of the minutes without trades after them.
 
     In pieces, each committed with how far it came: who is killed leaves the rest to the next. The connection must be in
     autocommit mode.
@@ -208,7 +208,7 @@ def _recall(connection: Connection[Any], series: Series, starts: Sequence[dateti
 
 
 def _store(connection: Connection[Any], series: Series, candles: Sequence[Candle]) -> None:
-    """Store the candles of a piece, but for those that came meanwhile."""
+    """Store the candles of a piece, except those that another source has closed meanwhile."""
     names = {"exchange": series.exchange, "symbol": series.pair}
     bounds = {"since": candles[0].window_start, "until": candles[-1].window_start}
     known = {start for (start,) in connection.execute(query("held_trades_known"), {**names, **bounds})}

@@ -65,14 +65,14 @@ class ImportProgress:
 
     @property
     def fingerprint(self) -> str:
-        """Of the file."""
+        """The fingerprint of the file."""
         return self._key["fingerprint"]
 
     def begin(self, connection: Connection[Any]) -> ImportState:
-        """Where it stands; until the connection ends, nobody else imports this file.
+        """Read how far the import is. Until the connection ends no other process imports this file.
 
         Raises:
-            ImportRefusedError: somebody else does.
+            ImportRefusedError: another process imports it.
         """
         lock = "|".join(self._key.values())
         if connection.execute(query("import_lock"), {"key": lock}).fetchone() != (True,):
@@ -124,13 +124,13 @@ class ImportProgress:
         self.quarantined += quarantined
 
     def candles_due(self, connection: Connection[Any], span: tuple[datetime, datetime] | None) -> None:
-        """Say of which time there are trades without their candles."""
+        """Write down for which time there are trades without their candles."""
         since, until = span or (None, None)
         connection.execute(
             query("import_progress_candles"), {**self._key, "candles_from": since, "candles_until": until}
         )
 
     def finish(self, connection: Connection[Any], error: str | None = None) -> None:
-        """Everything is stored, or why it is not."""
+        """Write down that everything is stored, or the error that prevents it."""
         values = {"status": "failed" if error else "completed", "error_message": error}
         connection.execute(query("import_progress_finish"), {**self._key, **values})

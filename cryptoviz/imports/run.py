@@ -34,13 +34,13 @@ class ImportOutcome(StrEnum):
 
     @property
     def failed(self) -> bool:
-        """Whether nothing of what somebody asked for was stored."""
+        """Whether nothing of the file was stored although it was wanted."""
         return self in (ImportOutcome.REFUSED, ImportOutcome.QUARANTINED)
 
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """What somebody asked for: files of one kind, into one pair. Nothing: recognised from each file."""
+    """What to import: files of one kind, into one pair. What is None is recognised from each file."""
 
     kind: Kind
     exchange: str
@@ -72,7 +72,7 @@ class ImportResult:
 
 
 def import_file(file: File, request: ImportRequest, connect: Connect, report_progress: ReportProgress) -> ImportResult:
-    """Import what is not imported yet of one file; gaps and completeness follow.
+    """Import the part of a file that is not imported yet; gaps and completeness follow.
 
     `connect` gives connections of the writer that commit by themselves.
 
@@ -146,7 +146,7 @@ def _not_wanted(file: File, found: Verdict, request: ImportRequest) -> str:
 
 
 def _note(found: Verdict, request: ImportRequest) -> str:
-    """Of a file that is taken: why, where its name does not say the pair."""
+    """Why a file is imported although its name does not say the pair; empty: it does."""
     if found.says is NameMeaning.PAIR:
         return ""
     because = "you named it" if found.says is NameMeaning.NOTHING else "you said --pair-anyway"
@@ -158,7 +158,7 @@ def _not_imported(file: File, reason: str) -> ImportResult:
 
 
 def _timeframe(file: File, layout: Layout, request: ImportRequest) -> tuple[Timeframe | None, str]:
-    """Of the candles of a file: what its name says, what was asked for, or how far apart its rows are; or why none."""
+    """The timeframe of a file: from its name, the request, or the distance of its rows; or None and the reason."""
     named = timeframe_named(file.stem, layout.format)
     if named and request.timeframe and named != request.timeframe:
         return None, f"its name says {named}, not {request.timeframe}"

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from cryptoviz.candles.rebuild import made_anew
+from cryptoviz.candles.rebuild import rebuild_pair
 from cryptoviz.candles.settle import settle
 from cryptoviz.gaps.tables import record_candle_gaps
 from cryptoviz.imports import values
@@ -64,14 +64,14 @@ class ImportedRows:
     last: datetime | None = None
 
     def reaches(self, span: Span | None) -> None:
-        """Something of that time was stored."""
+        """Extend the time of what was stored."""
         if span is not None:
             self.first = min(self.first or span[0], span[0])
             self.last = max(self.last or span[1], span[1])
 
 
 class AbandonedError(Exception):
-    """Another piece of the same work failed; its error is the one to tell."""
+    """Another piece of the same work failed; its error is the one to report."""
 
 
 class TurnQueue:
@@ -84,7 +84,7 @@ class TurnQueue:
 
     @contextmanager
     def take(self, number: int) -> Iterator[None]:
-        """Wait for those before.
+        """Wait until every piece with a lower number is done.
 
         Raises:
             AbandonedError: one of them failed.
@@ -103,7 +103,7 @@ class TurnQueue:
             self._changed.notify_all()
 
     def abandon(self) -> None:
-        """Let nobody through any more."""
+        """Refuse every piece that waits or comes."""
         with self._changed:
             self._broken = True
             self._changed.notify_all()
@@ -260,7 +260,7 @@ class TradesImport:
 
     def _make_candles(self, connection: Connection[Any], span: Span) -> None:
         since, until = span[0].replace(second=0, microsecond=0), span[1] + _MICROSECOND
-        for step in made_anew(connection, self._target.exchange, self._target.pair, since, until):
+        for step in rebuild_pair(connection, self._target.exchange, self._target.pair, since, until):
             self._done.candles.update(step.changed)
 
 

@@ -48,7 +48,7 @@ class FileCandle:
 
     @property
     def figures(self) -> tuple[Decimal, ...]:
-        """What two candles of one window may differ in."""
+        """The figures in which two candles of one window may differ."""
         return tuple(Decimal(number) for number in (self.open, self.high, self.low, self.close, self.volume))
 
 
@@ -88,7 +88,7 @@ class Piece:
         return min(row.start for row in self.rows), max(row.start for row in self.rows) + length
 
     def within(self, faults: Mapping[int, Any]) -> dict[int, Any]:
-        """What was found of the rows of the file that are done with it."""
+        """The part of `faults` whose rows are done with this piece."""
         return {row: fault for row, fault in faults.items() if self.since.rows < row <= self.until.rows}
 
 
@@ -144,7 +144,7 @@ def quiet_after(rows: Sequence[FileCandle], unplaced: Iterable[int]) -> dict[dat
 def pieces(
     chunk: Chunk, windows: Iterable[FileCandle], began: float, end: datetime | None, *, ordered: bool
 ) -> Iterator[Piece]:
-    """The windows of a chunk, so many at once as are committed together; at least one piece.
+    """The windows of a chunk in pieces that are committed together; at least one piece.
 
     Where the rows of the file are not `ordered` by time, no place in it parts what is done from what is not: one piece.
 

@@ -58,7 +58,7 @@ def drop_empty(connection: Connection[Any], relation: str, before: datetime) -> 
 
 
 def _until_none(connection: Connection[Any], statement: str, **parameters: Any) -> int:
-    """Part after part, each committed by itself; how many there were."""
+    """Repeat a statement until it reports 0, each time committed by itself; the sum of what it reported."""
     count, found = 0, 1
     while found:
         row = connection.execute(query(statement), parameters).fetchone()

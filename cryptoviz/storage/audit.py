@@ -23,7 +23,7 @@ def recorded(
     subject: str,
     detail: Mapping[str, Any],
 ) -> Iterator[dict[str, Any]]:
-    """Write the action down before the block and its result after it; facts put into the yielded dictionary ride along.
+    """Write the action down before the block, and its result after it with the facts put into the yielded dictionary.
 
     The result is `done`, `failed` or `cancelled`; `under way` stays where the process was killed.
     """

@@ -125,7 +125,7 @@ def migrate(settings: Settings, *, folder: Path = SQL_DIR) -> list[str]:
 
 
 def shortcomings(settings: Settings) -> list[str]:
-    """What of this server does not do for the platform, a sentence each with what to set; empty where all is well.
+    """Settings of this server that do not suit the platform, a sentence each with what to set; empty: none.
 
     Raises:
         psycopg.Error: the database does not answer.

@@ -35,14 +35,14 @@ class Pace:
     most: int = MOST
 
     def took(self, seconds: float) -> None:
-        """The last piece took so long, with as many rows as it was allowed."""
+        """Adjust the number of rows to how long the last piece took."""
         wanted = self.rows * min(_GROWTH, HELD_S / max(seconds, 1e-6))
         self.rows = max(self.least, min(self.most, int(wanted)))
 
 
 @contextmanager
 def piece(connection: Connection[Any], pace: Pace, lock: str = "lock_candles") -> Iterator[None]:
-    """One transaction that writes candles of the past; the connection is in autocommit mode.
+    """A transaction that writes candles of the past. The connection must be in autocommit mode.
 
     Its time is told to the pace, from when it has the lock until it is committed. With `lock_batch` only other batch
     work waits at first: for pieces that write trades before they want the candles.

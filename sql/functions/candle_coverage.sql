@@ -62,7 +62,7 @@ begin
                from unnest(array[file.first_ts, file.last_ts]) at)
           and (file.rows_quarantined = 0 or not exists (
               select from quarantine
-              where subject = 'trades_import' and released_at is null and discarded_at is null
+              where subject = 'trades_import' and quarantine_is_open(quarantine)
                 and starts_with(series, file.fingerprint || ':')))
     );
 end

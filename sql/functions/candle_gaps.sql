@@ -154,17 +154,17 @@ begin
         order by series.place
     );
     for number in
-        select asked.place
+        select wanted.place
         from unnest(exchanges, symbols, timeframes, ranges) with ordinality
-            asked (exchange, symbol, timeframe, range, place)
-        where not isempty(asked.range) and lower(asked.range) is distinct from (
+            wanted (exchange, symbol, timeframe, range, place)
+        where not isempty(wanted.range) and lower(wanted.range) is distinct from (
             select window_start from candles
-            where candles.exchange = asked.exchange and candles.symbol = asked.symbol
-              and candles.timeframe = asked.timeframe and window_start < upper(asked.range)
+            where candles.exchange = wanted.exchange and candles.symbol = wanted.symbol
+              and candles.timeframe = wanted.timeframe and window_start < upper(wanted.range)
               and window_start >= since and window_start < until
             order by window_start desc
-            offset (extract(epoch from upper(asked.range) - lower(asked.range))
-                    / extract(epoch from timeframe_length(asked.timeframe)))::bigint - 1 limit 1
+            offset (extract(epoch from upper(wanted.range) - lower(wanted.range))
+                    / extract(epoch from timeframe_length(wanted.timeframe)))::bigint - 1 limit 1
         )
     loop
         return query

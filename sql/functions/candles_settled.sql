@@ -89,7 +89,7 @@ begin
                summed_trades(sum(trade_count), bool_or(volume > 0 and trade_count = 0)) as trade_count
         from parts
         group by bucket
-    ), judged as materialized (
+    ), made as materialized (
         select computed.*, parts_left, bucket + length <= now() and bucket = any (known) and not parts_left as known
         from computed
         cross join lateral (select gone && tstzrange(bucket, bucket + length) as parts_left) archived
@@ -102,12 +102,12 @@ begin
         where exchange = candle_corrections.exchange and symbol = candle_corrections.symbol
           and timeframe = candle_corrections.timeframe and window_start >= from_ts and window_start < to_ts
     ), compared as materialized (
-        select judged.*, kept.tier, kept.source, kept.closed as was_closed,
-               (judged.open, judged.high, judged.low, judged.close, judged.volume, judged.trade_count)
+        select made.*, kept.tier, kept.source, kept.closed as was_closed,
+               (made.open, made.high, made.low, made.close, made.volume, made.trade_count)
                    is distinct from (kept.open, kept.high, kept.low, kept.close, kept.volume, kept.trade_count) as differs,
-               (judged.open, judged.high, judged.low, judged.close, judged.volume)
+               (made.open, made.high, made.low, made.close, made.volume)
                    is distinct from (kept.open, kept.high, kept.low, kept.close, kept.volume)
-                   or judged.trade_count <> kept.trade_count and judged.trade_count > 0 and kept.trade_count > 0
+                   or made.trade_count <> kept.trade_count and made.trade_count > 0 and kept.trade_count > 0
                    as contradicts,
                kept.open as kept_open, kept.high as kept_high, kept.low as kept_low, kept.close as kept_close,
                kept.volume as kept_volume, kept.trade_count as kept_count, noted.cause,
@@ -115,18 +115,18 @@ begin
                 noted.stream_trade_count, noted.rest_open, noted.rest_high, noted.rest_low, noted.rest_close,
                 noted.rest_volume, noted.rest_trade_count)
                    is not distinct from
-                   (judged.open, judged.high, judged.low, judged.close, judged.volume, judged.trade_count, kept.open,
+                   (made.open, made.high, made.low, made.close, made.volume, made.trade_count, kept.open,
                     kept.high, kept.low, kept.close, kept.volume, kept.trade_count) as is_noted,
-               case when kept.closed and not judged.known and reopen and not parts_left
-                             and is_no_less(judged.volume, judged.trade_count, kept.volume, kept.trade_count)
+               case when kept.closed and not made.known and reopen and not parts_left
+                             and is_no_less(made.volume, made.trade_count, kept.volume, kept.trade_count)
                         then part is null and not (
                             bucket > coalesce(oldest, '-infinity') and exists (
                                 select from trade_data
                                 where trade_data.exchange = candle_corrections.exchange
                                   and pair = candle_corrections.symbol
                                   and "timestamp" >= bucket and "timestamp" < bucket + length))
-                    else kept.closed or judged.known end as closes
-        from judged
+                    else kept.closed or made.known end as closes
+        from made
         left join stored kept on kept.window_start = bucket
         left join noted on noted.window_start = bucket
     ), actions as materialized (

@@ -19,7 +19,7 @@ begin
     set released_at = clock_timestamp(), resolved_by = by_whom
     where id in (
         select id from quarantine
-        where subject = 'candles_rest' and released_at is null and discarded_at is null
+        where subject = 'candles_rest' and quarantine_is_open(quarantine)
           and payload ->> 'exchange' = overtake_held.exchange and payload ->> 'symbol' = overtake_held.symbol
           and payload ->> 'timeframe' = overtake_held.timeframe
           and key in (
@@ -51,7 +51,7 @@ begin
         returning held_trades.fingerprint, held_trades.row_number, held
     ), free as (
         select id from quarantine
-        where subject = 'trades_import' and released_at is null and discarded_at is null
+        where subject = 'trades_import' and quarantine_is_open(quarantine)
           and key in (
               select fingerprint || ':' || row_number from gone
               where held and not exists (

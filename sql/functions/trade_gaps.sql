@@ -48,7 +48,7 @@ begin
                 select trade_id from trade_data
                 where exchange = find_trade_gaps.exchange and pair = find_trade_gaps.pair
                   and "timestamp" >= parts.start and "timestamp" < parts.stop
-            ) one
+            ) stored
             where not complete
         ) stretches
     ), span as (

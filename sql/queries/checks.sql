@@ -16,7 +16,7 @@ FROM (
         SELECT 'exchange_candles', exchange_candles.* FROM exchange_candles
     ) AS both_tables
     WHERE relation = %(relation)s AND window_start > now() - interval '1 day'
-) AS judged
+) AS checked
 GROUP BY exchange, symbol
 ORDER BY exchange, symbol
 

@@ -22,7 +22,7 @@ WITH known AS (
 ),
 held AS (
     SELECT payload, last_seen_at FROM quarantine
-    WHERE subject = 'instruments' AND released_at IS NULL AND discarded_at IS NULL
+    WHERE subject = 'instruments' AND quarantine_is_open(quarantine)
     UNION ALL
     SELECT payload, last_seen_at FROM quarantine
     WHERE subject = 'instruments' AND discarded_at IS NOT NULL
@@ -54,7 +54,7 @@ SELECT
 FROM unnest(
     %(pair)s::text[], %(status)s::text[], %(price_increment)s::numeric[], %(volume_increment)s::numeric[],
     %(spelling)s::text[]
-) AS listed (pair, status, price_increment, volume_increment, spelling)
+) AS current (pair, status, price_increment, volume_increment, spelling)
 ON CONFLICT (exchange, pair) DO UPDATE
     SET status = excluded.status,
         price_increment = excluded.price_increment,

@@ -9,7 +9,7 @@ FROM article_revisions
 JOIN (
     SELECT DISTINCT website, article_id
     FROM unnest(%(website)s::text[], %(name)s::text[]) AS pairs (website, article_id)
-) AS asked USING (website, article_id)
+) AS wanted USING (website, article_id)
 WHERE revision = 1
 
 -- name: article_revisions_insert
@@ -30,7 +30,7 @@ FROM article_revisions
 JOIN (
     SELECT DISTINCT website, article_id
     FROM unnest(%(website)s::text[], %(name)s::text[]) AS pairs (website, article_id)
-) AS asked USING (website, article_id)
+) AS wanted USING (website, article_id)
 
 -- name: news_feed_states
 -- What is remembered of every feed.
@@ -100,4 +100,4 @@ FROM shared_article_names
 JOIN (
     SELECT DISTINCT website, name
     FROM unnest(%(website)s::text[], %(name)s::text[]) AS pairs (website, name)
-) AS asked USING (website, name)
+) AS wanted USING (website, name)

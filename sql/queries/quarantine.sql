@@ -2,7 +2,7 @@
 
 -- name: quarantine_counts
 -- For each subject: how many rows are open in quarantine.
-SELECT subject, count(*) FROM quarantine WHERE released_at IS NULL AND discarded_at IS NULL GROUP BY subject ORDER BY subject
+SELECT subject, count(*) FROM quarantine WHERE quarantine_is_open(quarantine) GROUP BY subject ORDER BY subject
 
 -- name: quarantine_discarded
 -- Which of these keys somebody has discarded. Parameters: subject, keys.
@@ -31,24 +31,23 @@ ON CONFLICT (subject, series) WHERE released_at IS NULL AND discarded_at IS NULL
 -- Rows in quarantine, the last seen first.
 -- Parameters: subject (empty: every), all (resolved ones too), limit.
 SELECT id, subject, series, expectation, reason, occurrences, created_at, last_seen_at,
-       CASE WHEN released_at IS NOT NULL THEN 'released' WHEN discarded_at IS NOT NULL THEN 'discarded' ELSE 'open' END
-           AS state
+       quarantine_state(quarantine) AS state
 FROM quarantine
 WHERE (%(subject)s::text IS NULL OR subject = %(subject)s)
-    AND (%(all)s OR (released_at IS NULL AND discarded_at IS NULL))
+    AND (%(all)s OR quarantine_is_open(quarantine))
 ORDER BY last_seen_at DESC, id DESC
 LIMIT %(limit)s
 
 -- name: quarantine_open
 -- The ids of what is open of a subject, the oldest first.
 -- Parameters: subject.
-SELECT id FROM quarantine WHERE subject = %(subject)s AND released_at IS NULL AND discarded_at IS NULL ORDER BY id
+SELECT id FROM quarantine WHERE subject = %(subject)s AND quarantine_is_open(quarantine) ORDER BY id
 
 -- name: quarantine_overtaken
 -- Open rows of what has been published since, from another answer, are resolved. Parameters: subject, keys, actor.
 UPDATE quarantine
 SET released_at = clock_timestamp(), resolved_by = %(actor)s
-WHERE subject = %(subject)s AND key = ANY(%(keys)s::text[]) AND released_at IS NULL AND discarded_at IS NULL
+WHERE subject = %(subject)s AND key = ANY(%(keys)s::text[]) AND quarantine_is_open(quarantine)
 
 -- name: quarantine_resolve
 -- Rows are released or discarded.
@@ -64,8 +63,7 @@ WHERE id = ANY(%(ids)s)
 -- Parameters: id.
 SELECT id, subject, key, series, expectation, reason, payload, origin, run, occurrences, created_at, last_seen_at,
        released_at, discarded_at, resolved_by,
-       CASE WHEN released_at IS NOT NULL THEN 'released' WHEN discarded_at IS NOT NULL THEN 'discarded' ELSE 'open' END
-           AS state
+       quarantine_state(quarantine) AS state
 FROM quarantine
 WHERE id = %(id)s
 
@@ -73,8 +71,7 @@ WHERE id = %(id)s
 -- Rows of quarantine to be resolved; nobody else resolves them until the end of the transaction.
 -- Parameters: ids.
 SELECT id, subject, key, series, payload, origin,
-       CASE WHEN released_at IS NOT NULL THEN 'released' WHEN discarded_at IS NOT NULL THEN 'discarded' ELSE 'open' END
-           AS state
+       quarantine_state(quarantine) AS state
 FROM quarantine
 WHERE id = ANY(%(ids)s)
 ORDER BY id

@@ -37,29 +37,29 @@ LIMIT %(most)s
 -- name: report_newest
 -- The newest judgement of each asset: every expectation of its newest run. Looks up one asset after the other in the
 -- index, however many results are kept.
-WITH RECURSIVE judged (asset) AS (
+WITH RECURSIVE assets (asset) AS (
     (SELECT asset FROM quality_results ORDER BY asset LIMIT 1)
     UNION ALL
-    SELECT (SELECT asset FROM quality_results WHERE asset > judged.asset ORDER BY asset LIMIT 1)
-    FROM judged
-    WHERE judged.asset IS NOT NULL
+    SELECT (SELECT asset FROM quality_results WHERE asset > assets.asset ORDER BY asset LIMIT 1)
+    FROM assets
+    WHERE assets.asset IS NOT NULL
 )
 SELECT result.asset, result.suite, result.run, result.expectation, result.severity, result.success,
        result.observed, result.unexpected_count, result.evaluated_at
-FROM judged
+FROM assets
 CROSS JOIN LATERAL (
-    SELECT run FROM quality_results WHERE asset = judged.asset ORDER BY evaluated_at DESC LIMIT 1
+    SELECT run FROM quality_results WHERE asset = assets.asset ORDER BY evaluated_at DESC LIMIT 1
 ) AS newest
-JOIN quality_results AS result ON result.run = newest.run AND result.asset = judged.asset
+JOIN quality_results AS result ON result.run = newest.run AND result.asset = assets.asset
 ORDER BY result.asset, result.expectation
 
 -- name: report_quarantine
 -- For each subject: the rows in quarantine by state, and when one was last seen.
 SELECT subject,
-       count(*) FILTER (WHERE released_at IS NULL AND discarded_at IS NULL) AS open,
+       count(*) FILTER (WHERE quarantine_is_open(quarantine)) AS open,
        count(*) FILTER (WHERE released_at IS NOT NULL) AS released,
        count(*) FILTER (WHERE discarded_at IS NOT NULL) AS discarded,
-       coalesce(sum(occurrences) FILTER (WHERE released_at IS NULL AND discarded_at IS NULL), 0)::bigint AS occurrences,
+       coalesce(sum(occurrences) FILTER (WHERE quarantine_is_open(quarantine)), 0)::bigint AS occurrences,
        max(last_seen_at) AS last_seen_at
 FROM quarantine
 GROUP BY subject
@@ -71,7 +71,7 @@ ORDER BY subject
 SELECT id, key, reason, expectation, payload, origin, run, created_at, last_seen_at, occurrences,
        released_at, discarded_at, resolved_by
 FROM quarantine
-WHERE subject = %(subject)s AND (released_at IS NULL AND discarded_at IS NULL) = %(open)s
+WHERE subject = %(subject)s AND quarantine_is_open(quarantine) = %(open)s
 ORDER BY coalesce(released_at, discarded_at, last_seen_at) DESC, id DESC
 LIMIT %(most)s
 

@@ -22,7 +22,7 @@ ON CONFLICT (name, at, event) DO NOTHING
 -- name: stream_facts
 -- Each asked stream: what it should do, what it says, whether a runner holds its lock, and what its last restart cost.
 -- A server that was away could not be written to: silence counts from its start. Parameter: names.
-SELECT asked.name, coalesce(control.desired, 'running') AS desired, status.state,
+SELECT wanted.name, coalesce(control.desired, 'running') AS desired, status.state,
        status.epoch, status.runner_pid,
        CASE WHEN status.runner_heartbeat IS NOT NULL THEN
            extract(epoch FROM now() - greatest(status.runner_heartbeat, pg_postmaster_start_time()))::float8
@@ -42,17 +42,17 @@ SELECT asked.name, coalesce(control.desired, 'running') AS desired, status.state
            SELECT FROM pg_locks
            WHERE locktype = 'advisory' AND granted AND objsubid = 1
              AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-             AND (classid::bigint << 32) | objid::bigint = hashtextextended('cryptoviz.stream.' || asked.name, 0)
+             AND (classid::bigint << 32) | objid::bigint = hashtextextended('cryptoviz.stream.' || wanted.name, 0)
        ) AS locked,
        happened.at AS event_at, happened.event, happened.reason AS event_reason, happened.detail AS event_detail
-FROM unnest(%(names)s::text[]) AS asked (name)
+FROM unnest(%(names)s::text[]) AS wanted (name)
 LEFT JOIN stream_status AS status USING (name)
 LEFT JOIN stream_control AS control USING (name)
 LEFT JOIN LATERAL (
     SELECT at, event, reason, detail FROM stream_events
-    WHERE name = asked.name AND event NOT IN ('ready', 'taken_over') ORDER BY at DESC LIMIT 1
+    WHERE name = wanted.name AND event NOT IN ('ready', 'taken_over') ORDER BY at DESC LIMIT 1
 ) AS happened ON true
-ORDER BY asked.name
+ORDER BY wanted.name
 
 -- name: stream_heartbeat
 -- One sign of life of a stream's runner, with its worker's figures; answers what the stream should do. No row comes back

@@ -85,6 +85,22 @@ def test_rooms_that_are_still_to_be_named_exist() -> None:
     assert gone == []
 
 
+def test_sql_names_say_what_they_name() -> None:
+    """Aliases of `sql/functions` and `sql/queries`, and the parameters of statements."""
+    words = "|".join(sorted(VARIABLES))
+    alias = re.compile(
+        rf"\b(?:{words})\.\w|\) (?:as )?(?:{words})\b|\bas (?:{words}) \(|%\((?:{words})\)s", re.IGNORECASE
+    )
+    wrong = [
+        f"{path.relative_to(PROJECT_ROOT)}:{number}: {line.strip()}"
+        for folder in ("functions", "queries")
+        for path in sorted((PROJECT_ROOT / "sql" / folder).glob("*.sql"))
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if not line.lstrip().startswith(("--", "'", "('")) and alias.search(line)
+    ]
+    assert wrong == []
+
+
 def test_no_module_is_a_bag() -> None:
     bags = {"common", "helpers", "misc", "util", "utils"}
     assert not [path for package in PACKAGES for path in (PROJECT_ROOT / package).rglob("*.py") if path.stem in bags]

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cryptoviz.candles.rebuild import made_anew
+from cryptoviz.candles.rebuild import rebuild_pair
 from cryptoviz.candles.settle import settle, settle_open
 from cryptoviz.pairs import Timeframe, floor
 from cryptoviz.storage.queries import query
@@ -129,7 +129,7 @@ def arrive(connection: psycopg.Connection, world: World, trades: Iterable[T], *,
             )
             connection.execute(query("close_candles"))
     if not streamed:
-        assert list(made_anew(connection, EXCHANGE, world.pair, floor(new[0].at, Timeframe.M1), new[-1].at + MINUTE))
+        assert list(rebuild_pair(connection, EXCHANGE, world.pair, floor(new[0].at, Timeframe.M1), new[-1].at + MINUTE))
 
 
 def fetch(connection: psycopg.Connection, world: World, windows: Iterable[Window], *, counted: bool) -> None:

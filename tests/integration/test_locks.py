@@ -22,7 +22,7 @@ from cryptoviz.backfill.publish import Batch, publish, resume_left, stage
 from cryptoviz.candles import settle
 from cryptoviz.candles.indicators import refresh
 from cryptoviz.candles.rebuild import rebuild
-from cryptoviz.candles.settle import cover, settle_day
+from cryptoviz.candles.settle import settle_day, update_coverage
 from cryptoviz.gaps.healing import heal_candles
 from cryptoviz.gaps.healing_run import HealingRun
 from cryptoviz.gaps.tables import record_candle_gaps
@@ -401,7 +401,7 @@ def test_the_ids_of_a_busy_hour_are_looked_at_in_pieces(writer: Connection, monk
     monkeypatch.setattr(settle, "_TRADES", 2_000)
     done, took = list[float](), pieces.Pace.took
     monkeypatch.setattr(pieces.Pace, "took", lambda pace, seconds: (done.append(seconds), took(pace, seconds)))
-    cover(writer, "binance", "IOTA/USDT", MIDNIGHT, MIDNIGHT + HOUR)
+    update_coverage(writer, "binance", "IOTA/USDT", MIDNIGHT, MIDNIGHT + HOUR)
     assert len(done) >= (10_000 - 2_000) // 1_000, "2,000 trades, and once the machine is known to be slow, 1,000"
     covered = "select since, until from trade_coverage where pair = 'IOTA/USDT'"
     assert writer.execute(covered).fetchall() == [(MIDNIGHT, MIDNIGHT + timedelta(seconds=2499))]

@@ -21,7 +21,7 @@ from cryptoviz.exchanges.candles import build, candle, page_of
 from cryptoviz.exchanges.history import Page, Row
 from cryptoviz.exchanges.kraken import feed, wire
 from cryptoviz.exchanges.kraken.spec import KRAKEN
-from cryptoviz.exchanges.pages import SETTLED, telling
+from cryptoviz.exchanges.pages import CLOSED_AFTER, telling
 from cryptoviz.pairs import EPOCH, Series, floor
 from cryptoviz.records import Trade
 from cryptoviz.remote.exchange import Rest
@@ -86,7 +86,7 @@ class KrakenHistory:
         for fresh in self._from(series.pair, since, bad) if since < until else ():
             waiting += fresh
             newest = waiting[-1].timestamp if waiting else since
-            over = floor(newest, series.timeframe) if fresh else floor(self._now() - SETTLED, series.timeframe)
+            over = floor(newest, series.timeframe) if fresh else floor(self._now() - CLOSED_AFTER, series.timeframe)
             over = max(at, min(over, until))
             if price is None and over > at and not (waiting and waiting[0].timestamp < at + series.timeframe.length):
                 price = self._price_before(series.pair, at)
