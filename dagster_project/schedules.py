@@ -153,7 +153,7 @@ def fetch_streamed(settings: Settings) -> dg.ScheduleDefinition:
         partitions = context.instance.get_dynamic_partitions(str(SERIES.name))
         try:
             with database.reader() as connection:
-                wanted = {f"{one.exchange}:{one.pair}" for one in configured_series(connection, settings)}
+                wanted = {f"{series.exchange}:{series.pair}" for series in configured_series(connection, settings)}
         except driver.OperationalError as error:
             yield dg.SkipReason(f"the database is away: {str(error).strip()}")
             return

@@ -108,7 +108,7 @@ def _explained(settings: Settings) -> Iterator[None]:
 
 def reason(error: KafkaError) -> str:
     """Kafka's name of an error and its message."""
-    said = ", ".join(str(part) for part in error.args if part is not None)
+    reasons = ", ".join(str(part) for part in error.args if part is not None)
     if isinstance(error, BrokerResponseError):
-        return f"{error.message}: {said or error.description}"
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+        return f"{error.message}: {reasons or error.description}"
+    return f"{type(error).__name__}: {reasons}" if reasons else type(error).__name__

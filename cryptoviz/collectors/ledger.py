@@ -199,11 +199,11 @@ class Ledger:
     async def refused(self, exchange: str, pairs: Sequence[str]) -> dict[str, str] | None:
         """Which pairs the exchange does not confirm to be what they are called, and why; None: the database is away."""
         try:
-            listed = await asyncio.to_thread(self._store.spellings)
+            listed_spellings = await asyncio.to_thread(self._store.spellings)
         except StoreAwayError as error:
             self._missed(error)
             return None
-        return unconfirmed(exchange, pairs, listed)
+        return unconfirmed(exchange, pairs, listed_spellings)
 
     async def write(self) -> bool:
         """Write everything that waits; False: the database is away, all is kept."""

@@ -91,9 +91,9 @@ class Settings(
         if self.stream_restart_min_s > self.stream_restart_max_s:
             raise ValueError(f"{PREFIX}STREAM_RESTART_MIN_S exceeds {PREFIX}STREAM_RESTART_MAX_S; make it smaller")
         secret = self.archive_s3_secret.get_secret_value()
-        for name, value, other in (("KEY", self.archive_s3_key, "SECRET"), ("SECRET", secret, "KEY")):
+        for name, value, partner in (("KEY", self.archive_s3_key, "SECRET"), ("SECRET", secret, "KEY")):
             if value and not (secret and self.archive_s3_key):
-                raise ValueError(f"{PREFIX}ARCHIVE_S3_{name} has no {PREFIX}ARCHIVE_S3_{other}; set both or neither")
+                raise ValueError(f"{PREFIX}ARCHIVE_S3_{name} has no {PREFIX}ARCHIVE_S3_{partner}; set both or neither")
         for name in ("endpoint", "region", "key"):
             if getattr(self, f"archive_s3_{name}") and not self.archive_s3_bucket:
                 raise ValueError(
@@ -111,9 +111,9 @@ class Settings(
             "simulator_port",
             "web_simulator_port",
         ):
-            other = ports.setdefault(getattr(self, name), name)
-            if other != name:
-                raise ValueError(f"{PREFIX}{name.upper()} and {PREFIX}{other.upper()} are the same port; change one")
+            taken_by = ports.setdefault(getattr(self, name), name)
+            if taken_by != name:
+                raise ValueError(f"{PREFIX}{name.upper()} and {PREFIX}{taken_by.upper()} are the same port; change one")
         return self
 
     @property

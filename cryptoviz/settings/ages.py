@@ -30,7 +30,7 @@ def parse(text: str) -> dict[Timeframe, timedelta | None]:
     found: dict[Timeframe, timedelta | None] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, age = (piece.strip() for piece in part.partition(":"))
-        timeframe = next((one for one in FETCHED if one == name), None)
+        timeframe = next((fetched for fetched in FETCHED if fetched == name), None)
         if timeframe is None:
             follows = name in tuple(Timeframe)
             why = "follows from 1m" if follows else "is no timeframe"

@@ -22,18 +22,8 @@ VARIABLES = frozenset(("asked", "judged", "listed", "one", "other", "said", "tol
 """Names of variables, parameters and functions that say nothing of what they hold."""
 
 TO_BE_NAMED = (
-    *(
-        "assets",
-        "dagster_project",
-        "jobs",
-        "sensors",
-        "simulators",
-        "streaming",
-        "cryptoviz/bus",
-        "cryptoviz/collectors",
-    ),
-    *("cryptoviz/commands", "cryptoviz/exchanges", "cryptoviz/gate"),
-    *("cryptoviz/reports", "cryptoviz/settings", "cryptoviz/stack", "cryptoviz/streams"),
+    *("assets", "jobs", "sensors", "simulators", "streaming", "cryptoviz/commands", "cryptoviz/exchanges"),
+    *("cryptoviz/gate", "cryptoviz/reports", "cryptoviz/stack"),
 )
 """Rooms whose names are still to be looked over; a room that leaves this list does not come back."""
 
