@@ -36,10 +36,9 @@ _ZERO: Final = Decimal(0)
 _SMALLEST: Final = Decimal(1).scaleb(-FRACTION_DIGITS)
 _LARGE: Final = Decimal(10) ** INTEGER_DIGITS
 _EXACT: Final = Context(prec=INTEGER_DIGITS + FRACTION_DIGITS, traps=[InvalidOperation, Inexact])
+_WIDE: Final = (InvalidOperation, Inexact, Overflow)
 # With this precision and these exponents the smallest step is 1e-18: one cheap operation raises on anything narrower.
-_narrow: Final = Context(
-    prec=FRACTION_DIGITS + 1, Emin=0, Emax=INTEGER_DIGITS - 1, traps=[InvalidOperation, Inexact, Overflow]
-).plus
+_narrow: Final = Context(prec=FRACTION_DIGITS + 1, Emin=0, Emax=INTEGER_DIGITS - 1, traps=[*_WIDE]).plus
 
 
 class Side(StrEnum):
@@ -102,7 +101,7 @@ def _plain(*values: Decimal) -> bool:
             _narrow(value)
             if not _ZERO < value < _LARGE:
                 return False
-    except (InvalidOperation, Inexact, Overflow):
+    except _WIDE:
         return False  # `_decimal` says why, or that it is fine after all
     return True
 
@@ -175,9 +174,16 @@ class Trade(Record, frozen=True, kw_only=True, gc=False):
             _pair("pair", self.pair)
         if not EARLIEST <= self.timestamp <= self.received_at:
             _instant("timestamp", self.timestamp, self.received_at)
-        if not _plain(self.price, self.volume):
-            _decimal("price", self.price, zero=False)
-            _decimal("volume", self.volume, zero=False)
+        price, volume = self.price, self.volume
+        try:
+            _narrow(price)
+            _narrow(volume)
+            if _ZERO < price < _LARGE and _ZERO < volume < _LARGE:
+                return
+        except _WIDE:
+            pass
+        _decimal("price", price, zero=False)
+        _decimal("volume", volume, zero=False)
 
 
 class Candle(Record, frozen=True, kw_only=True, gc=False):
@@ -213,12 +219,23 @@ class Candle(Record, frozen=True, kw_only=True, gc=False):
         elapsed = start - _EPOCH
         if elapsed.microseconds or elapsed.seconds % timeframe.seconds:
             raise ValueError(f"window does not start at a multiple of {timeframe}")
-        low, high = self.low, self.high
-        if not _plain(low, high, self.open, self.close, self.volume):
-            for name in _PRICES:
-                _decimal(name, getattr(self, name), zero=False)
-            _decimal("volume", self.volume, zero=True)
-        if not (low <= self.open <= high and low <= self.close <= high):
+        low, high, opening, closing, volume = self.low, self.high, self.open, self.close, self.volume
+        try:
+            _narrow(low)
+            _narrow(high)
+            _narrow(opening)
+            _narrow(closing)
+            _narrow(volume)
+            # What lies between low and high is neither too small nor too large.
+            ordered = low <= opening <= high and low <= closing <= high
+            if ordered and low > _ZERO and high < _LARGE and _ZERO < volume < _LARGE:
+                return
+        except _WIDE:
+            pass
+        for name in _PRICES:
+            _decimal(name, getattr(self, name), zero=False)
+        _decimal("volume", volume, zero=True)
+        if not (low <= opening <= high and low <= closing <= high):
             raise ValueError("open and close do not lie between low and high")
 
 

@@ -18,12 +18,14 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from cryptoviz.bus import Bus
+from cryptoviz.collectors import positions
 from cryptoviz.collectors.alerts import PriceMonitor
-from cryptoviz.collectors.gaps import Continuity
 from cryptoviz.collectors.healer import Healer
-from cryptoviz.collectors.ledger import GapRow, Ledger, Position
+from cryptoviz.collectors.ledger import GapRow, Ledger
+from cryptoviz.collectors.pair import CollectedPair
 from cryptoviz.collectors.recorder import Recorder
 from cryptoviz.collectors.session import Connection, Pace, Session
+from cryptoviz.collectors.watchdog import Watchdog
 from cryptoviz.exchanges.adapter import (
     ClosingSoon,
     Event,
@@ -35,12 +37,10 @@ from cryptoviz.exchanges.adapter import (
     Subscribed,
     SystemStatus,
     UnknownPair,
-    UnknownPairError,
 )
 from cryptoviz.logs import logger
 from cryptoviz.records import Candle, Record, Ticker, Trade
 from cryptoviz.remote.backoff import Backoff
-from cryptoviz.remote.errors import RemoteError
 from cryptoviz.remote.rest import RestClient
 from cryptoviz.settings import Settings
 
@@ -81,7 +81,7 @@ class Collector:
         self.received = 0
         self.refused = 0
         self.counters: Counter[str] = Counter()
-        self.continuity = {pair: Continuity(exchange.name, pair) for pair in exchange.pairs}
+        self.pairs = {name: CollectedPair(exchange.name, name) for name in exchange.pairs}
         self._exchange = exchange
         self._settings = settings
         self._bus = bus
@@ -95,18 +95,11 @@ class Collector:
         )
         directory = settings.collector_record_dir
         self._recorder = Recorder(directory, exchange.name) if directory is not None else None
-        self._healer = Healer(exchange, bus, ledger, rest, self.continuity)
-        self._heard: dict[str, float] = dict.fromkeys(exchange.pairs, time.monotonic())
-        self._quoted: dict[str, float] = dict.fromkeys(exchange.pairs, time.monotonic())
-        self._asked: dict[str, float] = dict.fromkeys(exchange.pairs, time.monotonic())
-        self._deaf_since: dict[str, float] = {}
-        self._deaf: Counter[str] = Counter()
-        self._captured: dict[str, tuple[Position, int]] = {}
+        self._healer = Healer(exchange, bus, ledger, rest, {name: pair.continuity for name, pair in self.pairs.items()})
         self._seen_names: set[str] = set()
         self._pair_status: dict[str, str] = {}
         self._system = ""
         self._loaded = asyncio.Event()
-        self._checks: set[asyncio.Task[None]] = set()
         self._session = Session(
             exchange,
             exchange.address(settings.ws_url(exchange.name)),
@@ -119,6 +112,16 @@ class Collector:
             on_sent=self._on_sent,
             on_connect=self._on_connect,
         )
+        self._watchdog = Watchdog(
+            exchange,
+            self.pairs,
+            rest,
+            self._session,
+            self.counters,
+            quiet_s=settings.collector_quiet_s,
+            silence_s=settings.collector_silence_s,
+            on_unknown=self._unknown,
+        )
 
     async def run(self, stop: asyncio.Event, report: Callable[[dict[str, Any]], None]) -> None:
         """Collect until `stop`; then send what is in the buffer and write down the rest as gaps."""
@@ -128,7 +131,7 @@ class Collector:
             asyncio.create_task(self._healer.run(), name="healer"),
             asyncio.create_task(self._tick_forever(report), name="tick"),
             asyncio.create_task(self._connected(stop), name="session"),
-            asyncio.create_task(self._watch_pairs(), name="watchdog"),
+            asyncio.create_task(self._watchdog.run(), name="watchdog"),
             asyncio.create_task(self._watch_spellings(), name="spellings"),
         ]
         stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -140,7 +143,7 @@ class Collector:
         finally:
             stop.set()
             stopping.cancel()
-            await self._end([*tasks, *self._checks], report)
+            await self._end([*tasks, *self._watchdog.checks], report)
 
     async def _connected(self, stop: asyncio.Event) -> None:
         # Knowing the positions first spares sending again what an earlier life sent; collecting never waits long.
@@ -154,7 +157,7 @@ class Collector:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(self._bus.close, _CLOSE_S)
         self._tick(float("inf"))
-        self._capture_positions()
+        positions.capture(self.pairs.values(), self._bus)
         self._settle_positions()
         await self._ledger.write()
         await self._rest.close()
@@ -189,7 +192,7 @@ class Collector:
         """A message will not reach the broker: a trade becomes a gap, the rest is counted."""
         self.counters[f"lost_{topic}"] += 1
         if topic == "rawtrade":
-            self.continuity[record.pair].lose(record.trade_id, record.timestamp)
+            self.pairs[record.pair].continuity.lose(record.trade_id, record.timestamp)
         if self.counters[f"lost_{topic}"] == 1:
             _log.error("message_lost", exchange=self._exchange.name, topic=topic, reason=reason)
 
@@ -206,23 +209,24 @@ class Collector:
 
     def _dispatch(self, record: Record) -> None:
         if type(record) is Trade:
-            continuity = self.continuity.get(record.pair)
-            if continuity is None:
+            pair = self.pairs.get(record.pair)
+            if pair is None:
                 self._unknown(record.pair)
                 return
             now = time.monotonic()
-            self._heard[record.pair] = now
-            if continuity.accept(record.trade_id, record.timestamp, now):
+            pair.traded_at = now
+            if pair.continuity.accept(record.trade_id, record.timestamp, now):
                 self._bus.send("rawtrade", record)
                 alert = self._monitor.observe(record)
                 if alert is not None:
                     self._bus.send("rawalert", alert)
             return
-        pair = record.symbol if isinstance(record, Candle) else record.pair  # type: ignore[attr-defined]
-        if pair not in self.continuity:
-            self._unknown(pair)
+        name = record.symbol if isinstance(record, Candle) else record.pair  # type: ignore[attr-defined]
+        pair = self.pairs.get(name)
+        if pair is None:
+            self._unknown(name)
             return
-        self._quoted[pair] = time.monotonic()
+        pair.quoted_at = time.monotonic()
         self._bus.send(_TOPIC_OF[type(record)], record)
 
     def _unknown(self, name: str) -> None:
@@ -276,11 +280,7 @@ class Collector:
         self._pair_status |= statuses
 
     async def _on_ready(self, _connection: Connection) -> None:
-        """A new connection delivers: whatever was traded since the last one is missing."""
-        if self._exchange.traits.snapshot_trades:
-            return  # the snapshot's trade ids show what is missing
-        for pair in self._exchange.pairs:
-            await self._check(pair)
+        await self._watchdog.catch_up()
 
     def _on_sent(self, connection: str, message: str) -> None:
         if self._recorder is not None:
@@ -289,24 +289,6 @@ class Collector:
     def _on_connect(self, connection: str, address: str) -> None:
         if self._recorder is not None:
             self._recorder.write(connection, "connect", url=address)
-
-    async def _watch_pairs(self) -> None:
-        quiet_s, silence_s = self._settings.collector_quiet_s, self._settings.collector_silence_s
-        while True:
-            await asyncio.sleep(min(1.0, quiet_s / 4))
-            now = time.monotonic()
-            connection = self._session.connection
-            if connection is None or not connection.delivered.is_set():
-                continue
-            # An exchange without heartbeats that says nothing about any pair is suspicious sooner than one quiet pair.
-            mute = not self._exchange.traits.heartbeats and now - connection.data_at >= silence_s
-            limit = min(quiet_s, silence_s) if mute else quiet_s
-            for pair, heard in self._heard.items():
-                if now - max(heard, self._asked[pair]) >= limit:
-                    self._asked[pair] = now
-                    task = asyncio.create_task(self._check(pair, watchdog=True), name=f"check {pair}")
-                    self._checks.add(task)
-                    task.add_done_callback(self._checks.discard)
 
     async def _watch_spellings(self) -> None:
         """End once the exchange is known to list other pairs than those collected: the next start asks again."""
@@ -317,36 +299,6 @@ class Collector:
             if refused is not None and refused.keys() != self._refused_pairs.keys():
                 reasons = "; ".join(f"{pair}: {reason}" for pair, reason in refused.items())
                 raise PairsChangedError(reasons or "every pair is confirmed now")
-
-    async def _check(self, pair: str, *, watchdog: bool = False) -> None:
-        """Ask REST for the newest trade: the same as ours means quiet, a newer one that the subscription is dead."""
-        try:
-            newest = await self._exchange.newest(self._rest, pair)
-        except UnknownPairError as error:
-            self._unknown(pair)
-            _log.warning("pair_refused", exchange=self._exchange.name, pair=pair, error=str(error))
-            return
-        except RemoteError as error:
-            _log.warning("check_failed", exchange=self._exchange.name, pair=pair, error=str(error))
-            return
-        missed = newest is not None and self.continuity[pair].expect(newest.trade_id, time.monotonic())
-        if not watchdog:
-            return
-        if not missed:
-            self.counters["quiet"] += 1
-            self._deaf[pair] = 0
-            self._deaf_since.pop(pair, None)
-            return
-        self._deaf[pair] += 1
-        if self._deaf_since.get(pair, 0) <= self._heard[pair]:
-            self._deaf_since[pair] = time.monotonic()
-        self.counters["deaf"] += 1
-        _log.warning("subscription_dead", exchange=self._exchange.name, pair=pair, times=self._deaf[pair])
-        if self._deaf[pair] > 1:
-            self._deaf[pair] = 0
-            self._session.reconnect(f"{pair} stays silent while it is traded")
-        else:
-            await self._session.resubscribe([pair])
 
     async def _tick_forever(self, report: Callable[[dict[str, Any]], None]) -> None:
         reported = 0.0
@@ -360,7 +312,8 @@ class Collector:
             await asyncio.sleep(_TICK_S)
 
     def _tick(self, now: float) -> None:
-        for continuity in self.continuity.values():
+        for pair in self.pairs.values():
+            continuity = pair.continuity
             if continuity.gaps:
                 for gap in continuity.declare(now, self._reorder_s):
                     self.counters["gaps"] += 1
@@ -377,44 +330,30 @@ class Collector:
         while True:
             self._settle_positions()
             written = await self._ledger.write()
-            self._capture_positions()
+            positions.capture(self.pairs.values(), self._bus)
             await asyncio.sleep(_WRITE_S if written else _WRITE_S * 5)
 
     async def _load(self) -> None:
         found = await self._ledger.load()
         if found is None:
             return
-        positions, gaps = found
+        known, gaps = found
         for row in gaps:
-            if row.pair in self.continuity:
-                gap = self.continuity[row.pair].adopt(row.first, row.last, row.detected_at, row.attempts)
+            if row.pair in self.pairs:
+                gap = self.pairs[row.pair].continuity.adopt(row.first, row.last, row.detected_at, row.attempts)
                 if gap is not None:
                     self._healer.add(gap)
-        for position in positions:
-            if position.pair in self.continuity:
-                self.continuity[position.pair].restore(position.trade_id, position.timestamp)
+        for position in known:
+            if position.pair in self.pairs:
+                self.pairs[position.pair].continuity.restore(position.trade_id, position.timestamp)
         self._loaded.set()
-        _log.info("resumed", exchange=self._exchange.name, positions=len(positions), gaps=len(gaps))
-
-    def _capture_positions(self) -> None:
-        """Remember where each pair is, and which message must be acknowledged before that may be stored."""
-        for pair, continuity in self.continuity.items():
-            at = continuity.position()
-            if at is not None and pair not in self._captured:
-                mark = self._bus.mark("rawtrade", f"{self._exchange.name}:{pair}")
-                self._captured[pair] = (Position(pair, *at), mark)
+        _log.info("resumed", exchange=self._exchange.name, positions=len(known), gaps=len(gaps))
 
     def _settle_positions(self) -> None:
         """Pass on the positions whose messages are settled; lost messages have become gaps by then."""
         self._bus.poll()
         self._tick(time.monotonic())
-        for pair, (position, mark) in list(self._captured.items()):
-            if not self._bus.settled("rawtrade", f"{self._exchange.name}:{pair}", mark):
-                continue
-            del self._captured[pair]
-            now = self.continuity[pair].position()
-            if now is not None:
-                self._ledger.position(position if position.trade_id <= now[0] else Position(pair, *now))
+        positions.settle(self.pairs.values(), self._bus, self._ledger)
 
     def state(self) -> dict[str, Any]:
         """What the collector is doing, for ``stream_status`` and for logs; ages are in seconds."""
@@ -431,8 +370,8 @@ class Collector:
             "lost": self._bus.lost,
             "broker": self._bus.connected,
             "refused": self.refused,
-            "duplicates": sum(continuity.duplicates for continuity in self.continuity.values()),
-            "gaps_open": sum(len(continuity.gaps) for continuity in self.continuity.values()),
+            "duplicates": sum(pair.continuity.duplicates for pair in self.pairs.values()),
+            "gaps_open": sum(len(pair.continuity.gaps) for pair in self.pairs.values()),
             "gaps_healed": self._healer.healed,
             "trades_healed": self._healer.fetched,
             "reconnects": self._session.reconnects,
@@ -442,7 +381,7 @@ class Collector:
             "rest_requests": self._rest.requests,
             "rest_failures": self._rest.failures,
             "frame_age": round(now - connection.alive_at, 3) if connection is not None else None,
-            "pairs": {pair: self._pair_state(pair, now) for pair in self._heard},
+            "pairs": {name: pair.ages(now) for name, pair in self.pairs.items()},
             "refused_subscriptions": {
                 **{f"every channel of {pair}": why for pair, why in self._refused_pairs.items()},
                 **(
@@ -454,15 +393,3 @@ class Collector:
             "instruments": {pair: status for pair, status in self._pair_status.items() if status != _ONLINE},
             "counters": dict(self.counters),
         }
-
-    def _pair_state(self, pair: str, now: float) -> dict[str, float]:
-        """Seconds since a trade, since a quote, since the watchdog asked REST, since it found the pair deaf."""
-        heard, deaf_since = self._heard[pair], self._deaf_since.get(pair, 0)
-        ages = {
-            "age": now - heard,
-            "quote_age": now - self._quoted[pair],
-            "asked_age": now - self._asked[pair],
-            # A trade since then proves that the subscription lives again.
-            **({"deaf_for": now - deaf_since} if deaf_since > heard else {}),
-        }
-        return {name: round(age, 3) for name, age in ages.items()}

@@ -70,6 +70,16 @@ class Spans:
         """
         return self._firsts[0], self._lasts[-1]
 
+    def outside(self, first: int, last: int) -> list[Span]:
+        """The runs of the ids `first` to `last` that are not in it."""
+        runs = []
+        for low, high in self:
+            if low <= last and high >= first:
+                if first < low:
+                    runs.append((first, low - 1))
+                first = high + 1
+        return [*runs, (first, last)] if first <= last else runs
+
     def cut_above(self, number: int) -> None:
         """Take out all ids above `number`."""
         at = bisect_right(self._firsts, number)
@@ -125,6 +135,7 @@ class Continuity:
         self.gaps: list[Gap] = []
         self.newest_time: datetime | None = None
         self.duplicates = 0
+        self._adopted = Spans()
 
     def accept(self, trade_id: int, time: datetime, now: float) -> bool:
         """Take note of a trade that arrived; False: a duplicate. A jump opens a tentative gap."""
@@ -197,6 +208,7 @@ class Continuity:
             detected_at=detected_at,
         )
         self.gaps.append(gap)
+        self._adopted.add(first, last)
         return gap
 
     def declare(self, now: float, window_s: float) -> list[Gap]:
@@ -244,10 +256,11 @@ class Continuity:
         return lowest.first - 1, lowest.since or self.newest_time
 
     def _open(self, first: int, last: int, now: float, since: datetime | None = None) -> None:
-        # In order by construction: a jump opens above all others; the rest is rare.
-        self.gaps.append(
-            Gap(self.exchange, self.pair, first, last, now, Spans((first, last)), since or self.newest_time)
-        )
+        # In order by construction: a jump opens above all others; the rest is rare. What an earlier life knew to be
+        # missing is filled, or being filled, as a gap of its own.
+        since = since or self.newest_time
+        for run in self._adopted.outside(first, last):
+            self.gaps.append(Gap(self.exchange, self.pair, *run, now, Spans(run), since))
 
     def fill(self, trade_id: int) -> bool:
         """Take note of a trade that some gap misses; False: none does."""

@@ -92,7 +92,7 @@ class Rig:
         await until(lambda: len(self.bus.of("rawtrade")) > before + 20, "trades flow again")
         self.exchange.halt()
         await until(self._arrived, "every trade sent has arrived")
-        await until(lambda: not any(one.gaps for one in self.collector.continuity.values()), "all gaps closed")
+        await until(lambda: not any(pair.continuity.gaps for pair in self.collector.pairs.values()), "all gaps closed")
         for pair in PAIRS[self.name]:
             ids = self.ids(pair)
             assert sorted(ids) == list(range(min(ids), max(ids) + 1)), "no hole, nothing twice"

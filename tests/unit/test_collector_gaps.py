@@ -166,3 +166,28 @@ def test_every_id_is_accepted_or_missing_never_both_never_neither(script: list[t
         if at is not None:
             tentative = [gap.first for gap in continuity.gaps if gap.status is GapStatus.TENTATIVE]
             assert all(first > at[0] for first in tentative)
+
+
+def test_what_an_earlier_life_left_missing_is_missing_once() -> None:
+    late = Continuity("kraken", "BTC/USD")
+    left = late.adopt(12, 15, T, 1)
+    assert left is not None
+    late.restore(9, T)
+    assert late.accept(20, T, 0)
+    assert [(gap.first, gap.last) for gap in late.gaps] == [(12, 15), (10, 11), (16, 19)]
+    assert late.fill(13)
+    assert not late.fill(13), "it was delivered"
+    late.finish(left)
+    early = Continuity("kraken", "BTC/USD")
+    early.accept(20, T, 0)
+    early.adopt(12, 15, T, 1)
+    early.restore(9, T)
+    assert [(gap.first, gap.last) for gap in early.gaps] == [(12, 15), (10, 11), (16, 19)]
+
+
+def test_ids_outside_a_set_are_runs() -> None:
+    spans = Spans((3, 5), (8, 8))
+    assert spans.outside(1, 10) == [(1, 2), (6, 7), (9, 10)]
+    assert spans.outside(4, 8) == [(6, 7)]
+    assert spans.outside(3, 5) == []
+    assert Spans().outside(1, 2) == [(1, 2)]
