@@ -10,22 +10,38 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
-from simulators.exchange import HTML_PAGE, Exchange, Feed, Row, Session, Statistics, json, seconds_text, text_frame
+from simulators.exchange import HTML_PAGE, Exchange, json
 from simulators.faults import Kind, Order
-from simulators.market import DAY, HOUR, MINUTE, SECOND, Bar, Spec, decimal
+from simulators.feed import Feed, Row
+from simulators.kraken_messages import (
+    asset_id,
+    iso,
+    nanoseconds,
+    ohlc_message,
+    rest_asset,
+    rest_bar,
+    rest_id,
+    rest_pair,
+    rest_ticker,
+    rest_trade,
+    spellings,
+    symbol_of,
+    ticker_message,
+    trade_message,
+    wire,
+    ws_asset,
+    ws_pair,
+)
+from simulators.market import HOUR
+from simulators.session import Session, text_frame
+from simulators.trades import DAY, MINUTE, SECOND, Spec
 
 _PRICE_DECIMALS: Final = {"BTC": 1, "ETH": 2, "SOL": 2, "XRP": 5, "DOGE": 7, "ADA": 6, "LTC": 2, "DOT": 4}
-_LEGACY: Final = {"BTC": "XXBT", "ETH": "XETH", "XRP": "XXRP", "LTC": "XLTC", "DOGE": "XXDG"}
-_LEGACY_QUOTES: Final = {"USD": "ZUSD", "EUR": "ZEUR", "GBP": "ZGBP"}
-_ALTNAMES: Final = {"BTC": "XBT", "DOGE": "XDG", "LUNC": "LUNA", "LUNA": "LUNA2", "USTC": "UST"}
-_STREAM_NAMES: Final = {"LUNC": "LUNA", "LUNA": "LUNA2", "USTC": "UST"}
-_PAIR_ALTNAMES: Final = {"DOGE"}
 _CHANNELS: Final = ("ticker", "trade", "ohlc")
 _TIMEFRAMES: Final = {"1m": MINUTE, "5m": 5 * MINUTE, "15m": 15 * MINUTE, "1h": HOUR, "1d": DAY}
 _INTERVALS: Final = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
@@ -34,7 +50,6 @@ _MOST_TRADES: Final = 1000
 _MOST_BARS: Final = 720
 _HEARTBEAT_S: Final = 1.0
 _LIMIT_BURST: Final = 15
-_ISO_MINUTE: Final = "%Y-%m-%dT%H:%M:00.000000000Z"
 
 _ERRORS: Final = {
     Kind.RATE_LIMIT: "EGeneral:Too many requests",
@@ -42,33 +57,6 @@ _ERRORS: Final = {
     Kind.ERROR_BODY: "EService:Unavailable",
     Kind.MAINTENANCE: "EService:Unavailable",
 }
-
-
-def iso(nanoseconds: int) -> str:
-    """An instant as Kraken writes it: RFC 3339 with microseconds and Z."""
-    whole, rest = divmod(nanoseconds, SECOND)
-    return f"{_iso_second(whole)}.{rest // 1000:06d}Z"
-
-
-_seconds: dict[int, str] = {}
-
-
-def _iso_second(second: int) -> str:
-    text = _seconds.get(second)
-    if text is None:
-        if len(_seconds) > 1000:
-            _seconds.clear()
-        text = _seconds[second] = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return text
-
-
-def _wire(message: Any) -> bytes:
-    return msgspec.json.encode(message)
-
-
-def _number(text: str) -> msgspec.Raw:
-    """A JSON number with exactly these digits."""
-    return msgspec.Raw(text.encode())
 
 
 class SimulatedKraken(Exchange):
@@ -80,8 +68,8 @@ class SimulatedKraken(Exchange):
 
     def __init__(self, pairs: list[str], *, seed: int, rate: float) -> None:
         super().__init__(pairs, seed=seed, rate=rate)
-        self._rest_names = {spelling: pair for pair in pairs for spelling in _spellings(pair)}
-        self._symbols = {_symbol(pair): pair for pair in pairs}
+        self._rest_names = {spelling: pair for pair in pairs for spelling in spellings(pair)}
+        self._symbols = {symbol_of(pair): pair for pair in pairs}
         self._requests: dict[str, tuple[float, float]] = {}
 
     def spec(self, pair: str) -> Spec:
@@ -122,7 +110,7 @@ class SimulatedKraken(Exchange):
             "connection_id": 10**19 + self.connects,
             "version": "2.0.10",
         }
-        return _wire({"channel": "status", "type": "update", "data": [data]})
+        return wire({"channel": "status", "type": "update", "data": [data]})
 
     async def greet(self, session: Session, request: web.Request) -> None:  # noqa: ARG002 - Binance reads the address
         """Send the engine's status."""
@@ -136,22 +124,22 @@ class SimulatedKraken(Exchange):
             method = body["method"]
         except (msgspec.DecodeError, TypeError, KeyError):
             session.send(
-                _wire({"error": "Malformed request", "success": False, "time_in": time_in, "time_out": time_in})
+                wire({"error": "Malformed request", "success": False, "time_in": time_in, "time_out": time_in})
             )
             return
         request_id = {"req_id": body["req_id"]} if "req_id" in body else {}
         if method == "ping":
-            session.send(_wire({"method": "pong", **request_id, "time_in": time_in, "time_out": iso(time.time_ns())}))
+            session.send(wire({"method": "pong", **request_id, "time_in": time_in, "time_out": iso(time.time_ns())}))
         elif method in {"subscribe", "unsubscribe"}:
             for answer in self._requested(session, method, body.get("params") or {}):
                 stamps = {"time_in": time_in, "time_out": iso(time.time_ns())}
-                session.send(_wire({"method": method, **answer, **stamps, **request_id}))
+                session.send(wire({"method": method, **answer, **stamps, **request_id}))
                 if method == "subscribe" and answer["success"]:
                     self._snapshot(session, answer["result"])
         else:
             stamps = {"time_in": time_in, "time_out": iso(time.time_ns())}
             error = {"error": "Method(s) not found", "method": method, "success": False}
-            session.send(_wire({**error, **request_id, **stamps}))
+            session.send(wire({**error, **request_id, **stamps}))
 
     def _requested(self, session: Session, method: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
         channel = params.get("channel")
@@ -196,7 +184,7 @@ class SimulatedKraken(Exchange):
         if not result["snapshot"]:
             return
         if result["channel"] == "instrument":
-            session.send(_wire({"channel": "instrument", "type": "snapshot", "data": self._instruments()}))
+            session.send(wire({"channel": "instrument", "type": "snapshot", "data": self._instruments()}))
             return
         if result["channel"] not in _CHANNELS:
             return
@@ -214,17 +202,17 @@ class SimulatedKraken(Exchange):
         rows = feed.series.latest(now, _SNAPSHOT_TRADES).rows()
         for row in rows:
             feed.counters.trade(row[0])
-        session.send(_trade_message(feed.spec, rows, "snapshot"))
+        session.send(trade_message(feed.spec, rows, "snapshot"))
 
     def _instruments(self) -> dict[str, Any]:
         coins = dict.fromkeys(coin for name in self._symbols for coin in reversed(name.split("/")))
-        return {"assets": [_ws_asset(coin) for coin in coins], "pairs": [_ws_pair(f.spec) for f in self.feeds.values()]}
+        return {"assets": [ws_asset(coin) for coin in coins], "pairs": [ws_pair(f.spec) for f in self.feeds.values()]}
 
     def publish(self, feed: Feed, rows: list[Row]) -> None:
         """One trade message for the batch, then one ticker and one candle as they are after it."""
         pair = feed.spec.pair
         if sessions := self.listeners("trade", pair):
-            frame = text_frame(_trade_message(feed.spec, rows, "update"))
+            frame = text_frame(trade_message(feed.spec, rows, "update"))
             for session in sessions:
                 session.write(frame)
             for row in rows:
@@ -240,7 +228,7 @@ class SimulatedKraken(Exchange):
         day = feed.statistics(now, newest)
         if day is None or (kind == "update" and day.last_time <= feed.counters.last_ticker):
             return
-        frame = text_frame(_ticker_message(feed.spec, day, kind))
+        frame = text_frame(ticker_message(feed.spec, day, kind))
         for session in sessions:
             session.write(frame)
         feed.counters.ticker(day.last_time)
@@ -249,7 +237,7 @@ class SimulatedKraken(Exchange):
         minute = (now - 1) // SECOND // MINUTE * MINUTE
         for bar in feed.series.bars(MINUTE, minute, minute + MINUTE, now):
             if bar.trades:
-                frame = text_frame(_ohlc_message(feed.spec, bar, kind))
+                frame = text_frame(ohlc_message(feed.spec, bar, kind))
                 for session in sessions:
                     session.write(frame)
                 feed.counters.candles += 1
@@ -277,7 +265,7 @@ class SimulatedKraken(Exchange):
 
     def broken_frame(self, feed: Feed, row: Row, variant: int) -> bytes:
         """Cut JSON, a missing field, a wrong type, an impossible value."""
-        text = _trade_message(feed.spec, [row], "update")
+        text = trade_message(feed.spec, [row], "update")
         price = f'"price":{feed.spec.price(row[2])}'.encode()
         return (
             text[: len(text) // 2],
@@ -328,13 +316,13 @@ class SimulatedKraken(Exchange):
 
     async def _assets(self, request: web.Request) -> web.Response:
         coins = dict.fromkeys(coin for pair in self.feeds for coin in pair.split("/"))
-        return self._refused(request) or _result({_asset_id(coin): _rest_asset(coin) for coin in coins})
+        return self._refused(request) or _result({asset_id(coin): rest_asset(coin) for coin in coins})
 
     async def _asset_pairs(self, request: web.Request) -> web.Response:
         feeds = self._asked(request)
         if feeds is None:
             return _unknown_pair()
-        return self._refused(request) or _result({_rest_id(f.spec.pair): _rest_pair(f.spec) for f in feeds})
+        return self._refused(request) or _result({rest_id(f.spec.pair): rest_pair(f.spec) for f in feeds})
 
     def _asked(self, request: web.Request) -> list[Feed] | None:
         names = request.query.get("pair", "")
@@ -351,7 +339,7 @@ class SimulatedKraken(Exchange):
         for feed in feeds:
             day = feed.statistics(self.now(feed))
             if day is not None:
-                result[_rest_id(feed.spec.pair)] = _rest_ticker(feed, day, self.now(feed))
+                result[rest_id(feed.spec.pair)] = rest_ticker(feed, day, self.now(feed))
         return self._refused(request) or _result(result)
 
     async def _ohlc(self, request: web.Request) -> web.Response:
@@ -373,9 +361,9 @@ class SimulatedKraken(Exchange):
         bars = await self.bars(feed, (name, length), max(oldest, since + 1), now + 1)
         bars = [bar for bar in bars[-_MOST_BARS - 1 :] if bar.start > since]
         committed = now - now % length - length
-        rows = [_rest_bar(feed.spec, bar) for bar in bars]
+        rows = [rest_bar(feed.spec, bar) for bar in bars]
         last = bars[-2].start if len(bars) > 1 else committed
-        return self._refused(request) or _result({_rest_id(feed.spec.pair): rows, "last": last})
+        return self._refused(request) or _result({rest_id(feed.spec.pair): rows, "last": last})
 
     async def _trades(self, request: web.Request) -> web.Response:
         feeds = self._asked(request)
@@ -383,7 +371,7 @@ class SimulatedKraken(Exchange):
             return _unknown_pair()
         try:
             count = min(max(int(request.query.get("count", _MOST_TRADES)), 1), _MOST_TRADES)
-            since = _nanoseconds(request.query["since"]) if "since" in request.query else None
+            since = nanoseconds(request.query["since"]) if "since" in request.query else None
         except ValueError:
             return json({"error": ["EGeneral:Invalid arguments"]})
         if refused := self._refused(request):
@@ -398,224 +386,7 @@ class SimulatedKraken(Exchange):
         rows = trades.rows()
         feed.counters.rest_trades += len(rows)
         last_time = rows[-1][1] if rows else (since or 0)
-        return _result(
-            {_rest_id(feed.spec.pair): [_rest_trade(feed.spec, row) for row in rows], "last": str(last_time)}
-        )
-
-
-def _nanoseconds(since: str) -> int:
-    """Kraken takes seconds as well as nanoseconds; nobody asks for the year 292 billion."""
-    whole, _, fraction = since.partition(".")
-    value = int(whole)
-    if value < 10**12:
-        return value * SECOND + int((fraction + "0" * 9)[:9])
-    return value
-
-
-def _trade_message(spec: Spec, rows: list[Row], kind: str) -> bytes:
-    price_decimals = spec.price_decimals
-    head = f'{{"symbol":"{_symbol(spec.pair)}","side":"'
-    previous, price = -1, ""
-    items = []
-    for trade_id, instant, tick, lots, buy in rows:
-        if tick != previous:
-            previous, price = tick, decimal(tick, price_decimals)
-        second, rest = divmod(instant, SECOND)
-        whole, part = divmod(lots, 100_000_000)
-        items.append(
-            f'{head}{"buy" if buy else "sell"}","price":{price},"qty":{whole}.{part:08d},'
-            f'"ord_type":"{"limit" if trade_id % 3 else "market"}","trade_id":{trade_id},'
-            f'"timestamp":"{_iso_second(second)}.{rest // 1000:06d}Z"}}'
-        )
-    return f'{{"channel":"trade","type":"{kind}","data":[{",".join(items)}]}}'.encode()
-
-
-def _ticker_message(spec: Spec, day: Statistics, kind: str) -> bytes:
-    price, volume = spec.price, spec.volume
-    average = f"{day.average / 10**spec.price_decimals:.{spec.price_decimals + 1}f}"
-    change = day.last - day.open
-    sign = "-" if change < 0 else ""
-    return (
-        f'{{"channel":"ticker","type":"{kind}","data":[{{"symbol":"{_symbol(spec.pair)}",'
-        f'"bid":{price(max(day.last - 1, 1))},'
-        f'"bid_qty":{volume(day.last_lots * 3)},"ask":{price(day.last + 1)},"ask_qty":{volume(day.last_lots * 2)},'
-        f'"last":{price(day.last)},"volume":{volume(day.lots)},"vwap":{average},"low":{price(day.low)},'
-        f'"high":{price(day.high)},"change":{sign}{price(abs(change))},"change_pct":{day.change_percent:.2f},'
-        f'"timestamp":"{iso(day.last_time)}"}}]}}'
-    ).encode()
-
-
-def _ohlc_message(spec: Spec, bar: Bar, kind: str) -> bytes:
-    begin = datetime.fromtimestamp(bar.start, UTC).strftime(_ISO_MINUTE)
-    data = {
-        "symbol": _symbol(spec.pair),
-        "open": _number(spec.price(bar.open)),
-        "high": _number(spec.price(bar.high)),
-        "low": _number(spec.price(bar.low)),
-        "close": _number(spec.price(bar.close)),
-        "trades": bar.trades,
-        "volume": _number(spec.volume(bar.lots)),
-        "vwap": _number(_average(spec, bar)),
-        "interval_begin": begin,
-        "interval": 1,
-    }
-    stamp = iso((bar.start + MINUTE) * SECOND)
-    return _wire({"channel": "ohlc", "type": kind, "timestamp": stamp, "data": [data]})
-
-
-def _average(spec: Spec, bar: Bar) -> str:
-    """The volume-weighted average price, rounded half up to the tick: integer arithmetic, so exactly."""
-    return spec.price((2 * bar.quote + bar.lots) // (2 * bar.lots)) if bar.lots else "0.0"
-
-
-def _asset_id(coin: str) -> str:
-    return _LEGACY.get(coin) or _LEGACY_QUOTES.get(coin) or _STREAM_NAMES.get(coin, coin)
-
-
-def _altname(pair: str) -> str:
-    base, _, quote = pair.partition("/")
-    return _ALTNAMES.get(base, base) + _ALTNAMES.get(quote, quote)
-
-
-def _rest_id(pair: str) -> str:
-    """Kraken's own name of a pair: legacy assets against legacy quotes carry their X and Z."""
-    base, _, quote = pair.partition("/")
-    if base in _LEGACY and quote in _LEGACY_QUOTES and base not in _PAIR_ALTNAMES:
-        return _LEGACY[base] + _LEGACY_QUOTES[quote]
-    return _altname(pair)
-
-
-def _ws_name_v1(pair: str) -> str:
-    return "/".join(_ALTNAMES.get(coin, coin) for coin in pair.split("/"))
-
-
-def _spellings(pair: str) -> set[str]:
-    symbol = _symbol(pair)
-    return {_rest_id(pair), _altname(pair), _ws_name_v1(pair), symbol, symbol.replace("/", "")}
-
-
-@lru_cache(maxsize=1024)
-def _symbol(pair: str) -> str:
-    """A pair in WebSocket v2: BTC and DOGE as everybody writes them, the Terra coins under Kraken's old names."""
-    return "/".join(_STREAM_NAMES.get(coin, coin) for coin in pair.split("/"))
-
-
-def _ws_asset(coin: str) -> dict[str, Any]:
-    precision = {"USD": 4, "EUR": 4}.get(coin, 10 if coin == "BTC" else 8)
-    return {
-        "id": coin,
-        "status": "enabled",
-        "precision": precision,
-        "precision_display": 2 if coin in {"USD", "EUR"} else 5,
-        "borrowable": True,
-        "collateral_value": 1.0,
-        "margin_rate": 0.02,
-    }
-
-
-def _ws_pair(spec: Spec) -> dict[str, Any]:
-    increment = _number(decimal(1, spec.price_decimals))
-    symbol = _symbol(spec.pair)
-    base, _, quote = symbol.partition("/")
-    return {
-        "symbol": symbol,
-        "base": base,
-        "quote": quote,
-        "status": "online",
-        "qty_precision": spec.volume_decimals,
-        "qty_increment": _number("0.00000001"),
-        "price_precision": spec.price_decimals,
-        "cost_precision": 5,
-        "marginable": True,
-        "has_index": True,
-        "cost_min": 0.5,
-        "margin_initial": 0.2,
-        "position_limit_long": 300,
-        "position_limit_short": 240,
-        "tick_size": increment,
-        "price_increment": increment,
-        "qty_min": 0.0001,
-    }
-
-
-def _rest_asset(coin: str) -> dict[str, Any]:
-    return {
-        "aclass": "currency",
-        "altname": _ALTNAMES.get(coin, coin),
-        "decimals": 4 if coin in _LEGACY_QUOTES else 10,
-        "display_decimals": 2 if coin in _LEGACY_QUOTES else 5,
-        "status": "enabled",
-    }
-
-
-def _rest_pair(spec: Spec) -> dict[str, Any]:
-    return {
-        "altname": _altname(spec.pair),
-        "wsname": _ws_name_v1(spec.pair),
-        "aclass_base": "currency",
-        "base": _asset_id(spec.base),
-        "aclass_quote": "currency",
-        "quote": _asset_id(spec.quote),
-        "lot": "unit",
-        "cost_decimals": 5,
-        "pair_decimals": spec.price_decimals,
-        "lot_decimals": spec.volume_decimals,
-        "lot_multiplier": 1,
-        "leverage_buy": [2, 3, 4, 5],
-        "leverage_sell": [2, 3, 4, 5],
-        "fees": [[0, 0.4], [10000, 0.35]],
-        "fees_maker": [[0, 0.25], [10000, 0.2]],
-        "fee_volume_currency": "ZUSD",
-        "margin_call": 80,
-        "margin_stop": 40,
-        "ordermin": "0.00005",
-        "costmin": "0.5",
-        "tick_size": decimal(1, spec.price_decimals),
-        "status": "online",
-        "long_position_limit": 80,
-        "short_position_limit": 80,
-    }
-
-
-def _rest_price(spec: Spec, tick: int) -> str:
-    """REST writes trade prices with at least five decimals."""
-    missing = max(5 - spec.price_decimals, 0)
-    return decimal(tick * 10**missing, spec.price_decimals + missing)
-
-
-def _rest_trade(spec: Spec, row: Row) -> list[Any]:
-    trade_id, instant, tick, lots, buy = row
-    kind = "l" if trade_id % 3 else "m"
-    stamp = _number(seconds_text(instant))
-    return [_rest_price(spec, tick), spec.volume(lots), stamp, "b" if buy else "s", kind, "", trade_id]
-
-
-def _rest_bar(spec: Spec, bar: Bar) -> list[Any]:
-    prices = [spec.price(tick) for tick in (bar.open, bar.high, bar.low, bar.close)]
-    return [bar.start, *prices, _average(spec, bar), spec.volume(bar.lots), bar.trades]
-
-
-def _rest_ticker(feed: Feed, day: Statistics, now: int) -> dict[str, Any]:
-    spec = feed.spec
-    midnight = now // SECOND // DAY * DAY
-    today = [bar for bar in feed.series.bars(DAY, midnight, midnight + DAY, now) if bar.start == midnight][:1]
-    bar = today[0] if today else Bar(midnight, day.last, day.last, day.last, day.last, 0, 0, 0, 0, 0, 0)
-
-    def price(tick: int) -> str:
-        return _rest_price(spec, tick)
-
-    average = f"{day.average / 10**spec.price_decimals:.5f}"
-    return {
-        "a": [price(day.last + 1), "1", "1.000"],
-        "b": [price(max(day.last - 1, 1)), "1", "1.000"],
-        "c": [price(day.last), spec.volume(day.last_lots)],
-        "v": [spec.volume(bar.lots), spec.volume(day.lots)],
-        "p": [_average(spec, bar), average],
-        "t": [bar.trades, day.count],
-        "l": [price(bar.low), price(day.low)],
-        "h": [price(bar.high), price(day.high)],
-        "o": price(bar.open),
-    }
+        return _result({rest_id(feed.spec.pair): [rest_trade(feed.spec, row) for row in rows], "last": str(last_time)})
 
 
 def _result(result: Any) -> web.Response:

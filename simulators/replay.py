@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from simulators.market import MINUTE, SECOND, Series, Spec, Trades, _Minutes, _of_trades
+from simulators.trades import MINUTE, SECOND, Minutes, Series, Spec, Trades, minutes_of_trades
 
 _UNLIMITED_BATCH = 200
 
@@ -47,8 +47,8 @@ class RecordedSeries(Series):
         """The id of the last trade before the instant; the one before the first recorded when there is none."""
         return int(self.trades.ids[0]) + int(np.searchsorted(self.trades.times, instant)) - 1
 
-    def _full_minutes(self, first: int, last: int) -> _Minutes:
-        return _of_trades(self.between(first * MINUTE * SECOND, last * MINUTE * SECOND), first, last - first)
+    def _full_minutes(self, first: int, last: int) -> Minutes:
+        return minutes_of_trades(self.between(first * MINUTE * SECOND, last * MINUTE * SECOND), first, last - first)
 
 
 class Replay:

@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from simulators.market import SECOND, SimulatedSeries, Spec
+from simulators.market import SimulatedSeries
+from simulators.trades import SECOND, Spec
 
 CACHE_S: Final = 30
 """Both services answer the same for so long."""

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
-import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -27,6 +25,7 @@ from aiohttp import web
 from cryptoviz.logs import logger
 from cryptoviz.settings import Mode, Settings
 from simulators.web import hostile, market, mood, news, sites
+from simulators.web.answers import CHANGE, CHANGES, changed_text, digest, json_answer, plain, unmodified
 from simulators.web.counters import Counters
 from simulators.web.faults import DEMO, INNER_ADDRESS, Faults, Kind, Order, Spell
 from simulators.web.market import Market, Quote
@@ -192,8 +191,8 @@ class WebSimulator:
     async def _suffer(self, source: Source, order: Order, request: web.Request) -> web.StreamResponse | None:
         """The answer of a fault; None where it only changes the ordinary answer."""
         source.counters.faults[order.kind] += 1
-        if order.kind in _CHANGES:
-            request[_CHANGE] = order
+        if order.kind in CHANGES:
+            request[CHANGE] = order
             return None
         if order.kind is Kind.ERROR_BODY:
             return self._refusal(source.name, order)
@@ -202,16 +201,16 @@ class WebSimulator:
                 await asyncio.wait_for(self._stopping.wait(), hostile.LONGEST_S)
             return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)
         streamed = _STREAMED.get(order.kind)
-        return await streamed(request) if streamed is not None else _plain(order, request)
+        return await streamed(request) if streamed is not None else plain(order, request)
 
     def _refusal(self, name: str, order: Order) -> web.Response:
         if name == "coinmarketcap":
             message = _CMC_ERRORS.get(order.error, (400, "An internal error."))[1]
-            return _json(market.refusal(order.error, message, self.clock()))
+            return json_answer(market.refusal(order.error, message, self.clock()))
         if name == "fear_greed":
-            return _json(mood.refusal("Invalid request"))
+            return json_answer(mood.refusal("Invalid request"))
         status = {"error_code": order.error, "error_message": "You've exceeded the Rate Limit."}
-        return _json({"status": status})
+        return json_answer({"status": status})
 
     async def _always(self, request: web.Request) -> web.StreamResponse:
         """/hostile/<kind>: a feed that always misbehaves in that way."""
@@ -224,7 +223,7 @@ class WebSimulator:
         response = await self._suffer(source, order, request)
         if response is None:
             text = sites.feed_text(SITES["decrypt"], self._items(SITES["decrypt"]), f"{self._base(request)}/decrypt")
-            response = _changed_text(request, text, "application/rss+xml")
+            response = changed_text(request, text, "application/rss+xml")
         source.counters.statuses[response.status] += 1
         return response
 
@@ -248,19 +247,19 @@ class WebSimulator:
         if item is None:
             return web.Response(status=HTTPStatus.NOT_FOUND, text=hostile.PAGE, content_type="text/html")
         self.sources[name].counters.pages[request.path] += 1
-        return _changed_text(request, sites.page_text(site, item, root, self.clock()), "text/html")
+        return changed_text(request, sites.page_text(site, item, root, self.clock()), "text/html")
 
     def _feed(self, request: web.Request, site: Site, root: str) -> web.StreamResponse:
         items = self._items(site)
         text = sites.feed_text(site, items, root)
         modified = format_datetime(max(item.updated for item in items), usegmt=True)
-        known = {"ETag": f'W/"{_digest(text)}"', "Last-Modified": modified}
+        known = {"ETag": f'W/"{digest(text)}"', "Last-Modified": modified}
         headers = {name: known[name] for name in _VALIDATORS[site.name]} | {"Cache-Control": "max-age=60"}
-        if _unmodified(request, headers):
+        if unmodified(request, headers):
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        if _CHANGE not in request:
+        if CHANGE not in request:
             self.sources[site.name].counters.served(items, root)
-        return _changed_text(request, text, "application/rss+xml", headers)
+        return changed_text(request, text, "application/rss+xml", headers)
 
     # APIs
 
@@ -272,11 +271,11 @@ class WebSimulator:
 
     async def _coingecko(self, request: web.Request) -> web.StreamResponse:
         if request.query.get("vs_currency") != "usd":
-            return _json({"error": "invalid vs_currency"}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+            return json_answer({"error": "invalid vs_currency"}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
         per_page = min(int(request.query.get("per_page", "100")), _MOST_PER_PAGE)
         page = int(request.query.get("page", "1"))
         rows: list[Any] = market.coingecko(self._listing())
-        order: Order | None = request.get(_CHANGE)
+        order: Order | None = request.get(CHANGE)
         if order is not None and order.kind is Kind.INCIDENT:
             rows = market.incident(rows)
         if order is not None and order.kind is Kind.ODD_VALUES:
@@ -297,10 +296,10 @@ class WebSimulator:
         now = self.clock()
         if not request.headers.get("X-CMC_PRO_API_KEY"):
             status, message = _CMC_ERRORS[1002]
-            return _json(market.refusal(1002, message, now), status=status)
+            return json_answer(market.refusal(1002, message, now), status=status)
         start, limit = int(request.query.get("start", "1")), int(request.query.get("limit", "100"))
         body = market.coinmarketcap(self._listing()[start - 1 : start - 1 + limit], now)
-        order: Order | None = request.get(_CHANGE)
+        order: Order | None = request.get(CHANGE)
         if order is not None and order.kind is Kind.ODD_VALUES:
             body = market.odd_coinmarketcap(body)
         return self._api(request, body, {"Cache-Control": "no-cache"}, etag=False)
@@ -309,9 +308,9 @@ class WebSimulator:
         try:
             limit = int(request.query.get("limit", "1"))
         except ValueError:
-            return _json(mood.refusal("Invalid limit"))
+            return json_answer(mood.refusal("Invalid limit"))
         body = mood.index(self.clock(), limit, request.query.get("date_format", ""), self.seed)
-        order: Order | None = request.get(_CHANGE)
+        order: Order | None = request.get(CHANGE)
         if order is not None and order.kind is Kind.ODD_VALUES:
             body = mood.odd(body)
         return self._api(request, body, {"Cache-Control": "max-age=300"}, etag=False)
@@ -321,10 +320,10 @@ class WebSimulator:
     ) -> web.StreamResponse:
         text = json.dumps(body, separators=(",", ":"))
         if etag:
-            headers = {**headers, "ETag": f'W/"{_digest(text)}"'}
-            if _unmodified(request, headers):
+            headers = {**headers, "ETag": f'W/"{digest(text)}"'}
+            if unmodified(request, headers):
                 return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        return _changed_text(request, text, "application/json", headers)
+        return changed_text(request, text, "application/json", headers)
 
     # Control
 
@@ -333,100 +332,42 @@ class WebSimulator:
         return list(self.sources.values()) if name is None else [self.sources[name]]
 
     async def _health(self, _request: web.Request) -> web.Response:
-        return _json({"status": "ok", "elapsed_s": round(time.monotonic() - self._started, 1)})
+        return json_answer({"status": "ok", "elapsed_s": round(time.monotonic() - self._started, 1)})
 
     async def _counters(self, request: web.Request) -> web.Response:
-        return _json({source.name: source.counters.report() for source in self._named(request)})
+        return json_answer({source.name: source.counters.report() for source in self._named(request)})
 
     async def _faults(self, request: web.Request) -> web.Response:
-        return _json({source.name: source.faults.orders.listed() for source in self._named(request)})
+        return json_answer({source.name: source.faults.orders.listed() for source in self._named(request)})
 
     async def _fault(self, request: web.Request) -> web.Response:
         try:
             order = msgspec.json.decode(await request.read(), type=Order)
         except msgspec.MsgspecError as error:
-            return _json({"error": str(error)}, status=HTTPStatus.BAD_REQUEST)
+            return json_answer({"error": str(error)}, status=HTTPStatus.BAD_REQUEST)
         if order.source not in self.sources:
-            return _json(
+            return json_answer(
                 {"error": f"no source {order.source}; there are {', '.join(self.sources)}"},
                 status=HTTPStatus.BAD_REQUEST,
             )
         self.sources[order.source].faults.orders.order(order)
-        return _json({"ordered": msgspec.to_builtins(order)})
+        return json_answer({"ordered": msgspec.to_builtins(order)})
 
     async def _clear(self, request: web.Request) -> web.Response:
         for source in self._named(request):
             source.faults.orders.clear()
-        return _json({"cleared": True})
+        return json_answer({"cleared": True})
 
     async def _reset(self, request: web.Request) -> web.Response:
         for source in self._named(request):
             source.counters.reset()
-        return _json({"reset": True})
+        return json_answer({"reset": True})
 
 
-_CHANGE: Final = web.RequestKey("change", Order)
-"""The fault that only changes the ordinary answer to a request."""
-
-_CHANGES: Final = frozenset({Kind.BREAK, Kind.ILL_FORMED, Kind.ODD_VALUES, Kind.NOT_A_NUMBER, Kind.INCIDENT})
 _STREAMED: Final[dict[Kind, Handler]] = {
     Kind.DRIP: hostile.drip,
     Kind.CUT: hostile.cut,
 }
-_SIZED: Final = {Kind.HUGE: hostile.huge, Kind.HUGE_GZIP: hostile.huge_gzip}
-
-
-def _plain(order: Order, request: web.Request) -> web.Response:
-    """The faults that are one short answer."""
-    if order.kind is Kind.RATE_LIMIT:
-        headers = {"Retry-After": str(order.retry_after_s)} if order.retry_after_s else {}
-        return web.Response(status=HTTPStatus.TOO_MANY_REQUESTS, headers=headers, text="Throttled")
-    if order.kind is Kind.SERVER_ERROR:
-        return web.Response(status=order.status, text="upstream connect error or disconnect/reset before headers")
-    if order.kind is Kind.HTML:
-        return web.Response(text=hostile.PAGE, content_type="text/html")
-    if order.kind is Kind.ENTITY:
-        return web.Response(text=hostile.ENTITY, content_type="application/rss+xml")
-    if order.kind in _SIZED:
-        return _SIZED[order.kind](order.size_bytes)
-    location = order.location if order.kind is Kind.REDIRECT else str(request.rel_url)
-    return web.Response(status=HTTPStatus.FOUND, headers={"Location": location})
-
-
-def _changed_text(
-    request: web.Request, text: str, content_type: str, headers: dict[str, str] | None = None
-) -> web.StreamResponse:
-    """The ordinary answer, or what a fault makes of it; compressed where the reader takes that."""
-    order: Order | None = request.get(_CHANGE)
-    if order is not None:
-        text = _damaged(text, order.kind)
-    response = web.Response(text=text, content_type=content_type, charset="utf-8", headers=headers)
-    response.enable_compression()
-    return response
-
-
-def _damaged(text: str, kind: Kind) -> str:
-    if kind is Kind.BREAK:
-        return text[: len(text) * 2 // 3]
-    if kind is Kind.ILL_FORMED:
-        return text.replace("<item>", "<item><comments>http://localhost/?a=1&b=2</comments>")
-    if kind is Kind.NOT_A_NUMBER:
-        return re.sub(r'"((?:current_)?price|value)":', r'"\1":NaN,"was":', text, count=1)
-    return text
-
-
-def _json(body: Any, status: int = 200) -> web.Response:
-    return web.json_response(body, status=status)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _unmodified(request: web.Request, headers: dict[str, str]) -> bool:
-    if "ETag" in headers and "If-None-Match" in request.headers:
-        return request.headers["If-None-Match"] == headers["ETag"]
-    return "Last-Modified" in headers and request.headers.get("If-Modified-Since") == headers["Last-Modified"]
 
 
 @contextlib.contextmanager

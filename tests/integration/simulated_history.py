@@ -12,7 +12,8 @@ import psycopg
 from cryptoviz.exchanges.history import Answer, Page, Span, TradesAnswer
 from cryptoviz.pairs import Series, Timeframe
 from cryptoviz.records import Candle, CandleSource, Side, Trade
-from simulators.market import SECOND, SimulatedSeries, Spec, simulate
+from simulators.market import SimulatedSeries, simulate
+from simulators.trades import SECOND, Spec
 
 _MADE: dict[tuple[object, ...], dict[Series, tuple[datetime, datetime, list[Candle]]]] = {}
 """The longest stretch of candles that was computed of each market: it is asked for again and again."""

@@ -25,7 +25,8 @@ from cryptoviz.remote.errors import BudgetClosedError, LimitedError, PermanentEr
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from simulators import Simulator, running
-from simulators.market import ORIGIN, SECOND, Bar
+from simulators.market import ORIGIN
+from simulators.trades import SECOND, Bar
 
 pytestmark = pytest.mark.services
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from simulators import counters
 from simulators.counters import IdRanges, RequestLog
-from simulators.market import DAY, HOUR, MINUTE, ORIGIN, SECOND, Bar, SimulatedSeries, Spec, Trades, simulate
+from simulators.market import HOUR, ORIGIN, SimulatedSeries, simulate
 from simulators.replay import RecordedSeries, Replay
+from simulators.trades import DAY, MINUTE, SECOND, Bar, Spec, Trades
 
 NOON = 1_790_000_040
 """A minute of 2026 that is no full hour."""
