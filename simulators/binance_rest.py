@@ -229,7 +229,7 @@ class BinanceRest(Exchange):
         feed.counters.rest_trades += len(trades)
         return json([aggregate(feed.spec, row) for row in trades.rows()])
 
-    def _asked(self, request: web.Request) -> tuple[list[Feed], bool]:
+    def _requested_feeds(self, request: web.Request) -> tuple[list[Feed], bool]:
         if "symbols" in request.query:
             try:
                 symbols = msgspec.json.decode(request.query["symbols"], type=list[str])
@@ -243,7 +243,7 @@ class BinanceRest(Exchange):
         return list(self.feeds.values()), True
 
     def _each(self, request: web.Request, show: Any) -> web.Response:
-        feeds, many = self._asked(request)
+        feeds, many = self._requested_feeds(request)
         found = [(feed, feed.statistics(self.now(feed))) for feed in feeds]
         shown = [show(feed, day, self.now(feed)) for feed, day in found if day is not None]
         return json(shown if many else shown[0])

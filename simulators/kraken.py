@@ -255,11 +255,11 @@ class SimulatedKraken(Exchange):
         """Maintenance is announced, and its end too."""
         super().announce(order)
         if order.kind is Kind.MAINTENANCE:
-            self._tell_status()
+            self._send_status()
             if order.duration_s is not None:
-                self.later(order.duration_s + 0.01, self._tell_status)
+                self.later(order.duration_s + 0.01, self._send_status)
 
-    def _tell_status(self) -> None:
+    def _send_status(self) -> None:
         for session in list(self.sessions):
             session.send(self._status())
 
@@ -319,12 +319,12 @@ class SimulatedKraken(Exchange):
         return self._refused(request) or _result({asset_id(coin): rest_asset(coin) for coin in coins})
 
     async def _asset_pairs(self, request: web.Request) -> web.Response:
-        feeds = self._asked(request)
+        feeds = self._requested_feeds(request)
         if feeds is None:
             return _unknown_pair()
         return self._refused(request) or _result({rest_id(f.spec.pair): rest_pair(f.spec) for f in feeds})
 
-    def _asked(self, request: web.Request) -> list[Feed] | None:
+    def _requested_feeds(self, request: web.Request) -> list[Feed] | None:
         names = request.query.get("pair", "")
         if not names:
             return list(self.feeds.values())
@@ -332,7 +332,7 @@ class SimulatedKraken(Exchange):
         return None if None in pairs else [self.feeds[pair] for pair in pairs if pair]
 
     async def _ticker(self, request: web.Request) -> web.Response:
-        feeds = self._asked(request)
+        feeds = self._requested_feeds(request)
         if feeds is None:
             return _unknown_pair()
         result = {}
@@ -343,7 +343,7 @@ class SimulatedKraken(Exchange):
         return self._refused(request) or _result(result)
 
     async def _ohlc(self, request: web.Request) -> web.Response:
-        feeds = self._asked(request)
+        feeds = self._requested_feeds(request)
         if not request.query.get("pair") or feeds is None:
             return _unknown_pair()
         try:
@@ -366,7 +366,7 @@ class SimulatedKraken(Exchange):
         return self._refused(request) or _result({rest_id(feed.spec.pair): rows, "last": last})
 
     async def _trades(self, request: web.Request) -> web.Response:
-        feeds = self._asked(request)
+        feeds = self._requested_feeds(request)
         if not request.query.get("pair") or feeds is None:
             return _unknown_pair()
         try:

@@ -33,9 +33,9 @@ class GenericHistory:
 
         def ask(at: datetime) -> tuple[Sequence[Row], bool]:
             rows = self._rows(series, at)
-            return rows, bool(rows) and pages.telling(rows)[-1].window_start < until
+            return rows, bool(rows) and pages.decisive(rows)[-1].window_start < until
 
-        # One may have nothing for years, and who is stopped meanwhile should go on there.
+        # There may be nothing for years; a run that is stopped meanwhile should go on there.
         return pages.pages(ask, series.timeframe, since, until, self._now, step=series.timeframe.length * _PAGE)
 
     def first_candle(self, series: Series) -> datetime | None:
@@ -53,8 +53,8 @@ class GenericHistory:
         if not market.markets:
             self._rest.call(market.load_markets)
         at = floor(since, series.timeframe)
-        asked = (series.pair, series.timeframe.value, (at - EPOCH) // _MILLISECOND, _PAGE)
-        found = self._rest.call(lambda: market.fetch_ohlcv(*asked))
+        since_ms = (at - EPOCH) // _MILLISECOND
+        found = self._rest.call(lambda: market.fetch_ohlcv(series.pair, series.timeframe.value, since_ms, _PAGE))
         received_at = datetime.now(UTC)
         rows = [_candle(series, row, received_at) for row in found]
         return sorted((row for row in rows if row.window_start >= at), key=lambda row: row.window_start)
@@ -72,8 +72,8 @@ class GenericHistory:
         Raises:
             PermanentError: always.
         """
-        asked = f"{pair} trades {first_id} to {last_id}"
-        raise PermanentError(f"{self._rest.exchange}: trades cannot be asked for by id ({asked})")
+        wanted = f"{pair} trades {first_id} to {last_id}"
+        raise PermanentError(f"{self._rest.exchange}: trades cannot be asked for by id ({wanted})")
 
 
 def _candle(series: Series, row: Sequence[Any], received_at: datetime) -> Row:

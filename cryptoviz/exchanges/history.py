@@ -1,4 +1,4 @@
-"""What can be asked of an exchange about the past. Whoever answers obeys its limits, retries and pages by himself."""
+"""The past of an exchange: candles and trades over REST, within its limits, with retries, page by page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ Span = tuple[datetime, datetime]
 
 @dataclass(frozen=True)
 class Impossible:
-    """What an exchange gave for a candle and cannot be one, and why. None: not given, or wider than what is stored."""
+    """A row that an exchange gave for a candle and that cannot be one, with the reason.
+
+    None: a number that it did not give, or that is wider than what is stored.
+    """
 
     window_start: datetime
     window_end: datetime
@@ -37,9 +40,8 @@ Row = Candle | Impossible
 class Answer:
     """The closed candles that an exchange has of a range, in the order of their windows.
 
-    `complete`: it answered for the whole range, so that it has no other candles there. `silent`: where it gives no
-    candle but says that there were no trades, such as an exchange that leaves empty minutes out. `impossible`: what it
-    gave instead of candles, or what must not be stored.
+    `complete`: the answer covers the whole range, so there are no other candles. `silent`: ranges without a candle in
+    which, by the exchange's word, nobody traded. `impossible`: rows that cannot be candles, or must not be stored.
     """
 
     rows: Sequence[Candle]

@@ -20,8 +20,8 @@ def closed(rows: Sequence[Row], now: datetime) -> Sequence[Row]:
     return rows if not rows or rows[-1].window_end + CLOSED_AFTER <= now else rows[:-1]
 
 
-def telling(rows: Sequence[Row]) -> Sequence[Row]:
-    """The rows that say how far an answer reaches: the candles; where there is none, whatever came."""
+def decisive(rows: Sequence[Row]) -> Sequence[Row]:
+    """The rows that show how far an answer reaches: its candles, or all rows where none is a candle."""
     return [row for row in rows if isinstance(row, Candle)] or rows
 
 
@@ -40,20 +40,20 @@ def pages(
     *,
     step: timedelta | None = None,
 ) -> Iterator[Page]:
-    """The pages of a range. `ask` gives the rows from a time on and whether there may be more after them.
+    """The pages of a range. `ask` returns the rows from an instant on, and whether there may be more after them.
 
-    `step`: so far an answer without rows speaks; the rest is asked for with the next page. None: there is no more then.
+    `step` is the length of time that an answer without rows covers; None: without rows there is nothing more.
 
-    What it gives must reach beyond `until` by a row where it can: that row proves that the one before is closed, and
-    that there is nothing else before it.
+    The rows should include the first one after `until`, where it exists: it proves that the one before is closed and
+    that none is missing between them.
     """
     at = since
     while at < until:
         found, more = ask(at)
         reached = at
-        if told := telling(found):
-            whole = len(closed(told, now())) == len(told)
-            reached = floor(told[-1].window_end if whole else told[-1].window_start, timeframe)
+        if rows := decisive(found):
+            whole = len(closed(rows, now())) == len(rows)
+            reached = floor(rows[-1].window_end if whole else rows[-1].window_start, timeframe)
         elif step is not None:
             reached, more = at + step, at + step < until
         if not more:

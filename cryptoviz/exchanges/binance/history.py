@@ -41,9 +41,9 @@ class BinanceHistory:
         return max(EARLIEST, floor(rows[0].window_start, series.timeframe)) if rows else None
 
     def _klines(self, series: Series, **params: int) -> tuple[Sequence[Row], bool]:
-        asked = {"symbol": feed.symbol(series.pair), "interval": series.timeframe.value, **params}
+        query = {"symbol": feed.symbol(series.pair), "interval": series.timeframe.value, **params}
         found = self._rest.ask(
-            lambda: self._rest.market.public_get_klines(asked), wire.rest_klines.decode, weight=_KLINES_WEIGHT
+            lambda: self._rest.market.public_get_klines(query), wire.rest_klines.decode, weight=_KLINES_WEIGHT
         )
         received_at = datetime.now(UTC)
         return [_candle(series, row, received_at) for row in found], len(found) >= params["limit"]

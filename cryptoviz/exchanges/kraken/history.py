@@ -21,7 +21,7 @@ from cryptoviz.exchanges.candles import build, candle, page_of
 from cryptoviz.exchanges.history import Page, Row
 from cryptoviz.exchanges.kraken import feed, wire
 from cryptoviz.exchanges.kraken.spec import KRAKEN
-from cryptoviz.exchanges.pages import CLOSED_AFTER, telling
+from cryptoviz.exchanges.pages import CLOSED_AFTER, decisive
 from cryptoviz.pairs import EPOCH, Series, floor
 from cryptoviz.records import Trade
 from cryptoviz.remote.exchange import Rest
@@ -55,7 +55,7 @@ class KrakenHistory:
             return
         rows, open_from = self._listed(series, at)
         # The candle that is still open may be one of the 720.
-        first = floor(telling(rows)[0].window_start, series.timeframe) if len(rows) >= _LISTED - 1 else at
+        first = floor(decisive(rows)[0].window_start, series.timeframe) if len(rows) >= _LISTED - 1 else at
         if first > at:
             for page in self._built(series, at, min(until, first)):
                 yield page
