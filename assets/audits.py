@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from assets.metadata import table_value
 from assets.reports import quarantine_url, report_url
 from cryptoviz.gate.outbox import DeliveryError
 from cryptoviz.gate.report import ExpectationResult, GateError, GateReport, SuiteError
@@ -128,12 +129,12 @@ def figures(report: GateReport) -> dict[str, Any]:
         "report": report_url(report.asset),
         **({"quarantined rows": quarantine_url(report.subject)} if report.counts.quarantined else {}),
         "suite": dg.MetadataValue.path(f"great_expectations/expectations/{report.suite}.json"),
-        **({"not met": _table([_told(result) for result in failed])} if failed else {}),
-        **({"examples": _table(examples)} if examples else {}),
+        **({"not met": table_value([_failed_row(result) for result in failed])} if failed else {}),
+        **({"examples": table_value(examples)} if examples else {}),
     }
 
 
-def _told(result: ExpectationResult) -> dict[str, Any]:
+def _failed_row(result: ExpectationResult) -> dict[str, Any]:
     return {
         "expectation": result.name,
         "severity": result.severity.value,
@@ -150,10 +151,3 @@ def _values(example: Mapping[str, Any]) -> str:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
-    return dg.MetadataValue.table(
-        [dg.TableRecord(dict(row)) for row in rows],
-        schema=dg.TableSchema([dg.TableColumn(name) for name in rows[0]]),
-    )

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from assets.metadata import table_value
 from assets.partitions import days_with_trades
 from assets.resources import Database
 from assets.streams import MARKET_OWNERS, code
 from assets.tables import TRADES
 from cryptoviz.candles.rebuild import TradesRemovedError, rebuild
-from cryptoviz.gate.table_rules import CheckVerdict, FigureRow, equal
+from cryptoviz.gate.table_rules import CheckVerdict, equal
 from cryptoviz.settings import Settings
 from cryptoviz.storage.queries import fetch_rows, query
 
@@ -161,12 +162,9 @@ def _metadata(done: Mapping[str, Rebuilt], refused: Mapping[str, str], seconds: 
         "exchanges left as they are": len(refused),
         "seconds": round(seconds, 2),
         **{f"why not {exchange}": why for exchange, why in refused.items()},
-        **({"first differences": _preview(differing[:_SHOWN])} if differing else {}),
+        **(
+            {"first differences": table_value([{name: row[name] for name in _COLUMNS} for row in differing[:_SHOWN]])}
+            if differing
+            else {}
+        ),
     }
-
-
-def _preview(rows: Sequence[FigureRow]) -> dg.TableMetadataValue:
-    return dg.MetadataValue.table(
-        [dg.TableRecord({name: None if row[name] is None else str(row[name]) for name in _COLUMNS}) for row in rows],
-        schema=dg.TableSchema([dg.TableColumn(name) for name in _COLUMNS]),
-    )

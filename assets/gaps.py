@@ -1,4 +1,4 @@
-"""What is missing in the history, and how complete it is: found, asked about, healed, told.
+"""What is missing in the history, and how complete it is: scan, ask the exchanges, heal, report.
 
     trade_data --> trade_gaps --ask--> trade_data, candles
     candles -----> candle_gaps --ask--> candles (rest) --> candle_differences --> completeness
@@ -9,8 +9,8 @@ The sensor `gaps_due` looks every minute without a run, and starts one where an 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
@@ -34,6 +34,9 @@ from cryptoviz.gaps.tables import GapOutcome
 from cryptoviz.gate.report import GateError
 from cryptoviz.settings import settings
 
+if TYPE_CHECKING:
+    from psycopg import Connection
+
 HEAL_HISTORY: Final = dg.define_asset_job(
     "heal_history",
     selection=dg.AssetSelection.assets(TRADE_GAPS, CANDLE_GAPS, COMPLETENESS),
@@ -45,7 +48,7 @@ HEAL_HISTORY: Final = dg.define_asset_job(
 )
 
 RECENT: Final = timedelta(hours=6)
-"""How far back one looks in the candles of every series."""
+"""How far back the candles of every series are scanned."""
 
 RECENT_TRADES: Final = timedelta(hours=1)
 COMPARED: Final = timedelta(days=1)
@@ -63,7 +66,10 @@ class LookConfig(dg.Config):
 
 def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
     """The assets for the configured exchanges."""
+    return [_trade_gaps(exchanges), _candle_gaps(exchanges), _completeness()]
 
+
+def _trade_gaps(exchanges: Sequence[str]) -> dg.AssetsDefinition:
     @dg.asset(
         key=TRADE_GAPS,
         deps=[TRADES, *(collector_key(name) for name in exchanges)],
@@ -90,17 +96,19 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
         began, at = time.monotonic(), now()
         with database.writer() as connection, exchange_rest.history(database) as history:
             since = EVER if config.whole_history else at - RECENT_TRADES
-            found: Counter[GapOutcome] = Counter()
-            for exchange, pairs in pairs_of(collected_series(settings())).items():
-                found += scan_trades(connection, exchange, pairs, since, at - GRACE)
+            found = _scan_all_trades(connection, since, at - GRACE)
             healing = HealingRun(connection, history, until=at + _PATIENCE)
-            treated = _worked_off(
+            results = _heal_exchanges(
                 context,
                 exchanges,
                 lambda exchange: heal_trades(healing, [exchange]),
             )
-        return dg.MaterializeResult(metadata=_told(found, treated, "trades", time.monotonic() - began))
+        return dg.MaterializeResult(metadata=_healing_metadata(found, results, "trades", time.monotonic() - began))
 
+    return trade_gaps
+
+
+def _candle_gaps(exchanges: Sequence[str]) -> dg.AssetsDefinition:
     @dg.asset(
         key=CANDLE_GAPS,
         deps=[CANDLES, TRADE_GAPS, "instruments", *exchanges],
@@ -139,20 +147,23 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
             if left:
                 context.log.info("%d batches published that had passed when their runs were killed", left)
             if config.whole_history:
-                looked_at, found = scan_everything(connection, series, at - GRACE)
-                settled = settle_open(connection)
-                context.log.info("candles that were open: %s", dict(settled))
+                scanned, found = scan_everything(connection, series, at - GRACE)
+                context.log.info("candles that were open: %s", dict(settle_open(connection)))
             else:
-                looked_at, found = len(series), scan(connection, series, at - RECENT, at - GRACE)
+                scanned, found = len(series), scan(connection, series, at - RECENT, at - GRACE)
             healing = HealingRun(connection, history, context.run.run_id, at + _PATIENCE)
-            treated = _worked_off(context, exchanges, lambda exchange: heal_candles(healing, [exchange]))
-        yield outcome_of_all([found for result in treated for found in result.reports], CANDLE_GAPS)
-        held_back = sum(one.held_back for one in treated)
-        told = _told(found, treated, "candles", time.monotonic() - began)
+            results = _heal_exchanges(context, exchanges, lambda exchange: heal_candles(healing, [exchange]))
+        yield outcome_of_all([report for result in results for report in result.reports], CANDLE_GAPS)
+        held_back = sum(result.held_back for result in results)
+        figures = _healing_metadata(found, results, "candles", time.monotonic() - began)
         yield dg.MaterializeResult(
-            asset_key=CANDLE_GAPS, metadata={"series looked at": looked_at, "candles held back": held_back, **told}
+            asset_key=CANDLE_GAPS, metadata={"series looked at": scanned, "candles held back": held_back, **figures}
         )
 
+    return candle_gaps
+
+
+def _completeness() -> dg.AssetsDefinition:
     @dg.asset(
         key=COMPLETENESS,
         deps=[TRADE_GAPS, CANDLE_GAPS, "candle_differences"],
@@ -183,7 +194,7 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
                 compare(connection, exchange, pairs, now() - COMPARED, now() - GRACE)
                 for exchange, pairs in pairs_of(collected_series(settings())).items()
             )
-            causes = Counter(one.cause.value for one in explain(connection, context.run.run_id))
+            causes = Counter(explanation.cause.value for explanation in explain(connection, context.run.run_id))
             state = read(connection, now())
         return dg.MaterializeResult(
             metadata={
@@ -193,7 +204,7 @@ def gap_assets(exchanges: Sequence[str]) -> list[dg.AssetsDefinition]:
             }
         )
 
-    return [trade_gaps, candle_gaps, completeness]
+    return completeness
 
 
 def state_metadata(state: HistoryState) -> dict[str, Any]:
@@ -201,44 +212,53 @@ def state_metadata(state: HistoryState) -> dict[str, Any]:
     return {"state": dg.MetadataValue.md(report(state)), **state.numbers}
 
 
-def _worked_off(
+def _scan_all_trades(connection: "Connection[Any]", since: datetime, until: datetime) -> Counter[GapOutcome]:
+    found: Counter[GapOutcome] = Counter()
+    for exchange, pairs in pairs_of(collected_series(settings())).items():
+        found += scan_trades(connection, exchange, pairs, since, until)
+    return found
+
+
+def _heal_exchanges(
     context: dg.AssetExecutionContext, exchanges: Iterable[str], heal: Callable[[str], Iterator[HealingResult]]
 ) -> list[HealingResult]:
-    treated = []
+    results = []
     try:
         for exchange in exchanges:
-            for one in until_silent(heal(exchange)):
-                treated.append(one)
-                context.log.info("%s: %s", one.subject, one.reason or _words(one.counts) or "found again")
+            for result in until_silent(heal(exchange)):
+                results.append(result)
+                context.log.info("%s: %s", result.subject, result.reason or _words(result.counts) or "found again")
     except GateError as error:
         raise dg.Failure(
             f"The gate itself failed, not the data: {error}. What it had to judge then was neither stored nor held "
             "back: it is asked for again.",
             allow_retries=False,
         ) from error
-    return treated
+    return results
 
 
-def _told(found: Counter[GapOutcome], treated: Sequence[HealingResult], what: str, seconds: float) -> dict[str, Any]:
+def _healing_metadata(
+    found: Counter[GapOutcome], results: Sequence[HealingResult], what: str, seconds: float
+) -> dict[str, Any]:
     became: Counter[GapOutcome] = Counter()
-    for one in treated:
-        became.update(one.counts)
-    shown = "\n".join(f"| {one.subject} | {_words(one.counts)} | {_why(one)} |" for one in treated[:_SHOWN])
+    for result in results:
+        became.update(result.counts)
+    shown = "\n".join(f"| {result.subject} | {_words(result.counts)} | {_why(result)} |" for result in results[:_SHOWN])
     table = f"| asked about | became | why not more |\n| --- | --- | --- |\n{shown}"
     return {
         f"{what} found missing": sum(count for (status, _label), count in found.items() if status == GapStatus.OPEN),
-        "gaps asked about": len(treated),
-        f"{what} healed": sum(one.healed for one in treated),
+        "gaps asked about": len(results),
+        f"{what} healed": sum(result.healed for result in results),
         **{f"{what} {status} {label or 'unlabelled'}": count for (status, label), count in _sorted(became)},
-        "without an answer": sum(bool(one.reason) for one in treated),
-        **({"gaps": dg.MetadataValue.md(table)} if treated else {}),
+        "without an answer": sum(bool(result.reason) for result in results),
+        **({"gaps": dg.MetadataValue.md(table)} if results else {}),
         "seconds": round(seconds, 2),
     }
 
 
-def _why(one: HealingResult) -> str:
-    held_back = f"{one.held_back} in quarantine" if one.held_back else ""
-    return "; ".join(filter(None, (held_back, one.reason)))
+def _why(result: HealingResult) -> str:
+    held_back = f"{result.held_back} in quarantine" if result.held_back else ""
+    return "; ".join(filter(None, (held_back, result.reason)))
 
 
 def _words(counted: Mapping[GapOutcome, int]) -> str:
@@ -246,4 +266,4 @@ def _words(counted: Mapping[GapOutcome, int]) -> str:
 
 
 def _sorted(counted: Mapping[GapOutcome, int]) -> list[tuple[GapOutcome, int]]:
-    return sorted(counted.items(), key=lambda one: (one[0][0], one[0][1] or ""))
+    return sorted(counted.items(), key=lambda item: (item[0][0], item[0][1] or ""))

@@ -17,6 +17,7 @@ import dagster as dg
 
 from assets.audits import outcome, reviewed
 from assets.keys import CHECKED
+from assets.metadata import table_value
 from assets.resources import Database, Sources
 from assets.tables import CANDLES, COMPLETENESS, TRADE_GAPS, TRADES
 from assets.windows import EXPECTATIONS, WINDOWS, look
@@ -242,18 +243,7 @@ def _severity(verdict: CheckVerdict) -> dg.AssetCheckSeverity:
 
 
 def _metadata(verdict: CheckVerdict) -> dict[str, Any]:
-    return {**verdict.numbers, **({"rows": _table(verdict.rows)} if verdict.rows else {})}
-
-
-def _table(rows: Sequence[FigureRow]) -> dg.TableMetadataValue:
-    return dg.MetadataValue.table(
-        [dg.TableRecord({name: _plain(value) for name, value in row.items()}) for row in rows],
-        schema=dg.TableSchema([dg.TableColumn(name) for name in rows[0]]),
-    )
-
-
-def _plain(value: object) -> str | int | float | None:
-    return value if isinstance(value, str | int | float) or value is None else str(value)
+    return {**verdict.numbers, **({"rows": table_value(verdict.rows)} if verdict.rows else {})}
 
 
 def _last_minutes(now: datetime) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ import dagster as dg
 from assets.audits import gate_check, outcome_of_all
 from assets.history_runs import CONFIGURED, SINCE, UNTIL
 from assets.keys import CANDLES_OF
+from assets.metadata import table_value
 from assets.partitions import history_partitions, month_bounds
 from assets.resources import Database, ExchangeRest
 from assets.streams import MARKET_OWNERS, code
@@ -165,7 +166,7 @@ def _metadata(found: Sequence[tuple[Stretch, Fetched]]) -> dict[str, Any]:
         "candles changed": sum(done.changed.total() for _, done in found),
         "seconds": round(seconds, 2),
         "rows a second": round(rows / seconds) if seconds else 0,
-        **({"series": _table([_row(one, done) for one, done in found])} if found else {}),
+        **({"series": table_value([_row(one, done) for one, done in found])} if found else {}),
     }
 
 
@@ -180,7 +181,3 @@ def _row(one: Stretch, done: Fetched) -> Mapping[str, Any]:
         "seconds": round(done.seconds, 2),
         "not all, because": done.reason,
     }
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
-    return dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in rows])

@@ -13,6 +13,7 @@ from typing import Any, Final
 import dagster as dg
 
 from assets.keys import INDICATORS
+from assets.metadata import table_value
 from assets.resources import Database
 from assets.runs import HEAVY_SQL
 from assets.streams import MARKET_OWNERS, code
@@ -27,7 +28,7 @@ REFRESH_INDICATORS: Final = dg.define_asset_job(
 )
 
 _PATIENCE_S: Final = 1800
-_COLUMNS: Final = ("timeframe", "series", "newest candle", "furthest behind")
+_COLUMNS: Final = {"timeframe": "string", "series": "int", "newest candle": "string", "furthest behind": "string"}
 
 
 class IndicatorsConfig(dg.Config):
@@ -83,21 +84,19 @@ def indicators_metadata(done: Refreshed, reached: Sequence[IndicatorProgress]) -
         "candles computed together": done.candles,
         "series corrected": done.series,
         "series still waiting": done.waiting,
-        "series": sum(one.series for one in reached),
+        "series": sum(timeframe.series for timeframe in reached),
         "seconds": round(done.seconds, 3),
-        **({"newest": dg.MetadataValue.timestamp(max(one.newest for one in reached))} if reached else {}),
-        "timeframes": dg.MetadataValue.table(
+        **({"newest": dg.MetadataValue.timestamp(max(timeframe.newest for timeframe in reached))} if reached else {}),
+        "timeframes": table_value(
             [
-                dg.TableRecord(
-                    {
-                        "timeframe": one.timeframe,
-                        "series": one.series,
-                        "newest candle": f"{one.newest:%Y-%m-%d %H:%M}",
-                        "furthest behind": f"{one.furthest_behind:%Y-%m-%d %H:%M}",
-                    }
-                )
-                for one in reached
+                {
+                    "timeframe": timeframe.timeframe,
+                    "series": timeframe.series,
+                    "newest candle": f"{timeframe.newest:%Y-%m-%d %H:%M}",
+                    "furthest behind": f"{timeframe.furthest_behind:%Y-%m-%d %H:%M}",
+                }
+                for timeframe in reached
             ],
-            schema=dg.TableSchema([dg.TableColumn(name, "int" if name == "series" else "string") for name in _COLUMNS]),
+            _COLUMNS,
         ),
     }

@@ -8,6 +8,7 @@ from typing import Any, Final
 import dagster as dg
 
 from assets.audits import gate_check, judged, reviewed
+from assets.metadata import table_value
 from assets.partitions import exchange_partitions
 from assets.resources import Database, ExchangeRest
 from assets.streams import code
@@ -115,21 +116,17 @@ def _metadata(listing: Listing, changes: Changes, seconds: float) -> dict[str, A
 
 
 def _preview(listing: Listing) -> dg.TableMetadataValue:
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord(
-                {
-                    "pair": row.pair,
-                    "spelling": row.spelling or "",
-                    "status": row.status,
-                    "price_increment": _plain(row.price_increment),
-                    "volume_increment": _plain(row.volume_increment),
-                }
-            )
-            for row in listing.instruments[:_PREVIEW_ROWS]
-        ],
-        schema=dg.TableSchema([dg.TableColumn(name) for name in _PREVIEWED]),
-    )
+    rows = [
+        {
+            "pair": row.pair,
+            "spelling": row.spelling or "",
+            "status": row.status,
+            "price_increment": _plain(row.price_increment),
+            "volume_increment": _plain(row.volume_increment),
+        }
+        for row in listing.instruments[:_PREVIEW_ROWS]
+    ]
+    return table_value(rows, dict.fromkeys(_PREVIEWED, "string"))
 
 
 def _plain(step: object) -> str:

@@ -16,6 +16,7 @@ import dagster as dg
 
 from assets.audits import gate_check, judged, reviewed
 from assets.keys import ARTICLES, MARKET, MOOD
+from assets.metadata import table_value
 from assets.resources import Broker, Database
 from assets.streams import NEWS_OWNERS, code
 from cryptoviz.gate.outbox import deliver, judge_staged
@@ -60,7 +61,7 @@ _FEED_FACTS: Final = (
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceAnswer:
     """How one source answered. `trouble`: why it brought less than it should, in words; None where all is well."""
 
     name: str
@@ -78,7 +79,7 @@ class Subject:
 
     key: dg.AssetKey
     sources: Sequence[str]
-    fetch: Callable[["Connection[Any]", Settings, str, bool], Sequence[Source]]
+    fetch: Callable[["Connection[Any]", Settings, str, bool], Sequence[SourceAnswer]]
     description: str
     fresh: dg.FreshnessPolicy
     code: Sequence[str]
@@ -127,7 +128,7 @@ def _asset(subject: Subject) -> dg.AssetsDefinition:
         if sources and all(source.trouble is not None for source in sources):
             raise dg.Failure(
                 f"No source answered. {'; '.join(f'{source.name}: {source.trouble}' for source in sources)}",
-                metadata={"sources": _table(sources)},
+                metadata={"sources": _answers(sources)},
                 allow_retries=False,
             )
         yield dg.MaterializeResult(
@@ -137,7 +138,7 @@ def _asset(subject: Subject) -> dg.AssetsDefinition:
     return poll
 
 
-def answered(sources: Sequence[Source], asset: dg.AssetKey) -> dg.AssetCheckResult:
+def answered(sources: Sequence[SourceAnswer], asset: dg.AssetKey) -> dg.AssetCheckResult:
     """Whether every source answered, each with how it went."""
     silent = [source for source in sources if source.trouble is not None]
     return dg.AssetCheckResult(
@@ -149,12 +150,12 @@ def answered(sources: Sequence[Source], asset: dg.AssetKey) -> dg.AssetCheckResu
         metadata={
             "sources": len(sources),
             "in trouble": len(silent),
-            **({"answers": _table(sources)} if sources else {}),
+            **({"answers": _answers(sources)} if sources else {}),
         },
     )
 
 
-def _metadata(report: "GateReport", delivered: int, sources: Sequence[Source], seconds: float) -> dict[str, Any]:
+def _metadata(report: "GateReport", delivered: int, sources: Sequence[SourceAnswer], seconds: float) -> dict[str, Any]:
     return {
         "dagster/row_count": delivered,
         "staged": report.counts.staged,
@@ -162,18 +163,13 @@ def _metadata(report: "GateReport", delivered: int, sources: Sequence[Source], s
         "sources in trouble": sum(source.trouble is not None for source in sources),
         "seconds": round(seconds, 2),
         **({"newest": dg.MetadataValue.timestamp(report.newest)} if report.newest else {}),
-        **({"answers": _table(sources)} if sources else {}),
+        **({"answers": _answers(sources)} if sources else {}),
     }
 
 
-def _table(sources: Sequence[Source]) -> dg.TableMetadataValue:
-    names = list(dict.fromkeys(name for source in sources for name in source.facts))
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord({"source": source.name, **{name: _plain(source.facts.get(name)) for name in names}})
-            for source in sources
-        ],
-        schema=dg.TableSchema([dg.TableColumn(name) for name in ("source", *names)]),
+def _answers(sources: Sequence[SourceAnswer]) -> dg.TableMetadataValue:
+    return table_value(
+        [{"source": source.name, **{name: _plain(value) for name, value in source.facts.items()}} for source in sources]
     )
 
 
@@ -185,16 +181,16 @@ def _plain(value: object) -> str | int | float | None:
     return value if isinstance(value, int) or value is None else str(value) or None
 
 
-def _articles(connection: "Connection[Any]", configured: Settings, run: str, _due_only: bool) -> Sequence[Source]:
+def _articles(connection: "Connection[Any]", configured: Settings, run: str, _due_only: bool) -> Sequence[SourceAnswer]:
     from cryptoviz.news.poll import poll  # noqa: PLC0415 - parsers and extractors load when they are needed
 
     return [
-        Source(one.feed, one.trouble, {name: getattr(one, name) for name in _FEED_FACTS})
+        SourceAnswer(one.feed, one.trouble, {name: getattr(one, name) for name in _FEED_FACTS})
         for one in poll(connection, configured, run=run).outcomes
     ]
 
 
-def _market(connection: "Connection[Any]", configured: Settings, run: str, due_only: bool) -> Sequence[Source]:
+def _market(connection: "Connection[Any]", configured: Settings, run: str, due_only: bool) -> Sequence[SourceAnswer]:
     from cryptoviz.pollers import coingecko, coinmarketcap  # noqa: PLC0415 - as above
 
     polls = {
@@ -204,7 +200,7 @@ def _market(connection: "Connection[Any]", configured: Settings, run: str, due_o
     return _polled(connection, run, "market", polls)
 
 
-def _mood(connection: "Connection[Any]", configured: Settings, run: str, due_only: bool) -> Sequence[Source]:
+def _mood(connection: "Connection[Any]", configured: Settings, run: str, due_only: bool) -> Sequence[SourceAnswer]:
     from cryptoviz.pollers import fear_greed  # noqa: PLC0415 - as above
 
     polls = {"fear_greed": partial(fear_greed.poll, connection, configured, due_only=due_only)}
@@ -213,7 +209,7 @@ def _mood(connection: "Connection[Any]", configured: Settings, run: str, due_onl
 
 def _polled(
     connection: "Connection[Any]", run: str, subject: str, polls: Mapping[str, Callable[[], "Poll"]]
-) -> Sequence[Source]:
+) -> Sequence[SourceAnswer]:
     sources = []
     for name, ask in polls.items():
         try:
@@ -224,10 +220,10 @@ def _polled(
         except driver.Error:
             raise
         except Exception as error:  # noqa: BLE001 - the border between the sources: one that breaks us costs itself only
-            sources.append(Source(name, f"crashed: {error!r}"[:500], {"status": "crashed"}))
+            sources.append(SourceAnswer(name, f"crashed: {error!r}"[:500], {"status": "crashed"}))
             continue
         trouble = poll.outcome.trouble or lasting(connection, name, subject)
-        sources.append(Source(name, trouble, {**poll.outcome.facts(), "new": new}))
+        sources.append(SourceAnswer(name, trouble, {**poll.outcome.facts(), "new": new}))
     return sources
 
 

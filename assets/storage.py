@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from assets.keys import ARCHIVE, INDICATORS, RETENTION, TIERING
+from assets.metadata import table_value
 from assets.resources import Database
 from assets.runs import HEAVY_SQL
 from assets.streams import PLATFORM_OWNERS, code
@@ -164,7 +165,7 @@ def _leave(
         "empty parts dropped": dropped,
         "rows a second": round(rows.total() / seconds) if pieces else 0,
         "seconds": round(seconds, 2),
-        **({"pieces": _table(pieces[:_SHOWN], _LEFT)} if pieces else {}),
+        **({"pieces": table_value(pieces[:_SHOWN], _LEFT)} if pieces else {}),
     }
     if stayed:
         raise dg.Failure(f"These stay in the database, the others have left:\n{stayed}", metadata, allow_retries=False)
@@ -190,11 +191,4 @@ def sizes_metadata(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for name in ("rows", "bytes")
     }
     lines = [{**row, "MB": round(row["bytes"] / 1e6, 1)} for row in found]
-    return {**sums, "tiers": _table(lines, _SIZES)}
-
-
-def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> dg.TableMetadataValue:
-    return dg.MetadataValue.table(
-        [dg.TableRecord({name: row[name] for name in columns}) for row in rows],
-        schema=dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()]),
-    )
+    return {**sums, "tiers": table_value(lines, _SIZES)}

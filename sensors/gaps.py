@@ -20,13 +20,13 @@ import dagster as dg
 from assets.gaps import HEAL_HISTORY, RECENT, RECENT_TRADES, LookConfig, state_metadata
 from assets.keys import CANDLE_GAPS, COMPLETENESS, TRADE_GAPS
 from assets.resources import Database
-from assets.runs import UNENDED
 from cryptoviz.clock import now
 from cryptoviz.gaps.completeness import HistoryState, read
 from cryptoviz.gaps.differences import compare
 from cryptoviz.gaps.scan import GRACE, WaitingWork, collected_series, due, pairs_of, scan, scan_trades
 from cryptoviz.settings import settings
 from cryptoviz.storage import driver
+from sensors.guards import run_under_way, skip_while_database_is_away
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -51,7 +51,7 @@ _LONGEST_STATEMENT: Final = "set statement_timeout = '20s'"
 
 
 @dataclass(frozen=True)
-class Memory:
+class ScanMemory:
     """What the sensor remembers: how many runs it asked for, and when it last did what (Unix seconds)."""
 
     attempt: int = 0
@@ -61,7 +61,7 @@ class Memory:
     told: float = 0
 
 
-def decide(waiting: Mapping[str, WaitingWork], memory: Memory, at: datetime, *, failed: bool) -> tuple[str, bool]:
+def decide(waiting: Mapping[str, WaitingWork], memory: ScanMemory, at: datetime, *, failed: bool) -> tuple[str, bool]:
     """Why to start a run now (empty: do not), and whether it is to look at the whole history.
 
     `failed`: the run before did.
@@ -72,9 +72,9 @@ def decide(waiting: Mapping[str, WaitingWork], memory: Memory, at: datetime, *, 
     if at.timestamp() - memory.whole >= WHOLE_EVERY.total_seconds():
         return "the whole history, once a day", True
     reasons = [
-        f"{one.missing} {kind} in {one.gaps} gaps"
-        for kind, one in waiting.items()
-        if kind != "differences" and one.since and (one.missing >= MANY or at - one.since >= GATHERED)
+        f"{work.missing} {kind} in {work.gaps} gaps"
+        for kind, work in waiting.items()
+        if kind != "differences" and work.since and (work.missing >= MANY or at - work.since >= GATHERED)
     ]
     differing = waiting["differences"]
     if differing.since and at - differing.since >= EXPLAINED_AFTER:
@@ -91,6 +91,7 @@ def decide(waiting: Mapping[str, WaitingWork], memory: Memory, at: datetime, *, 
         " exchange should be asked; once a day that run looks over the whole history."
     ),
 )
+@skip_while_database_is_away
 def gaps_due(context: dg.SensorEvaluationContext, database: Database) -> dg.SensorResult | dg.SkipReason:
     """Runs are never stacked: what is missing while one is under way is left to the next."""
     at, began = now(), time.monotonic()
@@ -105,12 +106,10 @@ def gaps_due(context: dg.SensorEvaluationContext, database: Database) -> dg.Sens
             cursor=json.dumps(asdict(memory)),
             skip_reason=dg.SkipReason(f"a look took too long and was given up: {str(error).strip()}"),
         )
-    except driver.OperationalError as error:
-        return dg.SkipReason(f"the database is away: {str(error).strip()}")
-    told = [dg.AssetMaterialization(COMPLETENESS, metadata=state_metadata(state))] if state else []
-    words = ", ".join(f"{one.missing} {kind}" for kind, one in waiting.items())
+    events = [dg.AssetMaterialization(COMPLETENESS, metadata=state_metadata(state))] if state else []
+    words = ", ".join(f"{work.missing} {kind}" for kind, work in waiting.items())
     reason, whole = "", False
-    if not _runs(context.instance, list(UNENDED)):
+    if not run_under_way(context.instance, HEAL_HISTORY.name):
         reason, whole = decide(waiting, memory, at, failed=_failed(context.instance))
     if reason:
         memory = replace(
@@ -120,14 +119,14 @@ def gaps_due(context: dg.SensorEvaluationContext, database: Database) -> dg.Sens
             whole=at.timestamp() if whole else memory.whole,
         )
     return dg.SensorResult(
-        asset_events=told,
+        asset_events=events,
         run_requests=[_request(memory.attempt, reason, whole=whole)] if reason else [],
         cursor=json.dumps(asdict(memory)),
         skip_reason=None if reason else dg.SkipReason(f"looked in {time.monotonic() - began:.2f} s; waiting: {words}"),
     )
 
 
-def _given_up(memory: Memory, at: datetime) -> Memory:
+def _given_up(memory: ScanMemory, at: datetime) -> ScanMemory:
     """What to remember of a look that was cancelled: the first rare thing that was due waits for its next turn."""
     if at.timestamp() - memory.trades >= TRADES_EVERY.total_seconds():
         return replace(memory, trades=at.timestamp())
@@ -135,8 +134,8 @@ def _given_up(memory: Memory, at: datetime) -> Memory:
 
 
 def _look(
-    connection: Connection[Any], memory: Memory, at: datetime
-) -> tuple[dict[str, WaitingWork], HistoryState | None, Memory]:
+    connection: Connection[Any], memory: ScanMemory, at: datetime
+) -> tuple[dict[str, WaitingWork], HistoryState | None, ScanMemory]:
     ours = settings()
     series = collected_series(ours)
     scan(connection, series, at - RECENT, at - GRACE)
@@ -161,14 +160,11 @@ def _request(attempt: int, reason: str, *, whole: bool) -> dg.RunRequest:
 
 
 def _failed(instance: dg.DagsterInstance) -> bool:
-    return any(record.dagster_run.status is dg.DagsterRunStatus.FAILURE for record in _runs(instance))
+    last = instance.get_run_records(dg.RunsFilter(job_name=HEAL_HISTORY.name), limit=1)
+    return any(record.dagster_run.status is dg.DagsterRunStatus.FAILURE for record in last)
 
 
-def _runs(instance: dg.DagsterInstance, statuses: list[dg.DagsterRunStatus] | None = None) -> Any:
-    return instance.get_run_records(dg.RunsFilter(job_name=HEAL_HISTORY.name, statuses=statuses), limit=1)
-
-
-def _remembered(cursor: str | None, at: datetime) -> Memory:
+def _remembered(cursor: str | None, at: datetime) -> ScanMemory:
     if cursor:
-        return Memory(**json.loads(cursor))
-    return Memory(whole=(at - WHOLE_EVERY + FIRST_WHOLE_AFTER).timestamp())
+        return ScanMemory(**json.loads(cursor))
+    return ScanMemory(whole=(at - WHOLE_EVERY + FIRST_WHOLE_AFTER).timestamp())

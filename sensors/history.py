@@ -18,7 +18,7 @@ from assets.runs import UNENDED
 from cryptoviz.backfill.due import BackfillPlan, due
 from cryptoviz.backfill.states import keep_history, states
 from cryptoviz.settings import Settings
-from cryptoviz.storage import driver
+from sensors.guards import skip_while_database_is_away
 
 INTERVAL_S: Final = 30
 
@@ -59,23 +59,21 @@ def history_due(settings: Settings) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Fetches what the settings ask of the past and is not here yet, exchange by exchange.",
     )
+    @skip_while_database_is_away
     def history_due(context: dg.SensorEvaluationContext, database: Database) -> dg.SensorResult | dg.SkipReason:
         """Leaves what a run is at work on to that run."""
-        try:
-            with database.writer() as connection:
-                wanted = states(connection, settings)
-                keep_history(connection, wanted)
-        except driver.OperationalError as error:
-            return dg.SkipReason(f"the database is away: {str(error).strip()}")
+        with database.writer() as connection:
+            wanted = states(connection, settings)
+            keep_history(connection, wanted)
         known = context.instance.get_dynamic_partitions(str(SERIES.name))
-        named = dict.fromkeys(f"{one.series.exchange}:{one.series.pair}" for one in wanted)
+        named = dict.fromkeys(f"{state.series.exchange}:{state.series.pair}" for state in wanted)
         new = [name for name in named if name not in known]
-        plans = [plan for one in wanted if (plan := due(one, datetime.now(UTC))) is not None]
-        asked = fetches(plans, [*known, *new], _under_way(context.instance))
+        plans = [plan for state in wanted if (plan := due(state, datetime.now(UTC))) is not None]
+        requested = fetches(plans, [*known, *new], _under_way(context.instance))
         return dg.SensorResult(
-            run_requests=[fetch.request() for fetch in asked],
+            run_requests=[fetch.request() for fetch in requested],
             dynamic_partitions_requests=[SERIES.build_add_request(new)] if new else [],
-            skip_reason=None if asked else dg.SkipReason(_why(plans)),
+            skip_reason=None if requested else dg.SkipReason(_why(plans)),
         )
 
     return history_due

@@ -10,10 +10,9 @@ from typing import Final
 import dagster as dg
 
 from assets.resources import Database
-from assets.runs import UNENDED
 from cryptoviz.candles.repair import waiting
-from cryptoviz.storage import driver
 from jobs.repair import REPAIR_CANDLES
+from sensors.guards import run_under_way, skip_while_database_is_away
 
 INTERVAL_S: Final = 300
 
@@ -24,16 +23,13 @@ INTERVAL_S: Final = 300
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts a run where stored candles of an older version are still to be looked over.",
 )
+@skip_while_database_is_away
 def repairs_due(context: dg.SensorEvaluationContext, database: Database) -> dg.SensorResult | dg.SkipReason:
-    """Runs are never stacked; one that failed is followed by the next after some minutes, which goes on there."""
-    under_way = dg.RunsFilter(job_name=REPAIR_CANDLES.name, statuses=list(UNENDED))
-    if context.instance.get_run_records(under_way, limit=1):
+    """One run at a time; after a failed run the next one goes on where it ended."""
+    if run_under_way(context.instance, REPAIR_CANDLES.name):
         return dg.SkipReason("a run looks them over")
-    try:
-        with database.writer() as connection:
-            left = waiting(connection)
-    except driver.OperationalError as error:
-        return dg.SkipReason(f"the database is away: {str(error).strip()}")
+    with database.writer() as connection:
+        left = waiting(connection)
     if not left:
         return dg.SkipReason("nothing is left to look over")
     return dg.SensorResult(run_requests=[dg.RunRequest(tags={"reason": f"{len(left)} pairs to look over"})])

@@ -5,11 +5,11 @@ HistoryState -> sections -> Markdown; days -> bars -> SVG as a data URI
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+from cryptoviz.charts import image_uri, stack
 from cryptoviz.gaps.completeness import PLOTTED, BackfillProgress, HistoryState, TableRow, percent
 
 _SHOWN: Final = 20
@@ -83,30 +83,20 @@ def plot(days: Mapping[date, TableRow], today: date) -> str:
     A bar is as high as the most that any of the days can have; what is missing is seen, however little it is.
     """
     most = max((row["expected"] for row in days.values()), default=0) or 1
-    shapes: dict[str, list[str]] = {name: [] for name in _COLOURS}
-    for number in range(_DAYS):
-        row = days.get(today - timedelta(days=_DAYS - 1 - number))
-        if row is not None:
-            for name, low, height in _stacked(row, most):
-                shapes[name].append(f"M{number * _STEP} {_HEIGHT - low}h{_STEP - 1}v-{height}h-{_STEP - 1}z")
-    paths = "".join(
-        f'<path fill="{colour}" d="{"".join(shapes[name])}"/>' for name, colour in _COLOURS.items() if shapes[name]
-    )
-    size = f'width="{_DAYS * _STEP}" height="{_HEIGHT}" viewBox="0 0 {_DAYS * _STEP} {_HEIGHT}"'
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{paths}</svg>'
-    return f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
+    bars = [
+        bar
+        for number in range(_DAYS)
+        if (row := days.get(today - timedelta(days=_DAYS - 1 - number))) is not None
+        for bar in stack(number * _STEP, _HEIGHT, _STEP - 1, _heights(row, most))
+    ]
+    return image_uri(bars, _COLOURS, _DAYS * _STEP, _HEIGHT)
 
 
-def _stacked(row: TableRow, most: int) -> Iterable[tuple[str, int, int]]:
-    """Kind, lower edge and height, from the ground up. What is stored gives way to what is missing."""
-    lacking = {name: max(2, round(row[name] * _HEIGHT / most)) for name in _COLOURS if name != "stored" and row[name]}
+def _heights(row: TableRow, most: int) -> dict[str, int]:
+    """The height of each kind, from the ground up. Stored minutes give way to missing ones, which are always seen."""
+    missing = {name: max(2, round(row[name] * _HEIGHT / most)) for name in _COLOURS if name != "stored" and row[name]}
     whole = round(row["expected"] * _HEIGHT / most)
-    low = max(0, whole - sum(lacking.values())) if row["stored"] else 0
-    if low:
-        yield "stored", 0, low
-    for name, height in lacking.items():
-        yield name, low, height
-        low += height
+    return {"stored": max(0, whole - sum(missing.values())) if row["stored"] else 0, **missing}
 
 
 def _by_exchange(rows: Sequence[TableRow]) -> dict[str, dict[date, TableRow]]:

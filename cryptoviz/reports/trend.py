@@ -1,4 +1,4 @@
-"""A trend as geometry: so many bars over a stretch of time, drawn by a template as inline SVG.
+"""A trend as bars over time, which a template draws as inline SVG.
 
 counts by hour -> points (by hour or by day) -> bars in a box of units, each with its words
 """
@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from cryptoviz.charts import Bar, bar_height, stack
+
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
 _STEP: Final = 4.0
 _GAP: Final = 0.25
 _LEAST: Final = 1.5
-"""What is there is seen, however small beside the rest."""
+"""The least height of a bar, so that a small count is seen."""
 
 _UPPER: Final = 34.0
 _LOWER: Final = 14.0
@@ -26,25 +28,14 @@ _UNITS: Final[Mapping[timedelta, str]] = {HOUR: "hours", DAY: "days"}
 
 @dataclass(frozen=True)
 class Tally:
-    """What came of the judgements in a stretch of time, and how many rows went into quarantine."""
+    """How many expectations passed and failed in a stretch of time, and how many rows went into quarantine."""
 
     passed: int = 0
     failed: int = 0
     quarantined: int = 0
 
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(self.passed + other.passed, self.failed + other.failed, self.quarantined + other.quarantined)
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A rectangle. `kind` is `passed`, `failed` or `quarantined`."""
-
-    kind: str
-    x: float
-    y: float
-    width: float
-    height: float
+    def __add__(self, addend: Tally) -> Tally:
+        return Tally(self.passed + addend.passed, self.failed + addend.failed, self.quarantined + addend.quarantined)
 
 
 @dataclass(frozen=True)
@@ -94,7 +85,7 @@ class Trend:
 
     @property
     def words(self) -> str:
-        """The whole in a sentence, for who does not see it."""
+        """The whole trend in a sentence, for screen readers."""
         return f"Last {len(self.columns)} {_UNITS[self.step]}: {_counted(self.total)}"
 
 
@@ -116,33 +107,32 @@ def _floor(at: datetime, step: timedelta) -> datetime:
 
 
 def _columns(summed: Mapping[datetime, Tally], step: timedelta) -> tuple[Column, ...]:
-    judged = max((tally.passed + tally.failed for tally in summed.values()), default=0)
-    quarantined = max((tally.quarantined for tally in summed.values()), default=0)
+    most_judged = max((tally.passed + tally.failed for tally in summed.values()), default=0)
+    most_quarantined = max((tally.quarantined for tally in summed.values()), default=0)
     return tuple(
-        Column(_said(start, tally, step), place * _STEP, tuple(_bars(place * _STEP, tally, judged, quarantined)))
+        Column(
+            _column_text(start, tally, step),
+            place * _STEP,
+            tuple(_bars(place * _STEP, tally, most_judged, most_quarantined)),
+        )
         for place, (start, tally) in enumerate(summed.items())
     )
 
 
-def _bars(x: float, tally: Tally, judged: int, quarantined: int) -> Sequence[Bar]:
+def _bars(x: float, tally: Tally, most_judged: int, most_quarantined: int) -> Sequence[Bar]:
     """Failures stand on the ground, so that they are compared with each other; what passed stands on them."""
     width, left = _STEP * (1 - _GAP), x + _STEP * _GAP / 2
-    failed, passed = (_height(count, judged, _UPPER) for count in (tally.failed, tally.passed))
-    passed = min(passed, _UPPER - failed)
-    kept = _height(tally.quarantined, quarantined, _LOWER)
-    found = [
-        Bar("failed", left, _UPPER - failed, width, failed),
-        Bar("passed", left, _UPPER - failed - passed, width, passed),
-        Bar("quarantined", left, _UPPER + _BETWEEN, width, kept),
+    failed = bar_height(tally.failed, most_judged, _UPPER, _LEAST)
+    passed = min(bar_height(tally.passed, most_judged, _UPPER, _LEAST), _UPPER - failed)
+    quarantined_height = bar_height(tally.quarantined, most_quarantined, _LOWER, _LEAST)
+    below = _UPPER + _BETWEEN + quarantined_height
+    return [
+        *stack(left, _UPPER, width, {"failed": failed, "passed": passed}),
+        *stack(left, below, width, {"quarantined": quarantined_height}),
     ]
-    return [bar for bar in found if bar.height]
 
 
-def _height(count: int, most: int, room: float) -> float:
-    return round(max(_LEAST, count / most * room), 2) if count else 0.0
-
-
-def _said(start: datetime, tally: Tally, step: timedelta) -> str:
+def _column_text(start: datetime, tally: Tally, step: timedelta) -> str:
     return f"{start.strftime(_SHORT[step])}: {_counted(tally)}"
 
 
