@@ -145,7 +145,7 @@ def _leave(
     pieces: list[dict[str, Any]] = []
     place = store(settings())
     stayed: ArchiveError | None = None
-    with _told():
+    with _explain_failures():
         try:
             for left in archive(connection, place, subjects, now, until=now + _PATIENCE):
                 context.log.info("%s: %d rows, %d files", left.piece, left.rows, left.files)
@@ -173,7 +173,7 @@ def _leave(
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _explain_failures() -> Iterator[None]:
     try:
         yield
     except BusyError as error:

@@ -222,7 +222,7 @@ def table_metadata(name: str, origins: Mapping[str, dg.TableColumnDep] | None = 
                 dg.TableColumn(
                     column.name,
                     column.type,
-                    description=_said(column.meaning, found.get(column.name)),
+                    description=_table_description(column.meaning, found.get(column.name)),
                     constraints=dg.TableColumnConstraints(nullable=column.nullable),
                 )
                 for column in tables()[name].columns
@@ -232,7 +232,7 @@ def table_metadata(name: str, origins: Mapping[str, dg.TableColumnDep] | None = 
     }
 
 
-def _said(meaning: str, origin: dg.TableColumnDep | None) -> str:
+def _table_description(meaning: str, origin: dg.TableColumnDep | None) -> str:
     if origin is None:
         return meaning
     return f"{meaning} From {origin.asset_key.to_user_string()}: {origin.column_name}."

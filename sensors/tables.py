@@ -34,7 +34,7 @@ _STATE_TABLES: Final = frozenset({"collector_position", "sink_fence", "staging",
 
 
 @dataclass(frozen=True)
-class Figures:
+class AssetFigures:
     """What one asset holds now. `mark` grows when something new is in it: an instant in microseconds, or an offset.
 
     `counted` is the word for what the mark counts, if it counts. `seldom`: its changes are not worth a report each.
@@ -49,7 +49,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenMark:
     """The mark when an asset was last looked at, when that was, and when it was last reported (Unix seconds)."""
 
     mark: int
@@ -58,7 +58,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Report:
+class AssetReport:
     """One event for the graph: whether something new is in the asset, and its numbers."""
 
     asset: dg.AssetKey
@@ -68,8 +68,8 @@ class Report:
 
 
 def reports(
-    previous: Mapping[str, Seen], figures: Iterable[Figures], now: float
-) -> tuple[list[Report], dict[str, Seen]]:
+    previous: Mapping[str, SeenMark], figures: Iterable[AssetFigures], now: float
+) -> tuple[list[AssetReport], dict[str, SeenMark]]:
     """What to report now, and what to remember.
 
     What is seen for the first time is only observed: whether it advances is known the next time. What stood still is
@@ -82,14 +82,14 @@ def reports(
         advanced = seen is not None and one.mark > seen.mark
         if seen is None or (one.mark != seen.mark and not one.seldom) or now - seen.reported >= QUIET_S:
             age = {"age s": round(max(0.0, now - one.newest.timestamp()), 1)} if one.newest else {}
-            due.append(Report(one.asset, advanced, {**age, **_flow(one, seen, now), **one.numbers}, one.newest))
-            remembered[name] = Seen(one.mark, now, now)
+            due.append(AssetReport(one.asset, advanced, {**age, **_flow(one, seen, now), **one.numbers}, one.newest))
+            remembered[name] = SeenMark(one.mark, now, now)
         else:
-            remembered[name] = Seen(seen.mark, now, seen.reported)
+            remembered[name] = SeenMark(seen.mark, now, seen.reported)
     return due, remembered
 
 
-def _flow(one: Figures, seen: Seen | None, now: float) -> dict[str, float]:
+def _flow(one: AssetFigures, seen: SeenMark | None, now: float) -> dict[str, float]:
     if not one.counted or seen is None or one.mark < seen.mark or now <= seen.at:
         return {}
     grown = one.mark - seen.mark
@@ -99,11 +99,11 @@ def _flow(one: Figures, seen: Seen | None, now: float) -> dict[str, float]:
     }
 
 
-def table_figures(connection: Connection[Any]) -> list[Figures]:
+def table_figures(connection: Connection[Any]) -> list[AssetFigures]:
     """What the tables hold now."""
     more = {_QUARANTINE: _open_rows(connection)}
     return [
-        Figures(
+        AssetFigures(
             dg.AssetKey(name),
             int(newest.timestamp() * 1_000_000) if newest else 0,
             {
@@ -127,21 +127,21 @@ def _open_rows(connection: Connection[Any]) -> dict[str, float]:
     return {"open": sum(counts.values()), **counts}
 
 
-def exchange_figures(connection: Connection[Any]) -> list[Figures]:
+def exchange_figures(connection: Connection[Any]) -> list[AssetFigures]:
     """What was heard of each exchange within the last minute; one that was silent is left out."""
     now = datetime.now(UTC)
     return [
-        Figures(dg.AssetKey(exchange), int(heard.timestamp() * 1_000_000), numbers, heard)
+        AssetFigures(dg.AssetKey(exchange), int(heard.timestamp() * 1_000_000), numbers, heard)
         for exchange, trades, tickers, *ages in connection.execute(query("live_figures"))
         for heard in (now - timedelta(seconds=min(age for age in ages if age is not None)),)
         for numbers in ({"trades in the last minute": trades, "tickers in the last minute": tickers},)
     ]
 
 
-def topic_figures(offsets: Mapping[str, Mapping[int, range]]) -> list[Figures]:
+def topic_figures(offsets: Mapping[str, Mapping[int, range]]) -> list[AssetFigures]:
     """What the topics hold now, from the offsets held of each partition."""
     return [
-        Figures(
+        AssetFigures(
             topic_key(name),
             sum(held.stop for held in partitions.values()),
             {"messages held": sum(map(len, partitions.values())), "partitions": len(partitions)},
@@ -175,10 +175,10 @@ def observe_tables(
     )
 
 
-def _reachable(database: Database, broker: Broker) -> tuple[list[Figures], list[str]]:
+def _reachable(database: Database, broker: Broker) -> tuple[list[AssetFigures], list[str]]:
     from cryptoviz.bus import BusError  # noqa: PLC0415 - nor a Kafka client
 
-    figures: list[Figures] = []
+    figures: list[AssetFigures] = []
     away: list[str] = []
     try:
         with database.reader() as connection:
@@ -193,7 +193,7 @@ def _reachable(database: Database, broker: Broker) -> tuple[list[Figures], list[
     return figures, away
 
 
-def _event(report: Report) -> dg.AssetMaterialization | dg.AssetObservation:
+def _event(report: AssetReport) -> dg.AssetMaterialization | dg.AssetObservation:
     metadata: dict[str, Any] = dict(report.numbers)
     if report.newest is not None:
         metadata["newest"] = dg.MetadataValue.timestamp(report.newest)
@@ -202,5 +202,5 @@ def _event(report: Report) -> dg.AssetMaterialization | dg.AssetObservation:
     return dg.AssetObservation(report.asset, metadata=metadata)
 
 
-def _remembered(cursor: str | None) -> dict[str, Seen]:
-    return {name: Seen(**seen) for name, seen in json.loads(cursor or "{}").items()}
+def _remembered(cursor: str | None) -> dict[str, SeenMark]:
+    return {name: SeenMark(**seen) for name, seen in json.loads(cursor or "{}").items()}

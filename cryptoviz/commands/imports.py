@@ -74,7 +74,7 @@ def trades(
     json: Json = False,
 ) -> None:
     """Import trades; their candles follow. Killed and run again it goes on; run twice nothing is stored twice."""
-    asked = _asked("trades", exchange, pair, None, form, pair_anyway=pair_anyway)
+    asked = _import_request("trades", exchange, pair, None, form, pair_anyway=pair_anyway)
     _import(replace(asked, single_trades=single_trades), files, json=json)
 
 
@@ -92,7 +92,7 @@ def candles(
     json: Json = False,
 ) -> None:
     """Import candles as the exchange made them: they win over those of streamed trades; fetched ones stay."""
-    _import(_asked("candles", exchange, pair, timeframe, form, pair_anyway=pair_anyway), files, json=json)
+    _import(_import_request("candles", exchange, pair, timeframe, form, pair_anyway=pair_anyway), files, json=json)
 
 
 def _import(asked: ImportRequest, paths: Sequence[str], *, json: bool) -> None:
@@ -126,7 +126,7 @@ def _import(asked: ImportRequest, paths: Sequence[str], *, json: bool) -> None:
     finish(not any(one.became.failed for one in outcomes))
 
 
-def _asked(
+def _import_request(
     kind: str, exchange: str, pair: str, timeframe: str | None, form: str | None, *, pair_anyway: bool
 ) -> ImportRequest:
     from cryptoviz.exchanges import spelling

@@ -17,7 +17,7 @@ from cryptoviz.stack.errors import StackError
 
 if TYPE_CHECKING:
     from cryptoviz.stack.services import Service
-    from cryptoviz.stack.status import Part, Status
+    from cryptoviz.stack.status import StackPart, StackStatus
     from cryptoviz.stack.steps import Done
 
 
@@ -202,7 +202,7 @@ def _note(line: str) -> None:
     say(f"     {line}")
 
 
-def _show(found: Status) -> None:
+def _show(found: StackStatus) -> None:
     edition = found.edition.get("edition", "unknown, no answer")
     say(f"mode {found.mode}, TimescaleDB edition {edition}\n")
     table("", [_row(part) for part in found.parts], _COLUMNS)
@@ -226,7 +226,7 @@ _COLUMNS = {
 }
 
 
-def _row(part: Part) -> dict[str, Any]:
+def _row(part: StackPart) -> dict[str, Any]:
     return {
         "name": part.name,
         "health": "healthy" if part.healthy else "NOT HEALTHY",
@@ -240,7 +240,7 @@ def _row(part: Part) -> dict[str, Any]:
     }
 
 
-def _show_figures(found: Status) -> None:
+def _show_figures(found: StackStatus) -> None:
     columns = {
         "exchange": "exchange",
         "trades_last_minute": "trades in the last minute",

@@ -88,7 +88,7 @@ def release(ids: Ids = None, subject: AllOf = None, reason: Reason = "", json: J
 
     settings = load()
     found = _resolve(settings, quarantine.RELEASE, quarantine.release, ids, subject=subject, reason=reason)
-    _told(found, "released", json)
+    _print_resolved(found, "released", json)
     _deliver(settings, {one.subject for one in found if one.done}, quiet=json)
     finish(all(one.done for one in found))
 
@@ -99,7 +99,7 @@ def discard(ids: Ids = None, subject: AllOf = None, reason: Reason = "", json: J
     from cryptoviz import quarantine
 
     found = _resolve(load(), quarantine.DISCARD, quarantine.discard, ids, subject=subject, reason=reason)
-    _told(found, "discarded", json)
+    _print_resolved(found, "discarded", json)
     finish(all(one.done for one in found))
 
 
@@ -159,7 +159,7 @@ def _deliver(settings: Settings, subjects: set[str], *, quiet: bool) -> None:
         producer.close(timeout=1)
 
 
-def _told(found: Sequence[Resolved], word: str, json: bool) -> None:
+def _print_resolved(found: Sequence[Resolved], word: str, json: bool) -> None:
     if json:
         as_json([{"id": one.id, "subject": one.subject, "done": one.done, "why": one.why} for one in found])
         return

@@ -22,7 +22,7 @@ from cryptoviz.reports import store
 from cryptoviz.reports.address import report_page, slug
 from cryptoviz.reports.facts import Document
 from cryptoviz.reports.pages import TEMPLATES, Markup, page
-from cryptoviz.reports.view import plain, told
+from cryptoviz.reports.view import findings_of_document, plain
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
@@ -139,7 +139,7 @@ def edition() -> str:
 
 def _page(document: Document, text: Mapping[str, Any], render: Render) -> str:
     try:
-        sections = revealed(cleaned(render(disguised(_told(document, text)))))
+        sections = revealed(cleaned(render(disguised(_findings(document, text)))))
     except docs.DocumentError as error:
         # Kept as it is: tried again, it would break again, with every build.
         sections = str(
@@ -153,12 +153,12 @@ def _page(document: Document, text: Mapping[str, Any], render: Render) -> str:
         asset=document.asset,
         evaluated_at=document.evaluated_at,
         page=report_page(document.asset),
-        told=told(text),
+        told=findings_of_document(text),
         sections=Markup(sections),
     )
 
 
-def _told(document: Document, text: Mapping[str, Any]) -> dict[str, Any]:
+def _findings(document: Document, text: Mapping[str, Any]) -> dict[str, Any]:
     """The document with what the database knows beside it, where GX shows it."""
     meta = {
         "run_id": {"run_name": document.run, "run_time": document.evaluated_at.isoformat()},

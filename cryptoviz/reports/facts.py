@@ -34,7 +34,7 @@ MOST_RESOLVED: Final = 50
 Tallies = Mapping[datetime, Tally]
 
 
-class State(StrEnum):
+class TableState(StrEnum):
     """What a judgement comes to."""
 
     PASS = "pass"  # noqa: S105 - the word on the page
@@ -53,11 +53,11 @@ class Finding:
     rows: int | None = None
 
     @property
-    def state(self) -> State:
+    def state(self) -> TableState:
         """How bad it is; what is only written down is no fault."""
         if self.success or self.severity == "info":
-            return State.PASS
-        return State.FAIL if self.severity == "critical" else State.WARNING
+            return TableState.PASS
+        return TableState.FAIL if self.severity == "critical" else TableState.WARNING
 
 
 @dataclass(frozen=True)
@@ -71,16 +71,16 @@ class Judgement:
     findings: Sequence[Finding]
 
     @property
-    def state(self) -> State:
+    def state(self) -> TableState:
         """As bad as the worst finding."""
         states = {finding.state for finding in self.findings}
-        return next((state for state in (State.FAIL, State.WARNING) if state in states), State.PASS)
+        return next((state for state in (TableState.FAIL, TableState.WARNING) if state in states), TableState.PASS)
 
     @property
     def faults(self) -> list[Finding]:
         """What was wrong, the worst first."""
-        found = [finding for finding in self.findings if finding.state is not State.PASS]
-        return sorted(found, key=lambda finding: finding.state is not State.FAIL)
+        found = [finding for finding in self.findings if finding.state is not TableState.PASS]
+        return sorted(found, key=lambda finding: finding.state is not TableState.FAIL)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Row:
+class QuarantinedRow:
     """One row in quarantine."""
 
     id: int
@@ -155,12 +155,12 @@ class Facts:
     failures: Sequence[Failure] = ()
     tallies: Mapping[str, Tallies] = field(default_factory=dict)
     held: Sequence[Held] = ()
-    open_rows: Mapping[str, Sequence[Row]] = field(default_factory=dict)
-    resolved_rows: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    open_rows: Mapping[str, Sequence[QuarantinedRow]] = field(default_factory=dict)
+    resolved_rows: Mapping[str, Sequence[QuarantinedRow]] = field(default_factory=dict)
     documents: Sequence[Document] = ()
 
 
-class Source(Protocol):
+class FactsReader(Protocol):
     """Where facts come from."""
 
     def facts(self, now: datetime) -> Facts:
@@ -237,9 +237,12 @@ def _tallies(connection: Connection[Any], since: datetime, subjects: Mapping[str
     return {asset: dict(hours) for asset, hours in found.items()}
 
 
-def _quarantined(connection: Connection[Any], subject: str, *, open_: bool) -> list[Row]:
+def _quarantined(connection: Connection[Any], subject: str, *, open_: bool) -> list[QuarantinedRow]:
     most = MOST_OPEN if open_ else MOST_RESOLVED
-    return [Row(**row) for row in _rows(connection, "report_quarantine_rows", subject=subject, open=open_, most=most)]
+    return [
+        QuarantinedRow(**row)
+        for row in _rows(connection, "report_quarantine_rows", subject=subject, open=open_, most=most)
+    ]
 
 
 def _rows(connection: Connection[Any], name: str, **parameters: Any) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from cryptoviz.reports import documents, store
 from cryptoviz.reports.address import reports_folder
-from cryptoviz.reports.facts import Source, State, Stored
+from cryptoviz.reports.facts import FactsReader, Stored, TableState
 from cryptoviz.reports.pages import STYLE, TEMPLATES, page
 from cryptoviz.reports.view import View
 from cryptoviz.settings import Role, Settings
@@ -59,7 +59,7 @@ def build(settings: Settings, *, now: datetime | None = None, wait_s: float = WA
         return publish(reports_folder(settings), Stored(connection), now or datetime.now(UTC), wait_s=wait_s)
 
 
-def publish(folder: Path, source: Source, now: datetime, *, wait_s: float = WAIT_S) -> Built:
+def publish(folder: Path, source: FactsReader, now: datetime, *, wait_s: float = WAIT_S) -> Built:
     """Build and publish the site in a folder.
 
     Raises:
@@ -79,7 +79,7 @@ def publish(folder: Path, source: Source, now: datetime, *, wait_s: float = WAIT
     return Built(
         at=now,
         assets=len(found.judgements),
-        failing=tuple(one.asset for one in found.judgements if one.state is not State.PASS),
+        failing=tuple(one.asset for one in found.judgements if one.state is not TableState.PASS),
         open_rows={one.subject: one.open for one in found.held},
         documents=len(synced.pages),
         rendered=synced.rendered,

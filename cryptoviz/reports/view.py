@@ -24,8 +24,8 @@ from cryptoviz.reports.facts import (
     Finding,
     Held,
     Judgement,
-    Row,
-    State,
+    QuarantinedRow,
+    TableState,
 )
 from cryptoviz.reports.trend import DAY, HOUR, Trend, trend
 
@@ -48,14 +48,14 @@ class Meaning:
 
 
 @dataclass(frozen=True)
-class Told:
+class FindingView:
     """An expectation and what became of it, in words. `success` is None before it is judged."""
 
     expectation: str
     meaning: Meaning
     severity: str
     success: bool | None = None
-    state: State | None = None
+    state: TableState | None = None
     extent: str = ""
     observed: str = ""
 
@@ -83,7 +83,7 @@ class AssetView:
     suite: str
     file: str
     broken: str
-    findings: Sequence[Told]
+    findings: Sequence[FindingView]
     judgement: Judgement | None = None
     rows: int | None = None
     held: int = 0
@@ -103,10 +103,10 @@ class AssetView:
         return quarantine_page(self.suite)
 
     @property
-    def faults(self) -> list[Told]:
+    def faults(self) -> list[FindingView]:
         """What was wrong, the worst first."""
-        found = [one for one in self.findings if one.state in (State.FAIL, State.WARNING)]
-        return sorted(found, key=lambda one: one.state is not State.FAIL)
+        found = [one for one in self.findings if one.state in (TableState.FAIL, TableState.WARNING)]
+        return sorted(found, key=lambda one: one.state is not TableState.FAIL)
 
     @property
     def listed(self) -> Sequence[LinkedDocument]:
@@ -126,14 +126,14 @@ class FailureView:
     failure: Failure
     page: str
     why: str
-    state: State
+    state: TableState
 
 
 @dataclass(frozen=True)
 class RowView:
     """A quarantined row; payload and origin as text."""
 
-    row: Row
+    row: QuarantinedRow
     payload: str
     origin: str
 
@@ -175,10 +175,10 @@ class View:
         )
 
     @property
-    def worst(self) -> State:
+    def worst(self) -> TableState:
         """The state of the worst table."""
         states = {one.judgement.state for one in self.assets if one.judgement is not None}
-        return next((state for state in (State.FAIL, State.WARNING) if state in states), State.PASS)
+        return next((state for state in (TableState.FAIL, TableState.WARNING) if state in states), TableState.PASS)
 
     @property
     def ill(self) -> list[AssetView]:
@@ -229,7 +229,7 @@ class Suites:
 def _asset(judgement: Judgement, facts: Facts, known: Suites, pages: Mapping[Document, str], load: Load) -> AssetView:
     stored = [one for one in facts.documents if one.asset == judgement.asset]
     newest = load(stored[0]) if stored else None
-    meanings = {one.expectation: one.meaning for one in told(newest)} if newest is not None else {}
+    meanings = {one.expectation: one.meaning for one in findings_of_document(newest)} if newest is not None else {}
     current = newest if stored and abs(stored[0].evaluated_at - judgement.at) < _SAME else None
     tallies = facts.tallies.get(judgement.asset, {})
     rows = _rows_judged(current) if current is not None else None
@@ -250,11 +250,13 @@ def _asset(judgement: Judgement, facts: Facts, known: Suites, pages: Mapping[Doc
     )
 
 
-def _findings(judgement: Judgement, known: Suites, meanings: Mapping[str, Meaning], rows: int | None) -> Iterator[Told]:
+def _findings(
+    judgement: Judgement, known: Suites, meanings: Mapping[str, Meaning], rows: int | None
+) -> Iterator[FindingView]:
     """In the order of the suite, and then what the suite does not know."""
     order = {name: place for place, name in enumerate(known.meanings.get(judgement.suite, {}))}
     for one in sorted(judgement.findings, key=lambda one: order.get(one.expectation, len(order))):
-        yield Told(
+        yield FindingView(
             one.expectation,
             known.meaning(judgement.suite, one.expectation, meanings),
             one.severity,
@@ -273,16 +275,16 @@ def _extent(finding: Finding, rows: int | None) -> str:
 
 
 def _brief(observed: Any) -> str:
-    text = ", ".join(map(_said, observed)) if isinstance(observed, list) else _said(observed)
+    text = ", ".join(map(_as_text, observed)) if isinstance(observed, list) else _as_text(observed)
     return text if len(text) <= _OBSERVED else f"{text[:_OBSERVED]}…"
 
 
-def _said(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return f"{value:,.12g}" if isinstance(value, float) else str(value)
 
 
 def _waiting(suite: str, known: Suites) -> AssetView:
-    findings = [Told(name, meaning, meaning.severity) for name, meaning in known.meanings[suite].items()]
+    findings = [FindingView(name, meaning, meaning.severity) for name, meaning in known.meanings[suite].items()]
     return AssetView(suite, suite_page(suite), suite, known.file(suite), known.broken.get(suite, ""), findings)
 
 
@@ -293,7 +295,7 @@ def _failure(failure: Failure, known: Suites, assets: Mapping[str, AssetView]) -
         failure,
         asset.page if asset is not None else "",
         known.meaning(failure.suite, failure.expectation, meanings).why,
-        State.FAIL if failure.severity == Severity.CRITICAL else State.WARNING,
+        TableState.FAIL if failure.severity == Severity.CRITICAL else TableState.WARNING,
     )
 
 
@@ -311,10 +313,10 @@ def _origin(origin: Any) -> str:
     return _brief(origin)
 
 
-def told(document: Mapping[str, Any]) -> list[Told]:
+def findings_of_document(document: Mapping[str, Any]) -> list[FindingView]:
     """What a document says of each expectation that has a name and a sentence why."""
     return [
-        Told(
+        FindingView(
             str(meta["name"]),
             Meaning(str(meta["why"])),
             str(configuration.get("severity") or ""),

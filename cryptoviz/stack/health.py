@@ -31,7 +31,7 @@ _TIMEOUT_S: Final = 2.0
 
 
 @dataclass(frozen=True)
-class Health:
+class ServiceHealth:
     """Whether a part does its work, why or why not in a few words, and its figures."""
 
     healthy: bool
@@ -39,14 +39,14 @@ class Health:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
 
-def check(service: Service, process: ProgramState | None, settings: Settings) -> Health:
+def check(service: Service, process: ProgramState | None, settings: Settings) -> ServiceHealth:
     """Ask one service."""
     if process is None or process.state != "RUNNING":
-        return Health(False, process.state.lower() if process is not None else "not started")
+        return ServiceHealth(False, process.state.lower() if process is not None else "not started")
     return probe(service, settings, process.pid)
 
 
-def probe(service: Service, settings: Settings, pid: int | None = None) -> Health:
+def probe(service: Service, settings: Settings, pid: int | None = None) -> ServiceHealth:
     """Ask one service without looking at its process; `pid` is the process that should own a stream, if known."""
     if service.stream is not None:
         return stream_health(_verdicts(settings).get(service.stream), pid)
@@ -72,20 +72,20 @@ def _verdicts(settings: Settings) -> dict[str, JudgedStream]:
         return {}
 
 
-def stream_health(judged: JudgedStream | None, pid: int | None) -> Health:
+def stream_health(judged: JudgedStream | None, pid: int | None) -> ServiceHealth:
     """What a verdict means for the stream's process. `pid` is the runner that should own the stream, if known.
 
     A stream that was asked to stand still, and does, is healthy and says so.
     """
     if judged is None or judged.row["state"] is None or (pid is not None and judged.row["runner_pid"] != pid):
-        return Health(False, "has not reported yet")
+        return ServiceHealth(False, "has not reported yet")
     decision = judged.decision
     if decision.verdict is Verdict.DEAD:
-        return Health(False, decision.message)  # the figures are an earlier runner's
+        return ServiceHealth(False, decision.message)  # the figures are an earlier runner's
     figures = {name: judged.row[column] for name, column in _FIGURES.items()} | {"verdict": str(decision.verdict)}
     if decision.verdict is Verdict.STOPPED and decision.well:
-        return Health(True, "stopped on purpose", figures | {"stopped": True})
-    return Health(decision.well, "" if decision.verdict is Verdict.HEALTHY else decision.message, figures)
+        return ServiceHealth(True, "stopped on purpose", figures | {"stopped": True})
+    return ServiceHealth(decision.well, "" if decision.verdict is Verdict.HEALTHY else decision.message, figures)
 
 
 _FIGURES: Final[Mapping[str, str]] = {
@@ -94,52 +94,54 @@ _FIGURES: Final[Mapping[str, str]] = {
 }
 
 
-def http_health(port: int, path: str) -> Health:
+def http_health(port: int, path: str) -> ServiceHealth:
     """Whether a server on loopback answers with success."""
     connection = HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
     except (OSError, HTTPException) as error:
-        return Health(False, f"no answer: {error}")
+        return ServiceHealth(False, f"no answer: {error}")
     finally:
         connection.close()
-    return Health(answer.status == HTTPStatus.OK, "" if answer.status == HTTPStatus.OK else f"HTTP {answer.status}")
+    return ServiceHealth(
+        answer.status == HTTPStatus.OK, "" if answer.status == HTTPStatus.OK else f"HTTP {answer.status}"
+    )
 
 
-def _reports_health(settings: Settings) -> Health:
+def _reports_health(settings: Settings) -> ServiceHealth:
     """Whether the reports are served; says how old they are."""
     found = http_health(settings.reports_port, "/health")
     if not found.healthy:
         return found
     built = built_at(reports_folder(settings))
     if built is None:
-        return Health(True, "nothing built yet")
+        return ServiceHealth(True, "nothing built yet")
     age = (datetime.now(UTC) - built).total_seconds()
-    return Health(True, f"built {age / 60:.0f} min ago", {"built_age": round(age, 1)})
+    return ServiceHealth(True, f"built {age / 60:.0f} min ago", {"built_age": round(age, 1)})
 
 
-def _listens(port: int) -> Health:
+def _listens(port: int) -> ServiceHealth:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT_S):
-            return Health(True)
+            return ServiceHealth(True)
     except OSError as error:
-        return Health(False, f"no answer: {error.strerror}")
+        return ServiceHealth(False, f"no answer: {error.strerror}")
 
 
-def _daemon_health(settings: Settings) -> Health:
+def _daemon_health(settings: Settings) -> ServiceHealth:
     try:
         with psycopg.connect(settings.dagster_database(), connect_timeout=5) as connection:
             row = connection.execute(query("dagster_heartbeat")).fetchone()
     except psycopg.Error as error:
-        return Health(False, f"no heartbeat: {type(error).__name__}")
+        return ServiceHealth(False, f"no heartbeat: {type(error).__name__}")
     age = row[0] if row is not None else None
     if age is None or age > DAEMON_MAX_AGE_S:
-        return Health(False, "no heartbeat yet" if age is None else f"silent for {age:.0f} s")
-    return Health(True, "", {"heartbeat_age": age})
+        return ServiceHealth(False, "no heartbeat yet" if age is None else f"silent for {age:.0f} s")
+    return ServiceHealth(True, "", {"heartbeat_age": age})
 
 
-_PROBES: Final[Mapping[str, Callable[[Settings], Health]]] = {
+_PROBES: Final[Mapping[str, Callable[[Settings], ServiceHealth]]] = {
     "simulators": lambda settings: http_health(settings.simulator_port, "/control/health"),
     "simulated-web": lambda settings: http_health(settings.web_simulator_port, "/control/health"),
     "reports": _reports_health,
@@ -161,13 +163,13 @@ def edition(settings: Settings) -> dict[str, str]:
 
 def live_figures(settings: Settings) -> list[dict[str, Any]]:
     """What arrived lately, per exchange; empty when the database cannot tell."""
-    return _asked(settings, "live_figures")
+    return _query_rows(settings, "live_figures")
 
 
 def backfill_summary(settings: Settings) -> list[dict[str, Any]]:
     """How far the configured history has been fetched; empty when nothing is known or the database cannot tell."""
     pairs = {exchange: len(settings.pairs(exchange)) for exchange in settings.exchanges}
-    return [_foreseen(row, pairs.get(row["exchange"], 0)) for row in _asked(settings, "backfill_summary")]
+    return [_foreseen(row, pairs.get(row["exchange"], 0)) for row in _query_rows(settings, "backfill_summary")]
 
 
 def _foreseen(row: dict[str, Any], pairs: int) -> dict[str, Any]:
@@ -184,7 +186,7 @@ def _foreseen(row: dict[str, Any], pairs: int) -> dict[str, Any]:
     }
 
 
-def _asked(settings: Settings, statement: str) -> list[dict[str, Any]]:
+def _query_rows(settings: Settings, statement: str) -> list[dict[str, Any]]:
     try:
         with connect(Role.READER, settings, application_name="cryptoviz status") as connection:
             return connection.cursor(row_factory=dict_row).execute(query(statement)).fetchall()

@@ -9,13 +9,13 @@ from typing import Any
 
 from cryptoviz.settings import Settings
 from cryptoviz.stack import health
-from cryptoviz.stack.health import Health
+from cryptoviz.stack.health import ServiceHealth
 from cryptoviz.stack.services import Service, runs_kafka, runs_postgres, services
 from cryptoviz.stack.supervisor import ProgramState, Supervisor
 
 
 @dataclass(frozen=True)
-class Part:
+class StackPart:
     """One part. `uptime` in seconds; `figures` as its stream reports them."""
 
     name: str
@@ -28,12 +28,12 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Status:
+class StackStatus:
     """Every part, what flows, and how far the configured history has been fetched."""
 
     mode: str
     edition: dict[str, str]
-    parts: list[Part]
+    parts: list[StackPart]
     figures: list[dict[str, Any]]
     history: list[dict[str, Any]]
 
@@ -47,24 +47,24 @@ class Status:
         return {"healthy": self.healthy, **asdict(self)}
 
 
-def status(settings: Settings) -> Status:
+def status(settings: Settings) -> StackStatus:
     """Look at every part once."""
     states = Supervisor(settings).states()
     edition = health.edition(settings)
     parts = [_database(settings, states, edition), _broker(settings, states)]
     parts += _services(settings, states)
     figures = health.live_figures(settings) if edition else []
-    return Status(settings.mode, edition, parts, figures, health.backfill_summary(settings) if edition else [])
+    return StackStatus(settings.mode, edition, parts, figures, health.backfill_summary(settings) if edition else [])
 
 
-def _services(settings: Settings, states: dict[str, ProgramState]) -> Iterator[Part]:
+def _services(settings: Settings, states: dict[str, ProgramState]) -> Iterator[StackPart]:
     for service in services(settings):
         process = states.get(service.name)
         yield _part(service, process, health.check(service, process, settings))
 
 
-def _part(service: Service, process: ProgramState | None, found: Health) -> Part:
-    return Part(
+def _part(service: Service, process: ProgramState | None, found: ServiceHealth) -> StackPart:
+    return StackPart(
         service.name,
         found.healthy,
         "stopped" if found.figures.get("stopped") else _word(process),
@@ -75,7 +75,7 @@ def _part(service: Service, process: ProgramState | None, found: Health) -> Part
     )
 
 
-def _database(settings: Settings, states: dict[str, ProgramState], edition: dict[str, str]) -> Part:
+def _database(settings: Settings, states: dict[str, ProgramState], edition: dict[str, str]) -> StackPart:
     process = states.get("postgres")
     detail = " ".join(
         [f"PostgreSQL {edition['server']}", f"TimescaleDB {edition['extension']}".rstrip(), f"({edition['edition']})"]
@@ -83,23 +83,23 @@ def _database(settings: Settings, states: dict[str, ProgramState], edition: dict
         else ["no answer"]
     )
     state = _word(process) if runs_postgres(settings) else "external"
-    return Part("postgres", bool(edition), state, process.pid if process else None, _uptime(process), detail)
+    return StackPart("postgres", bool(edition), state, process.pid if process else None, _uptime(process), detail)
 
 
-def _broker(settings: Settings, states: dict[str, ProgramState]) -> Part:
+def _broker(settings: Settings, states: dict[str, ProgramState]) -> StackPart:
     process = states.get("kafka")
     if not runs_kafka(settings):
         from cryptoviz.bus import BusError, list_topics  # noqa: PLC0415 - the Kafka client is slow to import
 
         try:
-            return Part("kafka", bool(list_topics(settings)), "external", detail=settings.bootstrap_servers)
+            return StackPart("kafka", bool(list_topics(settings)), "external", detail=settings.bootstrap_servers)
         except BusError as error:
-            return Part("kafka", False, "external", detail=str(error))
+            return StackPart("kafka", False, "external", detail=str(error))
     from cryptoviz.stack.start import local_kafka  # noqa: PLC0415 - start imports much that status does not need
 
     ready = local_kafka(settings).ready()
     detail = settings.bootstrap_servers if ready else "no answer"
-    return Part("kafka", ready, _word(process), process.pid if process else None, _uptime(process), detail)
+    return StackPart("kafka", ready, _word(process), process.pid if process else None, _uptime(process), detail)
 
 
 def _word(process: ProgramState | None) -> str:

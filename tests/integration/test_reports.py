@@ -21,7 +21,7 @@ from cryptoviz.gate.outbox import judge_staged
 from cryptoviz.gate.staging import stage
 from cryptoviz.reports import documents, store
 from cryptoviz.reports.address import quarantine_page, report_page, reports_folder
-from cryptoviz.reports.facts import KEEP, State, Stored
+from cryptoviz.reports.facts import KEEP, Stored, TableState
 from cryptoviz.reports.site import build
 from cryptoviz.reports.store import built_at
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Role, Settings
@@ -76,7 +76,7 @@ def test_an_incident_is_told_from_the_index_to_the_row(
     with connect(Role.READER, settings, autocommit=True) as connection:
         found = Stored(connection).facts(datetime.now(UTC))
     [judgement] = found.judgements
-    assert (judgement.state, judgement.run, judgement.suite) == (State.FAIL, "run-2", "market")
+    assert (judgement.state, judgement.run, judgement.suite) == (TableState.FAIL, "run-2", "market")
     newest, oldest = found.documents
     assert newest.failed
     assert not oldest.failed

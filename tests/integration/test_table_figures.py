@@ -15,7 +15,7 @@ from cryptoviz.settings import Role, Settings
 from cryptoviz.stack.kafka import LocalKafka
 from cryptoviz.storage.database import connect
 from cryptoviz.topics import TOPICS
-from sensors.tables import Figures, exchange_figures, table_figures, topic_figures
+from sensors.tables import AssetFigures, exchange_figures, table_figures, topic_figures
 
 pytestmark = pytest.mark.services
 
@@ -24,7 +24,7 @@ select %s::timestamptz - id * interval '1 second', 'kraken', 'BTC/USD', id, 1, 1
 from generate_series(0, %s - 1) id"""
 
 
-def figures(settings: Settings) -> dict[str, Figures]:
+def figures(settings: Settings) -> dict[str, AssetFigures]:
     with connect(Role.READER, settings, autocommit=True) as connection:
         return {one.asset.to_user_string(): one for one in table_figures(connection)}
 

@@ -13,11 +13,11 @@ import pytest
 from cryptoviz.gaps.completeness import BackfillProgress, HistoryState, percent
 from cryptoviz.gaps.completeness_report import plot, report
 from cryptoviz.gaps.scan import WaitingWork
-from sensors.gaps import EXPLAINED_AFTER, GATHERED, MANY, PAUSE, PAUSE_AFTER_FAILURE, WHOLE_EVERY, Memory, decide
+from sensors.gaps import EXPLAINED_AFTER, GATHERED, MANY, PAUSE, PAUSE_AFTER_FAILURE, WHOLE_EVERY, ScanMemory, decide
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 NOTHING = WaitingWork(0, 0, None)
-LOOKED = Memory(whole=NOW.timestamp())
+LOOKED = ScanMemory(whole=NOW.timestamp())
 
 
 def waiting(

@@ -14,7 +14,7 @@ import sensors.tables
 from assets.resources import Broker
 from assets.streams import topic_key
 from cryptoviz.bus import BusError
-from sensors.tables import QUIET_S, Figures, Report, Seen, observe_tables, reports, topic_figures
+from sensors.tables import QUIET_S, AssetFigures, AssetReport, SeenMark, observe_tables, reports, topic_figures
 from tests.doubles.resources import DatabaseAway, NoDatabase
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -22,17 +22,17 @@ NOW = NOON.timestamp()
 TRADES = dg.AssetKey("trade_data")
 
 
-def trades(at: datetime, **fields: Any) -> Figures:
-    return Figures(TRADES, int(at.timestamp() * 1e6), {"dagster/row_count": 7}, at, **fields)
+def trades(at: datetime, **fields: Any) -> AssetFigures:
+    return AssetFigures(TRADES, int(at.timestamp() * 1e6), {"dagster/row_count": 7}, at, **fields)
 
 
-def offsets(end: int, topic: str = "rawtrade") -> list[Figures]:
+def offsets(end: int, topic: str = "rawtrade") -> list[AssetFigures]:
     return topic_figures({topic: {0: range(10, 10 + end), 1: range(end)}})
 
 
 def look(
-    figures: list[Figures], previous: dict[str, Seen] | None = None, now: float = NOW
-) -> tuple[Report, dict[str, Seen]]:
+    figures: list[AssetFigures], previous: dict[str, SeenMark] | None = None, now: float = NOW
+) -> tuple[AssetReport, dict[str, SeenMark]]:
     (report,), remembered = reports(previous or {}, figures, now)
     return report, remembered
 
@@ -40,7 +40,7 @@ def look(
 def test_the_first_look_only_observes() -> None:
     report, remembered = look([trades(NOON)])
     assert not report.advanced
-    assert remembered == {"trade_data": Seen(int(NOW * 1e6), NOW, NOW)}
+    assert remembered == {"trade_data": SeenMark(int(NOW * 1e6), NOW, NOW)}
 
 
 def test_a_table_whose_newest_row_advances_is_materialized_with_its_age() -> None:

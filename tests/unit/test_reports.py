@@ -23,13 +23,13 @@ from lxml import html as parser
 from cryptoviz.gate import docs
 from cryptoviz.reports import documents, store, view
 from cryptoviz.reports.address import quarantine_page, report_page, report_url, slug
-from cryptoviz.reports.facts import Document, Facts, Failure, Finding, Held, Judgement, Row, State
+from cryptoviz.reports.facts import Document, Facts, Failure, Finding, Held, Judgement, QuarantinedRow, TableState
 from cryptoviz.reports.server import application
 from cryptoviz.reports.site import Built, publish
 from cryptoviz.reports.store import BusyError, building, built_at
 from cryptoviz.reports.trend import DAY, HOUR, Tally, trend
 from cryptoviz.settings import PROJECT_ROOT, Settings
-from cryptoviz.stack.health import Health, probe
+from cryptoviz.stack.health import ServiceHealth, probe
 from cryptoviz.stack.services import services
 from tests.conftest import free_ports
 
@@ -61,7 +61,7 @@ class Canned:
         return self._texts.get(one)
 
 
-def row(number: int, value: str, **changes: Any) -> Row:
+def row(number: int, value: str, **changes: Any) -> QuarantinedRow:
     fields: dict[str, Any] = {
         "id": number,
         "key": value,
@@ -77,7 +77,7 @@ def row(number: int, value: str, **changes: Any) -> Row:
         "discarded_at": None,
         "resolved_by": None,
     }
-    return Row(**fields | changes)
+    return QuarantinedRow(**fields | changes)
 
 
 def gx_document(value: str) -> dict[str, Any]:
@@ -282,13 +282,13 @@ def test_a_suite_that_cannot_be_read_is_said_and_breaks_no_build(
 
 
 def test_states_are_as_bad_as_the_worst_that_matters() -> None:
-    def state(*findings: tuple[str, bool]) -> State:
+    def state(*findings: tuple[str, bool]) -> TableState:
         told = [Finding(str(place), severity, success) for place, (severity, success) in enumerate(findings)]
         return Judgement("a", "s", "r", NOW, told).state
 
-    assert state(("critical", True), ("info", False)) is State.PASS
-    assert state(("warning", False), ("critical", True)) is State.WARNING
-    assert state(("warning", False), ("critical", False)) is State.FAIL
+    assert state(("critical", True), ("info", False)) is TableState.PASS
+    assert state(("warning", False), ("critical", True)) is TableState.WARNING
+    assert state(("warning", False), ("critical", False)) is TableState.FAIL
 
 
 def test_trends_cover_their_time_and_show_what_is_small() -> None:
@@ -576,7 +576,7 @@ def test_the_service_starts_serves_and_ends(tmp_path: Path) -> None:
                 continue
         settings = Settings(state_dir=tmp_path, reports_port=number)
         [service] = [one for one in services(settings) if one.name == "reports"]
-        assert probe(service, settings) == Health(True, "nothing built yet")
+        assert probe(service, settings) == ServiceHealth(True, "nothing built yet")
         with building(tmp_path / "reports", 1) as build:
             store.mark_built(build.made, datetime.now(UTC))
             build.publish()
