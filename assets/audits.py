@@ -35,7 +35,7 @@ def gate_check(asset: dg.AssetKey, *, blocking: bool = True) -> dg.AssetCheckSpe
     )
 
 
-def judged(report: GateReport, asset: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
+def gate_result(report: GateReport, asset: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
     """The result of the check, and then the failure of the run if everything went to quarantine.
 
     Both are needed: a failing check alone does not stop the body of its asset.

@@ -110,9 +110,9 @@ def candles_daily_rebuild(settings: Settings, today: date) -> dg.AssetsDefinitio
                 except (NothingToRebuildError, TradesRemovedError) as error:
                     refused[exchange] = str(error)
                     context.log.warning("%s: %s", exchange, error)
-        left = sum(one.after.numbers["differing"] for one in done.values())
+        left = sum(rebuilt.after.numbers["differing"] for rebuilt in done.values())
         # Running it again brings no trades back: a failure of such a day would stay the last word on it for ever.
-        told = {exchange: one.after.words for exchange, one in done.items()} or refused
+        explanations = {exchange: rebuilt.after.words for exchange, rebuilt in done.items()} or refused
         yield dg.MaterializeResult(
             metadata=_metadata(done, refused, time.monotonic() - began),
             check_results=[
@@ -120,7 +120,7 @@ def candles_daily_rebuild(settings: Settings, today: date) -> dg.AssetsDefinitio
                     passed=bool(done) and not left,
                     check_name=UNCHANGED,
                     severity=dg.AssetCheckSeverity.ERROR if done else dg.AssetCheckSeverity.WARN,
-                    description="; ".join(f"{exchange}: {words}" for exchange, words in told.items()),
+                    description="; ".join(f"{exchange}: {words}" for exchange, words in explanations.items()),
                     metadata={"differences left": left},
                 )
             ],
@@ -146,18 +146,18 @@ def _nothing(connection: "Connection[Any]", exchange: str, day: datetime) -> str
 
 
 def _metadata(done: Mapping[str, Rebuilt], refused: Mapping[str, str], seconds: float) -> dict[str, Any]:
-    written: Counter[str] = sum((one.written for one in done.values()), Counter())
-    differing = [row for one in done.values() for row in one.before.rows]
+    written: Counter[str] = sum((rebuilt.written for rebuilt in done.values()), Counter())
+    differing = [row for rebuilt in done.values() for row in rebuilt.before.rows]
     return {
-        "trades": sum(one.before.numbers["trades"] for one in done.values()),
-        **({"dagster/row_count": sum(sum(one.kept.values()) for one in done.values())} if done else {}),
-        "differences found": sum(one.before.numbers["differing"] for one in done.values()),
-        "differences left": sum(one.after.numbers["differing"] for one in done.values()),
+        "trades": sum(rebuilt.before.numbers["trades"] for rebuilt in done.values()),
+        **({"dagster/row_count": sum(sum(rebuilt.kept.values()) for rebuilt in done.values())} if done else {}),
+        "differences found": sum(rebuilt.before.numbers["differing"] for rebuilt in done.values()),
+        "differences left": sum(rebuilt.after.numbers["differing"] for rebuilt in done.values()),
         # Longer candles are written again with each hour of the day that changed.
         "rows written": sum(written.values()),
         **{f"rows written {frame}": count for frame, count in sorted(written.items())},
         "candles over REST, left alone": sum(
-            count for one in done.values() for (_frame, source), count in one.kept.items() if source == "rest"
+            count for rebuilt in done.values() for (_frame, source), count in rebuilt.kept.items() if source == "rest"
         ),
         "exchanges left as they are": len(refused),
         "seconds": round(seconds, 2),

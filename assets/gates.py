@@ -63,7 +63,7 @@ class Gate:
 def gates(settings: Settings, sent: Callable[[], Mapping[tuple[str, str], int]]) -> list[Gate]:
     """Every check, for these settings; `sent` asks the sources that count what they sent."""
     series = [(exchange, pair) for exchange in settings.exchanges for pair in settings.pairs(exchange)]
-    asked = {"exchanges": [exchange for exchange, _ in series], "pairs": [pair for _, pair in series]}
+    parameters = {"exchanges": [exchange for exchange, _ in series], "pairs": [pair for _, pair in series]}
     return [
         *(
             Gate(
@@ -72,7 +72,7 @@ def gates(settings: Settings, sent: Callable[[], Mapping[tuple[str, str], int]])
                 "pair_freshness",
                 partial(table_rules.fresh, age=age),
                 "Every exchange has new rows. The table shows each pair, the latest last heard of first.",
-                parameters=lambda _now: asked,
+                parameters=lambda _now: parameters,
             )
             for table, age in ((TRADES, "trade_age"), ("ticker_data", "ticker_age"))
         ),

@@ -103,11 +103,11 @@ def _asset(timeframe: Timeframe, key: dg.AssetKey) -> dg.AssetsDefinition:
         since = datetime.fromisoformat(tags[SINCE]) if SINCE in tags else None
         until = min(datetime.fromisoformat(tags[UNTIL]), now) if UNTIL in tags else now
         found = [
-            (one, _fetch(context, database, exchange_rest, one))
-            for one in stretches(timeframe, context.partition_keys, since, until)
+            (stretch, _fetch(context, database, exchange_rest, stretch))
+            for stretch in stretches(timeframe, context.partition_keys, since, until)
         ]
         yield outcome_of_all([report for _, done in found for report in done.reports], key)
-        if behind := [f"{one}: {done.reason}" for one, done in found if not done.complete]:
+        if behind := [f"{stretch}: {done.reason}" for stretch, done in found if not done.complete]:
             raise dg.Failure(
                 "Not all of it could be fetched; what was is stored, and what the settings ask for is tried again by "
                 f"itself. {'; '.join(behind)}",
@@ -166,16 +166,16 @@ def _metadata(found: Sequence[tuple[Stretch, Fetched]]) -> dict[str, Any]:
         "candles changed": sum(done.changed.total() for _, done in found),
         "seconds": round(seconds, 2),
         "rows a second": round(rows / seconds) if seconds else 0,
-        **({"series": table_value([_row(one, done) for one, done in found])} if found else {}),
+        **({"series": table_value([_row(stretch, done) for stretch, done in found])} if found else {}),
     }
 
 
-def _row(one: Stretch, done: Fetched) -> Mapping[str, Any]:
+def _row(stretch: Stretch, done: Fetched) -> Mapping[str, Any]:
     return {
-        "exchange": one.series.exchange,
-        "pair": one.series.pair,
-        "from": f"{done.since or one.since:%Y-%m-%d %H:%M}",
-        "to": f"{done.until or one.until:%Y-%m-%d %H:%M}",
+        "exchange": stretch.series.exchange,
+        "pair": stretch.series.pair,
+        "from": f"{done.since or stretch.since:%Y-%m-%d %H:%M}",
+        "to": f"{done.until or stretch.until:%Y-%m-%d %H:%M}",
         "rows": done.rows,
         "pages": done.pages,
         "seconds": round(done.seconds, 2),

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from assets.audits import gate_check, judged, reviewed
+from assets.audits import gate_check, gate_result, reviewed
 from assets.metadata import table_value
 from assets.partitions import exchange_partitions
 from assets.resources import Database, ExchangeRest
@@ -59,19 +59,19 @@ def instruments_asset(exchanges: Sequence[str]) -> dg.AssetsDefinition:
         What fails its suite goes to quarantine; if the listing as a whole does, the table stays as it is.
         """
         exchange, began, seen_at = context.partition_key, time.monotonic(), datetime.now(UTC)
-        listing = _listed(context, exchange_rest, exchange)
+        listing = _fetch_listing(context, exchange_rest, exchange)
         with reviewed(context), database.writer() as connection:
             # Each exchange is judged by itself: one that passes must not hide another that does not.
             judged_as = f"{KEY.to_user_string()}/{exchange}"
             report, changes = publish(connection, exchange, listing, seen_at, run=context.run.run_id, asset=judged_as)
-        yield from judged(report, KEY)
+        yield from gate_result(report, KEY)
         _warn(context, listing, changes)
         yield dg.MaterializeResult(metadata=_metadata(listing, changes, time.monotonic() - began))
 
     return instruments
 
 
-def _listed(context: dg.AssetExecutionContext, rest: ExchangeRest, exchange: str) -> Listing:
+def _fetch_listing(context: dg.AssetExecutionContext, rest: ExchangeRest, exchange: str) -> Listing:
     try:
         return rest.instruments(exchange)
     except PermanentError as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from assets.audits import gate_check, judged, reviewed
+from assets.audits import gate_check, gate_result, reviewed
 from assets.keys import ARTICLES, MARKET, MOOD
 from assets.metadata import table_value
 from assets.resources import Broker, Database
@@ -124,7 +124,7 @@ def _asset(subject: Subject) -> dg.AssetsDefinition:
                 report = judge_staged(connection, subject.name, context.run.run_id, subject.key.to_user_string())
                 delivered = deliver(connection, producer, subject.name)
         yield answered(sources, subject.key)
-        yield from judged(report, subject.key)
+        yield from gate_result(report, subject.key)
         if sources and all(source.trouble is not None for source in sources):
             raise dg.Failure(
                 f"No source answered. {'; '.join(f'{source.name}: {source.trouble}' for source in sources)}",
@@ -185,8 +185,8 @@ def _articles(connection: "Connection[Any]", configured: Settings, run: str, _du
     from cryptoviz.news.poll import poll  # noqa: PLC0415 - parsers and extractors load when they are needed
 
     return [
-        SourceAnswer(one.feed, one.trouble, {name: getattr(one, name) for name in _FEED_FACTS})
-        for one in poll(connection, configured, run=run).outcomes
+        SourceAnswer(outcome.feed, outcome.trouble, {name: getattr(outcome, name) for name in _FEED_FACTS})
+        for outcome in poll(connection, configured, run=run).outcomes
     ]
 
 

@@ -89,10 +89,10 @@ class Sources(dg.ConfigurableResource[Any]):
         except OSError:
             return {}
         return {
-            (exchange, pair): said["last_id"]
+            (exchange, pair): counted["last_id"]
             for exchange, pairs in counted.items()
-            for pair, said in pairs.items()
-            if said["last_id"] is not None
+            for pair, counted in pairs.items()
+            if counted["last_id"] is not None
         }
 
 

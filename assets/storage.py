@@ -154,7 +154,7 @@ def _leave(
                 pieces.append({**line, "MB": round(left.bytes / 1e6, 3), "seconds": round(left.seconds, 2)})
         except ArchiveError as error:
             stayed = error
-        tables = [table for one in subjects for table in (one.hot, one.relation) if table]
+        tables = [table for subject in subjects for table in (subject.hot, subject.relation) if table]
         dropped = sum(tiers.drop_empty(connection, table, now) for table in tables)
     seconds = time.monotonic() - began
     metadata = {

@@ -68,8 +68,12 @@ def look(window: Window, connection: "Connection[Any]", settings: Settings, run:
         GateError: the gate itself failed.
     """
     series = [(exchange, pair) for exchange in settings.exchanges for pair in settings.pairs(exchange)]
-    asked = {"exchanges": [exchange for exchange, _ in series], "pairs": [pair for _, pair in series], "most": MOST}
-    found = fetch_rows(connection, window.statement, asked)
+    parameters = {
+        "exchanges": [exchange for exchange, _ in series],
+        "pairs": [pair for _, pair in series],
+        "most": MOST,
+    }
+    found = fetch_rows(connection, window.statement, parameters)
     return audit(
         connection, window.subject, [CandidateRow(_key(row), row, run=run) for row in found], run, window.table
     ).report

@@ -43,12 +43,12 @@ def _release(context: dg.OpExecutionContext, config: QuarantineConfig, database:
     from cryptoviz import quarantine  # noqa: PLC0415 - loading the code location needs no client
 
     found = _resolve(context, config, database, quarantine.RELEASE, quarantine.release)
-    subjects = {one.subject for one in found if one.done} & SUBJECTS.keys()
+    subjects = {row.subject for row in found if row.done} & SUBJECTS.keys()
     if subjects:
         with database.writer() as connection, broker.producer() as producer:
             for subject in sorted(subjects):
                 context.log.info("%d sent to %s", deliver(connection, producer, subject), SUBJECTS[subject].topic)
-    return sum(one.done for one in found)
+    return sum(row.done for row in found)
 
 
 @dg.op(
@@ -59,7 +59,7 @@ def _discard(context: dg.OpExecutionContext, config: QuarantineConfig, database:
     """Returns the number of rows that were discarded."""
     from cryptoviz import quarantine  # noqa: PLC0415 - loading the code location needs no client
 
-    return sum(one.done for one in _resolve(context, config, database, quarantine.DISCARD, quarantine.discard))
+    return sum(row.done for row in _resolve(context, config, database, quarantine.DISCARD, quarantine.discard))
 
 
 def _resolve(
@@ -84,14 +84,14 @@ def _resolve(
             except GateError as error:
                 raise dg.Failure(f"The gate itself failed, nothing was changed: {error}") from error
             facts.update(audit_facts(found))
-    for one in found:
-        if not one.done:
-            context.log.warning("%d was left as it is: %s", one.id, one.why)
-    done = sum(one.done for one in found)
+    for row in found:
+        if not row.done:
+            context.log.warning("%d was left as it is: %s", row.id, row.why)
+    done = sum(row.done for row in found)
     context.add_output_metadata({"done": done, "left as they are": len(found) - done})
     if found and not done:
         raise dg.Failure(
-            "None of the rows was resolved: " + "; ".join(f"{one.id}: {one.why}" for one in found), allow_retries=False
+            "None of the rows was resolved: " + "; ".join(f"{row.id}: {row.why}" for row in found), allow_retries=False
         )
     return found
 

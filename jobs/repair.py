@@ -99,14 +99,14 @@ def _replay(context: dg.OpExecutionContext, config: ReplayConfig, database: Data
 def _progress(context: dg.OpExecutionContext, line: str) -> dict[str, Any]:
     """The figures in a line of progress; whatever else the child says goes to the log as it is."""
     try:
-        said = json.loads(line)
+        figures = json.loads(line)
     except ValueError:
-        said = line.rstrip()
-    if not isinstance(said, dict) or not {"messages", "error"} & said.keys():
+        figures = line.rstrip()
+    if not isinstance(figures, dict) or not {"messages", "error"} & figures.keys():
         context.log.debug("%s", line.rstrip())
         return {}
-    context.log.info("%s", ", ".join(f"{name} {value}" for name, value in said.items()))
-    return said
+    context.log.info("%s", ", ".join(f"{name} {value}" for name, value in figures.items()))
+    return figures
 
 
 @contextmanager
@@ -159,8 +159,8 @@ def _rebuild(context: dg.OpExecutionContext, config: RebuildConfig, database: Da
             for step in rebuild(connection, exchange, pairs, since, until):
                 changed.update(step.changed)
                 found["changed"] = dict(changed)
-                told = ", ".join(f"{count} of {timeframe}" for timeframe, count in step.changed.items())
-                context.log.info("%s %s to %s: %s", step.pair, step.since, step.until, told or "nothing to change")
+                changes = ", ".join(f"{count} of {timeframe}" for timeframe, count in step.changed.items())
+                context.log.info("%s %s to %s: %s", step.pair, step.since, step.until, changes or "nothing to change")
         except TradesRemovedError as error:
             raise refused("since", str(error), "Begin the range later, where trades are stored.") from error
     total = sum(changed.values())
@@ -201,8 +201,8 @@ def _repair(context: dg.OpExecutionContext, config: RepairConfig, database: Data
             found += Counter({name: count for name, count in done.found.items() if name in REPAIRED})
             facts.update({name: found[name] for name in REPAIRED})
             if done.found:
-                told = ", ".join(f"{count} {name}" for name, count in done.found.items())
-                context.log.info("%s %s up to %s: %s", done.exchange, done.pair, done.day, told)
+                changes = ", ".join(f"{count} {name}" for name, count in done.found.items())
+                context.log.info("%s %s up to %s: %s", done.exchange, done.pair, done.day, changes)
     context.add_output_metadata({"pairs": len(left), **{name: found[name] for name in REPAIRED}})
     return found.total()
 

@@ -155,9 +155,9 @@ def _reason(event: Any) -> str:
 
 def _texts(event: Any) -> Iterator[str]:
     data = event.event_specific_data
-    told = getattr(data, "user_failure_data", None)
-    if told is not None and told.description:
-        yield told.description
+    user_failure = getattr(data, "user_failure_data", None)
+    if user_failure is not None and user_failure.description:
+        yield user_failure.description
     error = getattr(data, "error", None)
     while error is not None and error.cause is not None:
         error = error.cause

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,10 +55,10 @@ class ScanMemory:
     """What the sensor remembers: how many runs it asked for, and when it last did what (Unix seconds)."""
 
     attempt: int = 0
-    asked: float = 0
+    requested_at: float = 0
     whole: float = 0
     trades: float = 0
-    told: float = 0
+    reported_at: float = 0
 
 
 def decide(waiting: Mapping[str, WaitingWork], memory: ScanMemory, at: datetime, *, failed: bool) -> tuple[str, bool]:
@@ -66,7 +66,7 @@ def decide(waiting: Mapping[str, WaitingWork], memory: ScanMemory, at: datetime,
 
     `failed`: the run before did.
     """
-    since_asked = at.timestamp() - memory.asked
+    since_asked = at.timestamp() - memory.requested_at
     if since_asked < (PAUSE_AFTER_FAILURE if failed else PAUSE).total_seconds():
         return "", False
     if at.timestamp() - memory.whole >= WHOLE_EVERY.total_seconds():
@@ -115,7 +115,7 @@ def gaps_due(context: dg.SensorEvaluationContext, database: Database) -> dg.Sens
         memory = replace(
             memory,
             attempt=memory.attempt + 1,
-            asked=at.timestamp(),
+            requested_at=at.timestamp(),
             whole=at.timestamp() if whole else memory.whole,
         )
     return dg.SensorResult(
@@ -130,7 +130,7 @@ def _given_up(memory: ScanMemory, at: datetime) -> ScanMemory:
     """What to remember of a look that was cancelled: the first rare thing that was due waits for its next turn."""
     if at.timestamp() - memory.trades >= TRADES_EVERY.total_seconds():
         return replace(memory, trades=at.timestamp())
-    return replace(memory, told=at.timestamp())
+    return replace(memory, reported_at=at.timestamp())
 
 
 def _look(
@@ -146,9 +146,9 @@ def _look(
             compare(connection, exchange, pairs, since, until)
         memory = replace(memory, trades=at.timestamp())
     state = None
-    if at.timestamp() - memory.told >= TOLD_EVERY.total_seconds():
+    if at.timestamp() - memory.reported_at >= TOLD_EVERY.total_seconds():
         state = read(connection, at)
-        memory = replace(memory, told=at.timestamp())
+        memory = replace(memory, reported_at=at.timestamp())
     # What was found just now is due now.
     return due(connection, ours.exchanges, now()), state, memory
 
@@ -166,5 +166,7 @@ def _failed(instance: dg.DagsterInstance) -> bool:
 
 def _remembered(cursor: str | None, at: datetime) -> ScanMemory:
     if cursor:
-        return ScanMemory(**json.loads(cursor))
+        # A cursor of an older version has other fields; the attempts are kept, because a run key is never used twice.
+        known = {field.name for field in fields(ScanMemory)}
+        return ScanMemory(**{name: value for name, value in json.loads(cursor).items() if name in known})
     return ScanMemory(whole=(at - WHOLE_EVERY + FIRST_WHOLE_AFTER).timestamp())

@@ -36,7 +36,7 @@ def fetches(plans: Iterable[BackfillPlan], partitions: Sequence[str], under_way:
     found = []
     for group in (ones for names, ones in groups.items() if names not in under_way):
         series, span = group[0].series, _months(group[0])
-        alike = next(neighbours([_name(one) for one in group if _months(one) == span], partitions))
+        alike = next(neighbours([_name(fetched) for fetched in group if _months(fetched) == span], partitions))
         found.append(Fetch(series.exchange, series.timeframe, span, alike, {CONFIGURED: "true"}))
     return found
 
@@ -82,7 +82,7 @@ def history_due(settings: Settings) -> dg.SensorDefinition:
 def _under_way(instance: dg.DagsterInstance) -> set[tuple[str, str]]:
     records = instance.get_run_records(dg.RunsFilter(job_name=FETCH_HISTORY.name, statuses=list(UNENDED)))
     tags = [record.dagster_run.tags for record in records]
-    return {(one[EXCHANGE], one[TIMEFRAME]) for one in tags if CONFIGURED in one}
+    return {(run_tags[EXCHANGE], run_tags[TIMEFRAME]) for run_tags in tags if CONFIGURED in run_tags}
 
 
 def _why(plans: Sequence[BackfillPlan]) -> str:

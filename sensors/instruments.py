@@ -37,13 +37,13 @@ def due(
     that has rows keeps its number, because Dagster remembers a run key for ever.
     """
     missing = [name for name in exchanges if name not in known]
-    asked = [
+    wanted = [
         name
         for name in missing
         if name not in attempts or now >= attempts[name].at + _PAUSES.bound(attempts[name].number)
     ]
-    numbers = {name: attempts[name].number + 1 if name in attempts else 1 for name in asked}
-    return asked, dict(attempts) | {name: Attempt(number, now) for name, number in numbers.items()}
+    numbers = {name: attempts[name].number + 1 if name in attempts else 1 for name in wanted}
+    return wanted, dict(attempts) | {name: Attempt(number, now) for name, number in numbers.items()}
 
 
 def instruments_missing(pairs: Mapping[str, Sequence[str]]) -> dg.SensorDefinition:
@@ -58,13 +58,13 @@ def instruments_missing(pairs: Mapping[str, Sequence[str]]) -> dg.SensorDefiniti
     def instruments_missing(context: dg.SensorEvaluationContext, database: Database) -> dg.SensorResult | dg.SkipReason:
         with database.reader() as connection:
             known = known_exchanges(connection, pairs)
-        asked, attempts = due(pairs, known, _remembered(context.cursor), time.time())
-        if not asked:
+        wanted, attempts = due(pairs, known, _remembered(context.cursor), time.time())
+        if not wanted:
             return dg.SkipReason(
                 "every configured pair has its instrument, or its exchange was asked a short while ago"
             )
         requests = [
-            dg.RunRequest(run_key=f"missing:{name}:{attempts[name].number}", partition_key=name) for name in asked
+            dg.RunRequest(run_key=f"missing:{name}:{attempts[name].number}", partition_key=name) for name in wanted
         ]
         cursor = json.dumps({name: asdict(attempt) for name, attempt in attempts.items()})
         return dg.SensorResult(run_requests=requests, cursor=cursor)

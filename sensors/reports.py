@@ -56,9 +56,11 @@ def reports_outdated(context: dg.SensorEvaluationContext, database: Database) ->
     wanted, requests = due(
         changed, built_at(reports_folder(settings())), json.loads(context.cursor or "[]"), time.time()
     )
-    asked = [dg.RunRequest(run_key=f"changed:{changed}:{requests[-1]:.0f}")] if wanted else []
+    run_requests = [dg.RunRequest(run_key=f"changed:{changed}:{requests[-1]:.0f}")] if wanted else []
     return dg.SensorResult(
-        run_requests=asked,
+        run_requests=run_requests,
         cursor=json.dumps(requests),
-        skip_reason=None if asked else dg.SkipReason(f"nothing to tell since the last build; last change: {changed}"),
+        skip_reason=None
+        if run_requests
+        else dg.SkipReason(f"nothing to tell since the last build; last change: {changed}"),
     )

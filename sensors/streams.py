@@ -54,15 +54,15 @@ def stream_supervisor(settings: Settings) -> dg.SensorDefinition:
         try:
             with database.writer() as connection:
                 streams = judge_streams(connection, settings, now)
-                for name, judged in streams.items():
-                    _act(connection, name, judged.row, judged.decision)
+                for name, stream in streams.items():
+                    _act(connection, name, stream.row, stream.decision)
                 others = {"kinds": [*_KINDS.values()], "subjects": [*streams]}
                 connection.execute(query("platform_alerts_close_others"), others)
-                events = [event for name, judged in streams.items() for event in _report(connection, name, judged, now)]
+                events = [event for name, stream in streams.items() for event in _report(connection, name, stream, now)]
         except driver.Error as error:
             return dg.SkipReason(f"the database does not answer: {_reason(error)}")
-        said = "; ".join(f"{name} is {judged.decision.message}" for name, judged in streams.items())
-        return dg.SensorResult(asset_events=events, skip_reason=said)
+        states = "; ".join(f"{name} is {stream.decision.message}" for name, stream in streams.items())
+        return dg.SensorResult(asset_events=events, skip_reason=states)
 
     return stream_supervisor
 
@@ -84,8 +84,8 @@ def _act(connection: Connection[Any], name: str, row: Mapping[str, Any], decisio
 
 
 def _restart(connection: Connection[Any], name: str, row: Mapping[str, Any], decision: Decision) -> None:
-    asked = connection.execute(query("stream_restart"), {"name": name, "generation": row["asked_generation"]})
-    if asked.fetchone() is not None:
+    restarted = connection.execute(query("stream_restart"), {"name": name, "generation": row["asked_generation"]})
+    if restarted.fetchone() is not None:
         entry = {"actor": ACTOR, "action": "restart_stream", "subject": name}
         detail = {
             "verdict": decision.verdict,
@@ -106,16 +106,16 @@ def _raise(connection: Connection[Any], alert: Mapping[str, str], row: Mapping[s
     connection.execute(query("platform_alert_raise"), {**alert, "detail": driver.Jsonb(detail)})
 
 
-def _report(connection: Connection[Any], name: str, judged: JudgedStream, now: float) -> list[Event]:
+def _report(connection: Connection[Any], name: str, stream: JudgedStream, now: float) -> list[Event]:
     """The stream's figures: as a materialization while it works (freshness looks at these), else as an observation."""
-    decision = judged.decision
+    decision = stream.decision
     changed = decision.memory.since == now
     if not changed and now - decision.memory.reported_at < REPORT_S:
         remember_verdict(connection, name, decision)
         return []
     remember_verdict(connection, name, replace(decision, memory=replace(decision.memory, reported_at=now)))
     event = dg.AssetMaterialization if decision.verdict in WORKING else dg.AssetObservation
-    return [event(asset_key=_key(name), description=decision.message, metadata=_metadata(judged.row, decision))]
+    return [event(asset_key=_key(name), description=decision.message, metadata=_metadata(stream.row, decision))]
 
 
 def _key(name: str) -> dg.AssetKey:
@@ -148,8 +148,8 @@ def _metadata(row: Mapping[str, Any], decision: Decision) -> dict[str, Any]:
 
 def _last_event(row: Mapping[str, Any]) -> str:
     figures = ", ".join(f"{name} {value}" for name, value in (row["event_detail"] or {}).items())
-    said = [f"{row['event_at']:%Y-%m-%d %H:%M:%S} UTC {row['event']}", row["event_reason"], figures]
-    return ": ".join(part for part in said if part)
+    parts = [f"{row['event_at']:%Y-%m-%d %H:%M:%S} UTC {row['event']}", row["event_reason"], figures]
+    return ": ".join(part for part in parts if part)
 
 
 def _pairs(stored: Sequence[Mapping[str, Any]], memory: StreamMemory) -> dg.MarkdownMetadataValue | None:

@@ -76,26 +76,28 @@ def reports(
     reported once in `QUIET_S`. A mark that fell (a topic made anew, rows deleted) is no advance.
     """
     due, remembered = [], dict(previous)
-    for one in figures:
-        name = one.asset.to_user_string()
+    for found in figures:
+        name = found.asset.to_user_string()
         seen = previous.get(name)
-        advanced = seen is not None and one.mark > seen.mark
-        if seen is None or (one.mark != seen.mark and not one.seldom) or now - seen.reported >= QUIET_S:
-            age = {"age s": round(max(0.0, now - one.newest.timestamp()), 1)} if one.newest else {}
-            due.append(AssetReport(one.asset, advanced, {**age, **_flow(one, seen, now), **one.numbers}, one.newest))
-            remembered[name] = SeenMark(one.mark, now, now)
+        advanced = seen is not None and found.mark > seen.mark
+        if seen is None or (found.mark != seen.mark and not found.seldom) or now - seen.reported >= QUIET_S:
+            age = {"age s": round(max(0.0, now - found.newest.timestamp()), 1)} if found.newest else {}
+            due.append(
+                AssetReport(found.asset, advanced, {**age, **_flow(found, seen, now), **found.numbers}, found.newest)
+            )
+            remembered[name] = SeenMark(found.mark, now, now)
         else:
             remembered[name] = SeenMark(seen.mark, now, seen.reported)
     return due, remembered
 
 
-def _flow(one: AssetFigures, seen: SeenMark | None, now: float) -> dict[str, float]:
-    if not one.counted or seen is None or one.mark < seen.mark or now <= seen.at:
+def _flow(found: AssetFigures, seen: SeenMark | None, now: float) -> dict[str, float]:
+    if not found.counted or seen is None or found.mark < seen.mark or now <= seen.at:
         return {}
-    grown = one.mark - seen.mark
+    grown = found.mark - seen.mark
     return {
-        f"{one.counted} since the last look": grown,
-        f"{one.counted} a minute": round(grown * 60 / (now - seen.at), 1),
+        f"{found.counted} since the last look": grown,
+        f"{found.counted} a minute": round(grown * 60 / (now - seen.at), 1),
     }
 
 

@@ -117,15 +117,15 @@ def verify(
             adopted.extend(catalogue.adopt(connection, place, wanted))
         found = list(catalogue.verify(connection, place, wanted))
         others = catalogue.uncatalogued_files(connection, place)
-    bad = [one for one in found if one.status != "sound"]
+    bad = [file for file in found if file.status != "sound"]
     if json:
-        told = {"troubled": [vars(one) for one in bad], "entered": [vars(one) for one in adopted]}
-        as_json({"files": len(found), **told, "not in the catalogue": others})
+        changes = {"troubled": [vars(file) for file in bad], "entered": [vars(file) for file in adopted]}
+        as_json({"files": len(found), **changes, "not in the catalogue": others})
         finish(not bad)
     for file in adopted:
         say(f"entered: {file.path}: in the place of {file.instead_of}, which is absent")
-    for one in bad:
-        say(f"{one.status}: {one.path}: {one.reason}")
+    for verified in bad:
+        say(f"{verified.status}: {verified.path}: {verified.reason}")
     if others:
         say(f"not in the catalogue: {len(others)} files, the first {others[0]}")
     say(f"{len(found) - len(bad):,} of {len(found):,} files in {place.root} are sound")
@@ -166,12 +166,12 @@ def restore(
             catalogue.restore(connection, store(settings), wanted, now=datetime.now(UTC), keep=timedelta(days=keep))
         )
     if json:
-        as_json([vars(one) for one in done])
+        as_json([vars(restored) for restored in done])
         return
     if not done:
         raise StackError("no file of the archive has such rows", fix="`cryptoviz archive list` shows what there is")
-    stay = f"they stay until {min(one.until for one in done):%Y-%m-%d %H:%M} UTC"
-    say(f"{sum(one.rows for one in done):,} rows of {len(done):,} files are back; {stay}")
+    stay = f"they stay until {min(restored.until for restored in done):%Y-%m-%d %H:%M} UTC"
+    say(f"{sum(restored.rows for restored in done):,} rows of {len(done):,} files are back; {stay}")
 
 
 def _utc(instant: datetime | None) -> datetime | None:

@@ -52,21 +52,21 @@ def completeness(
     today = datetime.now(UTC).date()
     with explained("that is no pair", "write BASE/QUOTE, such as BTC/USD", ValueError):
         symbol = parse_pair(pair) if pair else None
-    asked = {
+    parameters = {
         "exchange": exchange,
         "symbol": symbol,
         "timeframe": timeframe.value if timeframe else None,
         "since": today - timedelta(days=days),
         "until": today,
     }
-    rows = _rows("completeness_days" if symbol else "completeness_series", asked)
+    rows = _rows("completeness_days" if symbol else "completeness_series", parameters)
     if json:
         as_json(rows)
         return
     table("", rows, _DAYS if symbol else _SERIES, empty="no history has been looked at yet")
 
 
-def _rows(statement: str, asked: Mapping[str, str | date | None]) -> list[dict[str, Any]]:
+def _rows(statement: str, parameters: Mapping[str, str | date | None]) -> list[dict[str, Any]]:
     import psycopg
     from psycopg.rows import dict_row
 
@@ -78,7 +78,7 @@ def _rows(statement: str, asked: Mapping[str, str | date | None]) -> list[dict[s
         connect(Role.READER, load(), application_name="cryptoviz completeness") as connection,
     ):
         cursor = connection.cursor(row_factory=dict_row)
-        rows = cursor.execute(query(statement), {**asked, "incomplete": False, "limit": 10_000}).fetchall()
+        rows = cursor.execute(query(statement), {**parameters, "incomplete": False, "limit": 10_000}).fetchall()
     return [row | {"complete": _percent(row)} for row in rows]
 
 

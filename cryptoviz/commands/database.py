@@ -43,10 +43,10 @@ def migrate() -> None:
 
 
 def _warn(noted: list[str], lacking: list[str]) -> None:
-    for said in noted:
-        say(f"note: {said}")
-    for said in lacking:
-        say(f"warning: {said} (docs/servers.md)")
+    for sentence in noted:
+        say(f"note: {sentence}")
+    for sentence in lacking:
+        say(f"warning: {sentence} (docs/servers.md)")
 
 
 @app.command()

@@ -45,7 +45,7 @@ def history(
     table("", shown, _COLUMNS, empty="no history has been fetched yet")
 
 
-def _rows(asked: Mapping[str, str | None]) -> list[dict[str, Any]]:
+def _rows(parameters: Mapping[str, str | None]) -> list[dict[str, Any]]:
     import psycopg
     from psycopg.rows import dict_row
 
@@ -56,7 +56,7 @@ def _rows(asked: Mapping[str, str | None]) -> list[dict[str, Any]]:
         explained("the progress cannot be read", _START, psycopg.Error),
         connect(Role.READER, load(), application_name="cryptoviz history") as connection,
     ):
-        rows = connection.cursor(row_factory=dict_row).execute(query("backfill_progress_list"), asked).fetchall()
+        rows = connection.cursor(row_factory=dict_row).execute(query("backfill_progress_list"), parameters).fetchall()
     return [row | {"done": _percent(row)} for row in rows]
 
 

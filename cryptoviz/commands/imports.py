@@ -74,8 +74,8 @@ def trades(
     json: Json = False,
 ) -> None:
     """Import trades; their candles follow. Killed and run again it goes on; run twice nothing is stored twice."""
-    asked = _import_request("trades", exchange, pair, None, form, pair_anyway=pair_anyway)
-    _import(replace(asked, single_trades=single_trades), files, json=json)
+    wanted = _import_request("trades", exchange, pair, None, form, pair_anyway=pair_anyway)
+    _import(replace(wanted, single_trades=single_trades), files, json=json)
 
 
 @app.command()
@@ -95,7 +95,7 @@ def candles(
     _import(_import_request("candles", exchange, pair, timeframe, form, pair_anyway=pair_anyway), files, json=json)
 
 
-def _import(asked: ImportRequest, paths: Sequence[str], *, json: bool) -> None:
+def _import(wanted: ImportRequest, paths: Sequence[str], *, json: bool) -> None:
     import psycopg
 
     from cryptoviz.gate.report import GateError
@@ -111,19 +111,19 @@ def _import(asked: ImportRequest, paths: Sequence[str], *, json: bool) -> None:
         with (
             explained("the import stopped", f"{_START}; then {_AGAIN}", psycopg.Error),
             explained("the gate failed", f"repair what it names; then {_AGAIN}", GateError),
-            _bar(found, quiet=json) as told,
+            _bar(found, quiet=json) as advance,
         ):
             for file in found:
-                outcomes.append(import_file(file, asked, connection, partial(told, file)))
-                told(file, 0, 1.0)
+                outcomes.append(import_file(file, wanted, connection, partial(advance, file)))
+                advance(file, 0, 1.0)
     finally:
         _tell(outcomes, json)
-    if all(one.became.value == "skipped" for one in outcomes):
+    if all(outcome.became.value == "skipped" for outcome in outcomes):
         raise StackError(
-            f"nothing was imported: no file is {asked.kind} of {asked.pair}",
+            f"nothing was imported: no file is {wanted.kind} of {wanted.pair}",
             fix="name a file by hand if its name does not say its pair",
         )
-    finish(not any(one.became.failed for one in outcomes))
+    finish(not any(outcome.became.failed for outcome in outcomes))
 
 
 def _import_request(
@@ -142,10 +142,10 @@ def _import_request(
         symbol = parse_pair(pair)
     with explained("that cannot be imported", "write the pair as the table instruments does", UnspelledPairError):
         spelling(name, symbol)
-    lengths = {str(one): one for one in Timeframe}
+    lengths = {str(known): known for known in Timeframe}
     if timeframe is not None and timeframe not in lengths:
         raise StackError(f"there are no candles of {timeframe!r}", fix=f"one of {', '.join(lengths)}")
-    formats = {str(one): one for one in Format}
+    formats = {str(known): known for known in Format}
     if form is not None and form not in formats:
         raise StackError(f"there is no format {form!r}", fix=f"one of {', '.join(formats)}")
     return ImportRequest(
@@ -176,9 +176,9 @@ def _bar(files: Sequence[File], *, quiet: bool) -> Iterator[Callable[[File, int,
     before = 0
     rows = 0
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as shown:
-        task = shown.add_task("", total=sum(one.size for one in files) or 1, file="", rows=0, rate=0.0)
+        task = shown.add_task("", total=sum(file.size for file in files) or 1, file="", rows=0, rate=0.0)
 
-        def told(file: File, count: int, share: float) -> None:
+        def advance(file: File, count: int, share: float) -> None:
             nonlocal before, rows
             rows += count
             seconds = shown.tasks[0].elapsed or 0.0
@@ -188,21 +188,21 @@ def _bar(files: Sequence[File], *, quiet: bool) -> Iterator[Callable[[File, int,
             if not count:
                 before += file.size
 
-        yield told
+        yield advance
 
 
 def _tell(outcomes: Sequence[ImportResult], json: bool) -> None:
-    rows = [_row(one) for one in outcomes]
+    rows = [_row(outcome) for outcome in outcomes]
     if json:
         as_json({"files": rows, **{name: sum(row[name] for row in rows) for name in _SUMS}})
         return
     shown = [{**row, "candles": _candles(row["candles"])} for row in rows if row["became"] != "skipped"]
     table("", shown, _COLUMNS, empty="nothing was imported")
-    for one in outcomes:
-        for text in (one.note and f"{one.file.name}: {one.note}", one.reason):
-            if text and one.became.value != "skipped":
+    for outcome in outcomes:
+        for text in (outcome.note and f"{outcome.file.name}: {outcome.note}", outcome.reason):
+            if text and outcome.became.value != "skipped":
                 say(text)
-    _tell_left_out([one for one in outcomes if one.became.value == "skipped"])
+    _tell_left_out([outcome for outcome in outcomes if outcome.became.value == "skipped"])
     if any(row["quarantined"] for row in rows):
         say("rows that failed the gate: `cryptoviz quarantine list`")
 
@@ -212,8 +212,8 @@ def _tell_left_out(outcomes: Sequence[ImportResult]) -> None:
     if not outcomes:
         return
     say(f"left out: {len(outcomes):,} files")
-    near = [one.reason for one in outcomes if not one.elsewhere]
-    others = [one.file.name for one in outcomes if one.elsewhere]
+    near = [outcome.reason for outcome in outcomes if not outcome.elsewhere]
+    others = [outcome.file.name for outcome in outcomes if outcome.elsewhere]
     for reason in near[:_LISTED]:
         say(f"  {reason}")
     if len(near) > _LISTED:
@@ -227,17 +227,17 @@ def _tell_left_out(outcomes: Sequence[ImportResult]) -> None:
 _SUMS: Final = ("rows", "stored", "known", "quarantined")
 
 
-def _row(one: ImportResult) -> dict[str, Any]:
-    done = one.rows
+def _row(outcome: ImportResult) -> dict[str, Any]:
+    done = outcome.rows
     return {
-        "file": one.file.name,
-        "format": one.format,
-        "became": one.became.value,
-        "reason": one.reason,
-        "note": one.note,
-        "exchange": one.target.exchange if one.target else None,
-        "pair": one.target.pair if one.target else None,
-        "timeframe": one.target.timeframe if one.target else None,
+        "file": outcome.file.name,
+        "format": outcome.format,
+        "became": outcome.became.value,
+        "reason": outcome.reason,
+        "note": outcome.note,
+        "exchange": outcome.target.exchange if outcome.target else None,
+        "pair": outcome.target.pair if outcome.target else None,
+        "timeframe": outcome.target.timeframe if outcome.target else None,
         "rows": done.rows,
         "stored": done.stored,
         "known": done.known,
@@ -245,8 +245,8 @@ def _row(one: ImportResult) -> dict[str, Any]:
         "candles": dict(done.candles),
         "first": done.first.isoformat() if done.first else None,
         "last": done.last.isoformat() if done.last else None,
-        "seconds": round(one.seconds, 3),
-        "rate": round(done.rows / one.seconds) if one.seconds else None,
+        "seconds": round(outcome.seconds, 3),
+        "rate": round(done.rows / outcome.seconds) if outcome.seconds else None,
     }
 
 

@@ -89,8 +89,8 @@ def release(ids: Ids = None, subject: AllOf = None, reason: Reason = "", json: J
     settings = load()
     found = _resolve(settings, quarantine.RELEASE, quarantine.release, ids, subject=subject, reason=reason)
     _print_resolved(found, "released", json)
-    _deliver(settings, {one.subject for one in found if one.done}, quiet=json)
-    finish(all(one.done for one in found))
+    _deliver(settings, {row.subject for row in found if row.done}, quiet=json)
+    finish(all(row.done for row in found))
 
 
 @app.command()
@@ -100,7 +100,7 @@ def discard(ids: Ids = None, subject: AllOf = None, reason: Reason = "", json: J
 
     found = _resolve(load(), quarantine.DISCARD, quarantine.discard, ids, subject=subject, reason=reason)
     _print_resolved(found, "discarded", json)
-    finish(all(one.done for one in found))
+    finish(all(row.done for row in found))
 
 
 def _resolve(
@@ -161,10 +161,10 @@ def _deliver(settings: Settings, subjects: set[str], *, quiet: bool) -> None:
 
 def _print_resolved(found: Sequence[Resolved], word: str, json: bool) -> None:
     if json:
-        as_json([{"id": one.id, "subject": one.subject, "done": one.done, "why": one.why} for one in found])
+        as_json([{"id": row.id, "subject": row.subject, "done": row.done, "why": row.why} for row in found])
         return
-    for one in found:
-        say(f"{one.id} {word}" if one.done else f"{one.id} not {word}: {one.why}")
+    for row in found:
+        say(f"{row.id} {word}" if row.done else f"{row.id} not {word}: {row.why}")
     if not found:
         say("nothing is in quarantine")
 

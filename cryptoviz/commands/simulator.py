@@ -49,8 +49,8 @@ def fault(
         "duration_s": duration,
         "probability": probability,
     }
-    said = {name: value for name, value in order.items() if value is not None}
-    as_json(_ask(_EXCHANGES if source in EXCHANGES else _WEB, "fault", said))
+    request = {name: value for name, value in order.items() if value is not None}
+    as_json(_ask(_EXCHANGES if source in EXCHANGES else _WEB, "fault", request))
 
 
 @app.command()

@@ -103,9 +103,9 @@ def _coin(row: CandidateRow, known: StoredContext, prices: Mapping[tuple[str, st
         number(payload.get(name)) for name in ("price_usd", "market_cap", "volume_24h", "circulating_supply")
     )
     before, name = known.coins.get((source, symbol), (None, None))
-    elsewhere = [found for (other, coin), found in prices.items() if coin == symbol and other != source]
+    elsewhere = [found for (quoting, coin), found in prices.items() if coin == symbol and quoting != source]
     explained = price * supply if price and supply else None
-    asked = number(row.origin.get("asked")) or 0.0
+    requested = number(row.origin.get("asked")) or 0.0
     return {
         "price": price,
         "cap": cap,
@@ -117,7 +117,7 @@ def _coin(row: CandidateRow, known: StoredContext, prices: Mapping[tuple[str, st
         "price_elsewhere_ratio": ratio(price, median(elsewhere) if elsewhere else None),
         "below_high": ratio(price, number(payload.get("ath"))),
         "above_low": ratio(price, number(payload.get("atl"))),
-        "answered_share": ratio(number(row.origin.get("answered")), asked) if asked >= _ENOUGH_KNOWN else None,
+        "answered_share": ratio(number(row.origin.get("answered")), requested) if requested >= _ENOUGH_KNOWN else None,
     }
 
 
@@ -146,18 +146,18 @@ def _index(payload: Mapping[str, Any]) -> Columns:
 
 
 def instrument_columns(rows: Sequence[CandidateRow], known: StoredContext) -> list[Columns]:
-    listed = Counter(str(row.payload.get("exchange")) for row in rows)
+    listed_now = Counter(str(row.payload.get("exchange")) for row in rows)
     return [
         {
             "base": str(row.payload.get("pair")).split("/")[0],
             "not_numbers": names_without_number(row.payload, "price_increment", "volume_increment"),
             "price_step": number(row.payload.get("price_increment")),
             "volume_step": number(row.payload.get("volume_increment")),
-            "listed_share": ratio(listed[exchange], before) if before >= _ENOUGH_KNOWN else None,
+            "listed_share": ratio(listed_now[exchange], before) if before >= _ENOUGH_KNOWN else None,
         }
         for row in rows
         for exchange in (str(row.payload.get("exchange")),)
-        for before in (known.listed.get(exchange, 0),)
+        for before in (known.listed_pairs.get(exchange, 0),)
     ]
 
 

@@ -39,7 +39,7 @@ class StoredContext:
     days: frozenset[date] = frozenset()
     """The days whose mood is stored."""
 
-    listed: Mapping[str, int] = field(default_factory=dict)
+    listed_pairs: Mapping[str, int] = field(default_factory=dict)
     """Exchange -> how many pairs the table says it lists."""
 
 
@@ -52,5 +52,5 @@ def read_context(connection: Connection[Any], subject: str, rows: Sequence[Candi
     if subject == "mood":
         return StoredContext(days=frozenset(day for (day,) in connection.execute(query("gate_known_days"))))
     if subject == "instruments":
-        return StoredContext(listed=dict(connection.execute(query("gate_known_listed")).fetchall()))
+        return StoredContext(listed_pairs=dict(connection.execute(query("gate_known_listed")).fetchall()))
     return StoredContext()

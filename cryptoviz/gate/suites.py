@@ -81,10 +81,10 @@ def names(folder: Path = SUITES) -> list[str]:
 def _suite(name: str, file: Path, content: Any) -> Suite:
     if not isinstance(content, dict) or content.get("name") != name:
         raise SuiteError(f'the file should hold an object with "name": "{name}"')
-    listed = content.get("expectations")
-    if not isinstance(listed, list) or not listed:
+    entries = content.get("expectations")
+    if not isinstance(entries, list) or not entries:
         raise SuiteError("it has no expectations")
-    found = tuple(_expectation(number, entry) for number, entry in enumerate(listed, start=1))
+    found = tuple(_expectation(number, entry) for number, entry in enumerate(entries, start=1))
     seen: set[str] = set()
     for expectation in found:
         if expectation.name in seen:

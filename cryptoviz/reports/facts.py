@@ -166,7 +166,7 @@ class FactsReader(Protocol):
     def facts(self, now: datetime) -> Facts:
         """Everything, as of one moment."""
 
-    def document(self, one: Document) -> Mapping[str, Any] | None:
+    def document(self, document: Document) -> Mapping[str, Any] | None:
         """The text of a document; None if it is no longer stored."""
 
 
@@ -183,10 +183,10 @@ class Stored:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             return _facts(connection, now)
 
-    def document(self, one: Document) -> Mapping[str, Any] | None:
+    def document(self, document: Document) -> Mapping[str, Any] | None:
         """The text of a document; None if it is no longer stored."""
-        asked = {"asset": one.asset, "evaluated_at": one.evaluated_at}
-        found = self._connection.execute(query("report_document"), asked).fetchone()
+        key = {"asset": document.asset, "evaluated_at": document.evaluated_at}
+        found = self._connection.execute(query("report_document"), key).fetchone()
         return dict(found[0]) if found is not None else None
 
 
@@ -195,14 +195,16 @@ def _facts(connection: Connection[Any], now: datetime) -> Facts:
     held = [Held(**row) for row in _rows(connection, "report_quarantine")]
     return Facts(
         at=now,
-        judgements=sorted(judgements, key=lambda one: one.at, reverse=True),
+        judgements=sorted(judgements, key=lambda judgement: judgement.at, reverse=True),
         failures=[
             Failure(**row) for row in _rows(connection, "report_failures", since=now - FAILURES, most=MOST_FAILURES)
         ],
-        tallies=_tallies(connection, now - KEEP, {one.asset: one.suite for one in judgements}),
+        tallies=_tallies(connection, now - KEEP, {judgement.asset: judgement.suite for judgement in judgements}),
         held=held,
-        open_rows={one.subject: _quarantined(connection, one.subject, open_=True) for one in held},
-        resolved_rows={one.subject: _quarantined(connection, one.subject, open_=False) for one in held},
+        open_rows={held_rows.subject: _quarantined(connection, held_rows.subject, open_=True) for held_rows in held},
+        resolved_rows={
+            held_rows.subject: _quarantined(connection, held_rows.subject, open_=False) for held_rows in held
+        },
         documents=[
             Document(**row | {"failed": tuple(row["failed"])})
             for row in _rows(connection, "report_documents", since=now - KEEP, most=MOST_DOCUMENTS)

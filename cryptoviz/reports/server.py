@@ -100,9 +100,9 @@ class _Files:
         kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         return web.FileResponse(path, headers={"Content-Type": f"{kind}; charset=utf-8"})
 
-    def _found(self, asked: str) -> Path | None:
-        """The file that a path leads to, if it is one of ours."""
-        parts = asked.split("/")
+    def _found(self, address: str) -> Path | None:
+        """The file of an address, if it is one of the site's."""
+        parts = address.split("/")
         if parts[-1] == "":
             parts[-1] = "index.html"
         if any(part in ("", ".", "..") or part.startswith(".") or "\\" in part or "\0" in part for part in parts):

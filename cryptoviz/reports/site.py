@@ -79,8 +79,8 @@ def publish(folder: Path, source: FactsReader, now: datetime, *, wait_s: float =
     return Built(
         at=now,
         assets=len(found.judgements),
-        failing=tuple(one.asset for one in found.judgements if one.state is not TableState.PASS),
-        open_rows={one.subject: one.open for one in found.held},
+        failing=tuple(judgement.asset for judgement in found.judgements if judgement.state is not TableState.PASS),
+        open_rows={held.subject: held.open for held in found.held},
         documents=len(synced.pages),
         rendered=synced.rendered,
         removed=removed,

@@ -105,11 +105,11 @@ class AssetView:
     @property
     def faults(self) -> list[FindingView]:
         """What was wrong, the worst first."""
-        found = [one for one in self.findings if one.state in (TableState.FAIL, TableState.WARNING)]
-        return sorted(found, key=lambda one: one.state is not TableState.FAIL)
+        found = [finding for finding in self.findings if finding.state in (TableState.FAIL, TableState.WARNING)]
+        return sorted(found, key=lambda finding: finding.state is not TableState.FAIL)
 
     @property
-    def listed(self) -> Sequence[LinkedDocument]:
+    def newest_documents(self) -> Sequence[LinkedDocument]:
         """The newest documents."""
         return self.documents[:_LISTED]
 
@@ -164,26 +164,26 @@ class View:
     def of(cls, facts: Facts, pages: Mapping[Document, str], load: Load) -> View:
         """The view of these facts; `pages` are the documents that are rendered, `load` reads one that is stored."""
         known = Suites.read()
-        assets = [_asset(one, facts, known, pages, load) for one in facts.judgements]
-        judged = {one.suite for one in facts.judgements}
+        assets = [_asset(judgement, facts, known, pages, load) for judgement in facts.judgements]
+        judged_suites = {judgement.suite for judgement in facts.judgements}
         return cls(
             facts.at,
             assets,
-            [_waiting(name, known) for name in known.names if name not in judged],
-            [_failure(one, known, {asset.name: asset for asset in assets}) for one in facts.failures],
-            [_subject(one, facts) for one in facts.held],
+            [_waiting(name, known) for name in known.names if name not in judged_suites],
+            [_failure(failure, known, {asset.name: asset for asset in assets}) for failure in facts.failures],
+            [_subject(held, facts) for held in facts.held],
         )
 
     @property
     def worst(self) -> TableState:
         """The state of the worst table."""
-        states = {one.judgement.state for one in self.assets if one.judgement is not None}
+        states = {asset.judgement.state for asset in self.assets if asset.judgement is not None}
         return next((state for state in (TableState.FAIL, TableState.WARNING) if state in states), TableState.PASS)
 
     @property
     def ill(self) -> list[AssetView]:
         """The tables that do not pass."""
-        return [one for one in self.assets if one.faults]
+        return [asset for asset in self.assets if asset.faults]
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,8 @@ class Suites:
                 broken[name] = str(error)
                 continue
             meanings[name] = {
-                one.name: Meaning(one.why, one.severity.value, one.scope.value) for one in suite.expectations
+                expectation.name: Meaning(expectation.why, expectation.severity.value, expectation.scope.value)
+                for expectation in suite.expectations
             }
         return cls(meanings, broken)
 
@@ -227,9 +228,11 @@ class Suites:
 
 
 def _asset(judgement: Judgement, facts: Facts, known: Suites, pages: Mapping[Document, str], load: Load) -> AssetView:
-    stored = [one for one in facts.documents if one.asset == judgement.asset]
+    stored = [document for document in facts.documents if document.asset == judgement.asset]
     newest = load(stored[0]) if stored else None
-    meanings = {one.expectation: one.meaning for one in findings_of_document(newest)} if newest is not None else {}
+    meanings = (
+        {finding.expectation: finding.meaning for finding in findings_of_document(newest)} if newest is not None else {}
+    )
     current = newest if stored and abs(stored[0].evaluated_at - judgement.at) < _SAME else None
     tallies = facts.tallies.get(judgement.asset, {})
     rows = _rows_judged(current) if current is not None else None
@@ -242,11 +245,15 @@ def _asset(judgement: Judgement, facts: Facts, known: Suites, pages: Mapping[Doc
         list(_findings(judgement, known, meanings, rows)),
         judgement,
         rows,
-        next((one.open for one in facts.held if one.subject == judgement.suite), 0),
+        next((held.open for held in facts.held if held.subject == judgement.suite), 0),
         trend(tallies, facts.at, HOUR, _SPARK),
         trend(tallies, facts.at, HOUR, _HOURS),
         trend(tallies, facts.at, DAY, _DAYS),
-        [LinkedDocument(pages[one], one.evaluated_at, one.failed) for one in stored if one in pages],
+        [
+            LinkedDocument(pages[document], document.evaluated_at, document.failed)
+            for document in stored
+            if document in pages
+        ],
     )
 
 
@@ -255,15 +262,15 @@ def _findings(
 ) -> Iterator[FindingView]:
     """In the order of the suite, and then what the suite does not know."""
     order = {name: place for place, name in enumerate(known.meanings.get(judgement.suite, {}))}
-    for one in sorted(judgement.findings, key=lambda one: order.get(one.expectation, len(order))):
+    for finding in sorted(judgement.findings, key=lambda finding: order.get(finding.expectation, len(order))):
         yield FindingView(
-            one.expectation,
-            known.meaning(judgement.suite, one.expectation, meanings),
-            one.severity,
-            one.success,
-            one.state,
-            _extent(one, rows),
-            "" if one.observed in (None, []) else _brief(one.observed),
+            finding.expectation,
+            known.meaning(judgement.suite, finding.expectation, meanings),
+            finding.severity,
+            finding.success,
+            finding.state,
+            _extent(finding, rows),
+            "" if finding.observed in (None, []) else _brief(finding.observed),
         )
 
 
@@ -290,7 +297,7 @@ def _waiting(suite: str, known: Suites) -> AssetView:
 
 def _failure(failure: Failure, known: Suites, assets: Mapping[str, AssetView]) -> FailureView:
     asset = assets.get(failure.asset)
-    meanings = {one.expectation: one.meaning for one in asset.findings} if asset is not None else {}
+    meanings = {finding.expectation: finding.meaning for finding in asset.findings} if asset is not None else {}
     return FailureView(
         failure,
         asset.page if asset is not None else "",
@@ -320,17 +327,17 @@ def findings_of_document(document: Mapping[str, Any]) -> list[FindingView]:
             str(meta["name"]),
             Meaning(str(meta["why"])),
             str(configuration.get("severity") or ""),
-            bool(one.get("success")),
+            bool(result.get("success")),
         )
-        for one in document.get("results") or ()
-        for configuration in (one.get("expectation_config") or {},)
+        for result in document.get("results") or ()
+        for configuration in (result.get("expectation_config") or {},)
         for meta in (configuration.get("meta") or {},)
         if "name" in meta and "why" in meta
     ]
 
 
 def _rows_judged(document: Mapping[str, Any]) -> int | None:
-    counts = [(one.get("result") or {}).get("element_count") for one in document.get("results") or ()]
+    counts = [(result.get("result") or {}).get("element_count") for result in document.get("results") or ()]
     return max((int(count) for count in counts if count is not None), default=None)
 
 

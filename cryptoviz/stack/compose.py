@@ -72,7 +72,7 @@ def command_of(service: Service, settings: Settings) -> list[str]:
 
 def _service(service: Service, settings: Settings) -> dict[str, Any]:
     waits: dict[str, dict[str, Any]] = {"setup": {"condition": "service_completed_successfully"}}
-    present = {other.name for other in services(settings)}
+    present = {service_present.name for service_present in services(settings)}
     for name in service.after:
         if name in present or name in ("postgres", "kafka"):
             # The simulators are there in demo mode only.

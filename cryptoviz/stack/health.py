@@ -72,17 +72,17 @@ def _verdicts(settings: Settings) -> dict[str, JudgedStream]:
         return {}
 
 
-def stream_health(judged: JudgedStream | None, pid: int | None) -> ServiceHealth:
+def stream_health(stream: JudgedStream | None, pid: int | None) -> ServiceHealth:
     """What a verdict means for the stream's process. `pid` is the runner that should own the stream, if known.
 
     A stream that was asked to stand still, and does, is healthy and says so.
     """
-    if judged is None or judged.row["state"] is None or (pid is not None and judged.row["runner_pid"] != pid):
+    if stream is None or stream.row["state"] is None or (pid is not None and stream.row["runner_pid"] != pid):
         return ServiceHealth(False, "has not reported yet")
-    decision = judged.decision
+    decision = stream.decision
     if decision.verdict is Verdict.DEAD:
         return ServiceHealth(False, decision.message)  # the figures are an earlier runner's
-    figures = {name: judged.row[column] for name, column in _FIGURES.items()} | {"verdict": str(decision.verdict)}
+    figures = {name: stream.row[column] for name, column in _FIGURES.items()} | {"verdict": str(decision.verdict)}
     if decision.verdict is Verdict.STOPPED and decision.well:
         return ServiceHealth(True, "stopped on purpose", figures | {"stopped": True})
     return ServiceHealth(decision.well, "" if decision.verdict is Verdict.HEALTHY else decision.message, figures)

@@ -227,10 +227,13 @@ class Supervisor:
     def states(self) -> dict[str, ProgramState]:
         """Every process by name; empty when supervisord is away."""
         try:
-            listed = self._rpc.getAllProcessInfo()
+            processes = self._rpc.getAllProcessInfo()
         except _RPC_ERRORS:
             return {}
-        return {one["name"]: ProgramState(one["name"], one["statename"], one["pid"], one["start"]) for one in listed}
+        return {
+            process["name"]: ProgramState(process["name"], process["statename"], process["pid"], process["start"])
+            for process in processes
+        }
 
     def apply(self, wanted: list[Program]) -> list[str]:
         """Start supervisord with `wanted`, or change the running one to it.

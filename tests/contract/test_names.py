@@ -21,10 +21,7 @@ CLASSES = frozenset((
 VARIABLES = frozenset(("asked", "judged", "listed", "one", "other", "said", "told"))
 """Names of variables, parameters and functions that say nothing of what they hold."""
 
-TO_BE_NAMED = (
-    *("assets", "jobs", "sensors", "simulators", "streaming", "cryptoviz/commands", "cryptoviz/exchanges"),
-    *("cryptoviz/gate", "cryptoviz/reports", "cryptoviz/stack"),
-)
+TO_BE_NAMED = ("simulators", "streaming", "cryptoviz/exchanges")
 """Rooms whose names are still to be looked over; a room that leaves this list does not come back."""
 
 

@@ -50,7 +50,7 @@ def test_many_are_asked_about_at_once_and_few_are_gathered(found: dict[str, Wait
 def test_runs_keep_a_distance_and_a_longer_one_from_a_failure() -> None:
     found = waiting(candles=WaitingWork(1, MANY, NOW))
     for failed, pause in ((False, PAUSE), (True, PAUSE_AFTER_FAILURE)):
-        soon, later = (replace(LOOKED, asked=before(age)) for age in (pause - timedelta(seconds=1), pause))
+        soon, later = (replace(LOOKED, requested_at=before(age)) for age in (pause - timedelta(seconds=1), pause))
         assert decide(found, soon, NOW, failed=failed) == ("", False)
         assert decide(found, later, NOW, failed=failed)[0]
 
@@ -58,7 +58,7 @@ def test_runs_keep_a_distance_and_a_longer_one_from_a_failure() -> None:
 def test_the_whole_history_is_due_once_a_day() -> None:
     yesterday = replace(LOOKED, whole=before(WHOLE_EVERY))
     assert decide(waiting(), yesterday, NOW, failed=False) == ("the whole history, once a day", True)
-    assert decide(waiting(), replace(yesterday, asked=NOW.timestamp()), NOW, failed=False) == ("", False)
+    assert decide(waiting(), replace(yesterday, requested_at=NOW.timestamp()), NOW, failed=False) == ("", False)
 
 
 def backfill(**changed: Any) -> BackfillProgress:

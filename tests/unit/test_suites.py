@@ -162,7 +162,7 @@ KNOWN = {
         coins={("coingecko", "ETH"): (100.0, "Coin ETH"), ("coinmarketcap", "ETH"): (101.0, "Coin ETH")}
     ),
     "mood": StoredContext(days=frozenset({date(2026, 11, 18), date(2026, 11, 19)})),
-    "instruments": StoredContext(listed={"kraken": 2}),
+    "instruments": StoredContext(listed_pairs={"kraken": 2}),
 }
 
 
@@ -351,7 +351,7 @@ KNOWN_OF: Mapping[tuple[str, str], StoredContext] = {
     ),
     ("market", "price_above_zero"): StoredContext(),
     ("mood", "not_from_the_future"): StoredContext(),
-    ("instruments", "listing_whole"): StoredContext(listed={"kraken": 20}),
+    ("instruments", "listing_whole"): StoredContext(listed_pairs={"kraken": 20}),
 }
 
 

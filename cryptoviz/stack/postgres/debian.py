@@ -129,8 +129,8 @@ def _fetch_source(work: Path, log: Path) -> Path:
 
 def _debian_mirror() -> str:
     """The first mirror that this machine takes Debian itself (not its security updates) from."""
-    listed = output_of(["apt-get", "indextargets", "--format", "$(SITE) $(CODENAME)"]).splitlines()
-    mirrors = [site for site, _, codename in (line.partition(" ") for line in listed) if codename == "bookworm"]
+    sites = output_of(["apt-get", "indextargets", "--format", "$(SITE) $(CODENAME)"]).splitlines()
+    mirrors = [site for site, _, codename in (line.partition(" ") for line in sites) if codename == "bookworm"]
     return mirrors[0] if mirrors else "http://deb.debian.org/debian"
 
 
