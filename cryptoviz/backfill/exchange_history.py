@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from cryptoviz import instruments
 from cryptoviz.backfill.shared_budget import PATIENCE_S, Allowance, SharedBudget
@@ -29,13 +29,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from cryptoviz.settings import Settings
-
-Given = TypeVar("Given")
-
-_ATTEMPTS: Final = 6
-_LONGEST_WAIT_S: Final = 30.0
-_USED_WEIGHT: Final = "x-mbx-used-weight-1m"
-_MOST_BYTES: Final = 32 * 1024 * 1024
 
 
 class ExchangeHistory:
@@ -142,6 +135,8 @@ class ExchangeHistory:
         market: Any = connect(spec.ccxt_id if spec else exchange, addresses, self._settings.rest_timeout_s)
         self._open.callback(market.session.close)
         allowance = Allowance.of(exchange, self._settings)
-        rest = Rest(exchange, market, SharedBudget(self._connection, exchange, allowance, patience_s=self._patience_s))
+        budget = SharedBudget(self._connection, exchange, allowance, patience_s=self._patience_s)
+        used = spec.history_budget.used if spec else None
+        rest = Rest(exchange, market, budget, used_header=used.header if used else "")
         adapter = spec.history_adapter() if spec else GenericHistory
         return adapter(rest, self._clock)

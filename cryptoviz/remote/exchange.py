@@ -24,7 +24,6 @@ from cryptoviz.remote.retry_after import retry_after_of
 
 Answer = TypeVar("Answer")
 
-_USED_WEIGHT: Final = "x-mbx-used-weight-1m"
 _MOST_BYTES: Final = 32 * 1024 * 1024
 
 
@@ -86,13 +85,19 @@ def asking(exchange: str, market: Market) -> Iterator[None]:
 
 
 class Rest:
-    """One exchange through ccxt, asked within its budget and again where that may help."""
+    """One exchange through ccxt, asked within its budget and again where that may help.
 
-    def __init__(self, exchange: str, market: Any, budget: Budget, attempts: int = ATTEMPTS) -> None:
+    `used_header`: where its answers say what was used of its limit in this minute, in lower case; empty: nowhere.
+    """
+
+    def __init__(
+        self, exchange: str, market: Any, budget: Budget, attempts: int = ATTEMPTS, *, used_header: str = ""
+    ) -> None:
         self.exchange = exchange
         self.market = market
         self._budget = budget
         self._attempts = attempts
+        self._used_header = used_header
         # The budget is shared; ccxt's own is not.
         market.enableRateLimit = False
 
@@ -131,7 +136,7 @@ class Rest:
         except TransientError as error:
             self._budget.failed(error)
             raise
-        self._budget.answered(_number((self.market.last_response_headers or {}).get(_USED_WEIGHT)))
+        self._budget.answered(_number((self.market.last_response_headers or {}).get(self._used_header)))
         return answer
 
 

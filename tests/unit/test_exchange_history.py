@@ -492,7 +492,9 @@ def test_the_used_weight_is_passed_on() -> None:
         market.last_response_headers = {"x-mbx-used-weight-1m": "4711"}
 
     market.public_get_klines = answer  # type: ignore[attr-defined]
-    BinanceHistory(Rest("binance", market, budget), at(NOON)).first_candle(AT_BINANCE)
+    BinanceHistory(Rest("binance", market, budget, used_header="x-mbx-used-weight-1m"), at(NOON)).first_candle(
+        AT_BINANCE
+    )
     assert budget.used == [4711]
 
 
