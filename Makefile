@@ -5,8 +5,13 @@ CRYPTOVIZ := $(PYTHON) -m cryptoviz.cli
 READY := .venv/.ready
 # Tests spend much of their time waiting: one process more than this has cores keeps two busy. Each has its own services.
 WORKERS := 3
+# These compute: a process for each of two cores.
+FAST_WORKERS := 2
 # These put a load on a whole platform, or take its speed away.
 ALONE := tests/e2e tests/chaos tests/integration/test_ingestion_supervised.py
+
+# Where this is set, each of the thousand processes that tests and Dagster start compiles our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 
@@ -43,12 +48,12 @@ check: $(READY) ## Format, lint, types and import rules
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
-test-fast: $(READY) ## Unit and contract tests that need no service; under a minute
-	@.venv/bin/pytest -q -m "not services and not slow" tests/unit tests/contract
+test-fast: $(READY) ## Unit and contract tests that need no service; a minute or two
+	@.venv/bin/pytest -q -n $(FAST_WORKERS) --dist loadfile --no-loadscope-reorder -m "not services and not slow" tests/unit tests/contract
 
 test: check ## Every check and test (WORKERS=1: one after the other)
 	@$(CRYPTOVIZ) install
-	@.venv/bin/pytest -q -n $(WORKERS) --dist loadfile tests $(ALONE:%=--ignore %)
+	@.venv/bin/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests $(ALONE:%=--ignore %)
 	@.venv/bin/pytest -q $(ALONE)
 
 chaos: $(READY) ## Kill and stop every process, take away every dependency, under load: what it costs (ONLY="kill broker")

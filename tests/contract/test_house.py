@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cryptoviz.settings import PROJECT_ROOT
+from tests.conftest import LONGEST
 
 ROOMS = (
     "dagster_project",
@@ -107,3 +108,51 @@ def test_code_names_no_place_of_one_machine() -> None:
         if re.search(r"(?<![\w.-])/(work|home|root)/\w", line)
     ]
     assert not found
+
+
+def defined(file: Path, name: str) -> bool:
+    """Whether a Python or SQL file defines the name, or a document has it as a heading."""
+    word = re.escape(name)
+    forms = {
+        ".py": rf"^\s*(?:def|class) {word}\b|^{word}\b[^=\n]*=",
+        ".sql": rf"^create (?:or replace )?(?:table|function|view) {word}\b",
+        ".md": rf"^#+ {word}$",
+    }
+    return re.search(forms[file.suffix], file.read_text(), re.MULTILINE) is not None
+
+
+def test_the_table_of_where_to_look_is_true() -> None:
+    text = (PROJECT_ROOT / "docs" / "architecture.md").read_text()
+    section = text.partition("## Where to look\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+\?) \| `([^`]+)` \| `([^`]+)` \|$", section, re.MULTILINE)
+    assert len(rows) == len(section.strip().splitlines()) - 2 == 8
+    wrong = [
+        f"{question} {path}: {name}"
+        for question, path, name in rows
+        if not (PROJECT_ROOT / path).is_file() or not defined(PROJECT_ROOT / path, name)
+    ]
+    assert wrong == []
+
+
+def test_the_files_of_tests_that_begin_first_are_there() -> None:
+    assert [name for name in LONGEST if not (PROJECT_ROOT / "tests" / name).is_file()] == []
+
+
+MOST_LINES = 400
+TOO_LONG = {
+    "cryptoviz/collectors/collector.py",
+    "simulators/binance.py",
+    "simulators/exchange.py",
+    "simulators/kraken.py",
+    "simulators/market.py",
+    "simulators/web/server.py",
+}
+"""What is still longer. To be split; nothing joins them."""
+
+
+def test_no_file_is_too_long_to_be_read_at_once() -> None:
+    rooms = ("assets", "benchmarks", "cryptoviz", "dagster_project", "jobs", "sensors", "simulators", "streaming")
+    files = tracked(*(f"{room}/*.py" for room in rooms), "sql/functions/*.sql", "sql/queries/*.sql")
+    assert len(files) > 200
+    long = {str(file.relative_to(PROJECT_ROOT)) for file in files if len(file.read_text().splitlines()) > MOST_LINES}
+    assert long <= TOO_LONG

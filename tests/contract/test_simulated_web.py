@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,10 @@ from tests.conftest import free_ports
 
 RECORDED = PROJECT_ROOT.parent / "shared" / "data"
 NOON = datetime(2026, 11, 21, 12, 0, 7, tzinfo=UTC)
+
+
+fetch = partial(httpx.get, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+"""GET without reading the machine's certificates first, for each request anew: nothing here speaks TLS."""
 
 
 def recorded(path: str) -> Path:
@@ -58,7 +64,7 @@ def web(clock: Clock) -> Iterator[WebSimulator]:
 
 
 def get(web: WebSimulator, path: str, **headers: str) -> httpx.Response:
-    return httpx.get(f"{web.url}{path}", headers=headers, timeout=20)
+    return fetch(f"{web.url}{path}", headers=headers, timeout=20)
 
 
 def markets(web: WebSimulator, query: str = "", **headers: str) -> httpx.Response:
@@ -66,7 +72,7 @@ def markets(web: WebSimulator, query: str = "", **headers: str) -> httpx.Respons
 
 
 def entries(web: WebSimulator, site: str) -> list[Any]:
-    parsed = feedparser.parse(httpx.get(web.feed_url(site)).content)
+    parsed = feedparser.parse(fetch(web.feed_url(site)).content)
     assert not parsed.bozo
     return list(parsed.entries)
 
@@ -82,7 +88,7 @@ def counters(web: WebSimulator, source: str) -> dict[str, Any]:
 @pytest.mark.parametrize("site", sorted(SITES))
 def test_a_feed_has_what_the_recorded_one_has(web: WebSimulator, site: str) -> None:
     real = feedparser.parse(recorded(f"rss/{site}.xml").read_bytes())
-    simulated = feedparser.parse(httpx.get(web.feed_url(site)).content)
+    simulated = feedparser.parse(fetch(web.feed_url(site)).content)
     assert set(simulated.feed) == set(real.feed)
     anywhere = {name for entry in real.entries for name in entry}
     assert {name for entry in simulated.entries for name in entry} == anywhere
@@ -96,7 +102,7 @@ def test_a_feed_has_what_the_recorded_one_has(web: WebSimulator, site: str) -> N
 @pytest.mark.parametrize("site", sorted(SITES))
 def test_every_story_has_a_page_with_its_text(web: WebSimulator, site: str) -> None:
     for entry in entries(web, site):
-        page = httpx.get(entry.link.partition("?")[0])
+        page = fetch(entry.link.partition("?")[0])
         assert page.status_code == 200, entry.link
         assert "We use cookies" in page.text
 
@@ -126,12 +132,12 @@ def test_feeds_evolve_and_publish_again_under_one_guid(web: WebSimulator, clock:
 
 
 def test_what_did_not_change_is_not_sent_again(web: WebSimulator, clock: Clock) -> None:
-    first = httpx.get(web.feed_url("cryptoslate"))
+    first = fetch(web.feed_url("cryptoslate"))
     conditions = {"If-None-Match": first.headers["etag"], "If-Modified-Since": first.headers["last-modified"]}
-    again = httpx.get(web.feed_url("cryptoslate"), headers=conditions)
+    again = fetch(web.feed_url("cryptoslate"), headers=conditions)
     assert (again.status_code, again.content) == (304, b"")
     clock.now += timedelta(minutes=30)
-    assert httpx.get(web.feed_url("cryptoslate"), headers=conditions).status_code == 200
+    assert fetch(web.feed_url("cryptoslate"), headers=conditions).status_code == 200
 
 
 # APIs
@@ -203,11 +209,11 @@ def test_the_whole_history_of_the_index_lacks_three_days(web: WebSimulator) -> N
 def test_faults_are_ordered_and_cleared_over_http(web: WebSimulator) -> None:
     order = {"source": "decrypt", "kind": "server_error", "count": 2}
     assert httpx.post(f"{web.url}/control/fault", json=order).status_code == 200
-    assert [httpx.get(web.feed_url("decrypt")).status_code for _ in range(3)] == [503, 503, 200]
+    assert [fetch(web.feed_url("decrypt")).status_code for _ in range(3)] == [503, 503, 200]
     httpx.post(f"{web.url}/control/fault", json={"source": "decrypt", "kind": "html"})
-    assert httpx.get(web.feed_url("decrypt")).headers["content-type"].startswith("text/html")
+    assert fetch(web.feed_url("decrypt")).headers["content-type"].startswith("text/html")
     httpx.delete(f"{web.url}/control/fault")
-    assert httpx.get(web.feed_url("decrypt")).headers["content-type"].startswith("application/rss+xml")
+    assert fetch(web.feed_url("decrypt")).headers["content-type"].startswith("application/rss+xml")
     assert counters(web, "decrypt")["faults"] == {"server_error": 2, "html": 1}
     for wrong in ({"source": "nobody", "kind": "cut"}, {"source": "decrypt", "kind": "nonsense"}):
         assert httpx.post(f"{web.url}/control/fault", json=wrong).status_code == 400
@@ -237,14 +243,14 @@ def test_the_incident_is_the_recorded_one(web: WebSimulator) -> None:
 def test_a_feed_that_is_ill_formed_is_all_there_and_a_broken_one_is_not(web: WebSimulator) -> None:
     for kind, found in ((Kind.ILL_FORMED, {WINDOW}), (Kind.BREAK, set(range(1, WINDOW)))):
         web.order("coindesk", kind, count=1)
-        parsed = feedparser.parse(httpx.get(web.feed_url("coindesk")).content)
+        parsed = feedparser.parse(fetch(web.feed_url("coindesk")).content)
         assert parsed.bozo
         assert len(parsed.entries) in found
 
 
 def test_an_answer_that_was_damaged_counts_as_no_item_served(web: WebSimulator) -> None:
     web.order("coindesk", Kind.BREAK, count=1)
-    httpx.get(web.feed_url("coindesk"))
+    fetch(web.feed_url("coindesk"))
     assert counters(web, "coindesk")["items"] == {}
 
 
@@ -262,17 +268,17 @@ def test_a_short_fault_is_an_answer_of_its_kind(
     web: WebSimulator, kind: Kind, status: int, header: tuple[str, str] | None
 ) -> None:
     web.order("theblock", kind, count=1, retry_after_s=7)
-    answer = httpx.get(web.feed_url("theblock"))
+    answer = fetch(web.feed_url("theblock"))
     assert answer.status_code == status
     if header is not None:
         assert answer.headers[header[0]] == header[1]
-    assert httpx.get(web.feed_url("theblock")).status_code == 200
+    assert fetch(web.feed_url("theblock")).status_code == 200
 
 
 def test_a_fault_may_be_for_a_path_alone(web: WebSimulator) -> None:
     web.order("coindesk", Kind.SERVER_ERROR, path="/markets/")
     page = next(entry.link for entry in entries(web, "coindesk"))
-    assert httpx.get(page).status_code == 503
+    assert fetch(page).status_code == 503
     web.order("robots", Kind.SERVER_ERROR)
     assert get(web, "/robots.txt").status_code == 503
 
@@ -286,21 +292,21 @@ def test_robots_may_not_read_members_pages_and_there_are_some(web: WebSimulator,
         clock.now += timedelta(hours=1)
     members = {link for link in links if link.startswith(f"{web.url}/theblock/pro/")}
     assert 0 < len(members) < len(links) / 2
-    assert httpx.get(members.pop()).status_code == 200, "they exist for those who read them all the same"
+    assert fetch(members.pop()).status_code == 200, "they exist for those who read them all the same"
 
 
 def test_what_a_careful_reader_refuses_harms_nobody_else(web: WebSimulator) -> None:
-    declared = feedparser.parse(httpx.get(f"{web.url}/hostile/entity").content)
+    declared = feedparser.parse(fetch(f"{web.url}/hostile/entity").content)
     assert [entry.guid for entry in declared.entries] == ["declared-1"]
     for kind in (Kind.HUGE, Kind.HUGE_GZIP):
         web.order("theblock", kind, size_bytes=80_000)
-        answer = httpx.get(web.feed_url("theblock"))
+        answer = fetch(web.feed_url("theblock"))
         assert 80_000 < len(answer.content) < 90_000
         assert answer.num_bytes_downloaded > len(answer.content) / 4
         assert len(feedparser.parse(answer.content).entries) > 500
         httpx.delete(f"{web.url}/control/fault")
     default = Settings.model_fields["web_max_bytes"].default
-    assert default < len(httpx.get(f"{web.url}/hostile/huge").content) < 1.1 * default
+    assert default < len(fetch(f"{web.url}/hostile/huge").content) < 1.1 * default
 
 
 def test_errors_of_the_apis_have_their_own_shapes(web: WebSimulator) -> None:
@@ -361,6 +367,6 @@ def test_the_process_is_healthy_and_ends_when_asked(
 def test_what_hangs_ends_with_the_simulator() -> None:
     with running() as web:
         with pytest.raises(httpx.ReadTimeout):
-            httpx.get(f"{web.url}/hostile/hang", timeout=0.2)
+            fetch(f"{web.url}/hostile/hang", timeout=0.2)
         begun = time.monotonic()
     assert time.monotonic() - begun < 5
