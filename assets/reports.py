@@ -12,6 +12,8 @@ from assets.keys import REPORTS
 from assets.resources import Database
 from assets.streams import PLATFORM_OWNERS, code
 from cryptoviz.reports import address
+from cryptoviz.reports.facts import Stored
+from cryptoviz.reports.store import BusyError
 from cryptoviz.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -63,9 +65,7 @@ def reports_asset(ours: Settings) -> dg.AssetsDefinition:
         Materialize to build it now; otherwise it happens hourly, and within minutes after other expectations fail than
         before. The page that is served stays as it is until the new one is whole.
         """
-        from cryptoviz.reports.facts import Stored  # noqa: PLC0415 - loading the code location needs no templates
-        from cryptoviz.reports.site import publish  # noqa: PLC0415
-        from cryptoviz.reports.store import BusyError  # noqa: PLC0415
+        from cryptoviz.reports.site import publish  # noqa: PLC0415 - loading the code location needs no templates
 
         folder = address.reports_folder(ours)
         try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from cryptoviz import instruments
+from cryptoviz import bus, instruments
 from cryptoviz.remote.backoff import Backoff
 from cryptoviz.remote.errors import PermanentError
 from cryptoviz.settings import Mode, Role, settings
@@ -53,16 +53,12 @@ class Broker(dg.ConfigurableResource[Any]):
         Raises:
             BusError: the broker cannot be reached.
         """
-        from cryptoviz import bus  # noqa: PLC0415 - only who asks loads the client
-
         return bus.offsets(settings(), topics, timeout_s=self.timeout_s)
 
     @contextmanager
     def producer(self) -> Iterator[Bus]:
         """A producer that connects in the background; closed at the end of the block."""
-        from cryptoviz.bus import Producer  # noqa: PLC0415 - only who sends loads the client
-
-        producer = Producer(settings())
+        producer = bus.Producer(settings())
         producer.start()
         try:
             yield producer

@@ -19,6 +19,7 @@ import dagster as dg
 
 from assets.resources import Broker, Database
 from assets.streams import topic_key
+from cryptoviz.bus import BusError
 from cryptoviz.storage import driver
 from cryptoviz.storage.queries import query
 from cryptoviz.topics import TOPICS
@@ -178,8 +179,6 @@ def observe_tables(
 
 
 def _reachable(database: Database, broker: Broker) -> tuple[list[AssetFigures], list[str]]:
-    from cryptoviz.bus import BusError  # noqa: PLC0415 - nor a Kafka client
-
     figures: list[AssetFigures] = []
     away: list[str] = []
     try:

@@ -21,6 +21,7 @@ from typing import Final
 
 import psycopg
 
+from cryptoviz import bus
 from cryptoviz.processes import Process, descendants, members, stop
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Mode, Role, Settings, load
 from cryptoviz.stack import dagster, health
@@ -37,6 +38,7 @@ from cryptoviz.stack.services import Service, log_folder, runs_kafka, runs_postg
 from cryptoviz.stack.steps import Done, Step, run, wait_until
 from cryptoviz.stack.supervisor import Supervisor, programs
 from cryptoviz.storage.database import connect
+from cryptoviz.storage.migrations import migrate
 from cryptoviz.storage.queries import query
 
 _FLOW_TIMEOUT_S: Final = 240
@@ -166,17 +168,13 @@ class Stack:
         if self.postgres is not None:
             self._start("postgres", self.postgres.ready, cancelled, _SERVER_TIMEOUT_S)
             self.postgres.provision(self.settings.postgres_database)
-        from cryptoviz.storage.migrations import migrate  # noqa: PLC0415 - not needed by most commands
-
         applied = migrate(self.settings)
         return f"{len(applied)} migrations applied" if applied else "schema up to date"
 
     def _start_kafka(self, cancelled: threading.Event) -> str:
         if self.kafka is not None:
             self._start("kafka", self.kafka.ready, cancelled, _SERVER_TIMEOUT_S)
-        from cryptoviz.bus import create_topics  # noqa: PLC0415 - the Kafka client is slow to import
-
-        created = create_topics(self.settings)
+        created = bus.create_topics(self.settings)
         return f"{len(created)} topics created" if created else "topics up to date"
 
     def _service_steps(self) -> Iterator[Step]:

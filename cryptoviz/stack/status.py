@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cryptoviz import bus
 from cryptoviz.settings import Settings
 from cryptoviz.stack import health
 from cryptoviz.stack.health import ServiceHealth
@@ -89,11 +90,9 @@ def _database(settings: Settings, states: dict[str, ProgramState], edition: dict
 def _broker(settings: Settings, states: dict[str, ProgramState]) -> StackPart:
     process = states.get("kafka")
     if not runs_kafka(settings):
-        from cryptoviz.bus import BusError, list_topics  # noqa: PLC0415 - the Kafka client is slow to import
-
         try:
-            return StackPart("kafka", bool(list_topics(settings)), "external", detail=settings.bootstrap_servers)
-        except BusError as error:
+            return StackPart("kafka", bool(bus.list_topics(settings)), "external", detail=settings.bootstrap_servers)
+        except bus.BusError as error:
             return StackPart("kafka", False, "external", detail=str(error))
     from cryptoviz.stack.start import local_kafka  # noqa: PLC0415 - start imports much that status does not need
 

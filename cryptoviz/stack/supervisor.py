@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, Final, cast
 from xmlrpc.client import Error, Fault, ServerProxy
 
+from supervisor.xmlrpc import SupervisorTransport
+
 from cryptoviz.processes import MARKER
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Settings
 from cryptoviz.stack.errors import StackError, last_lines
@@ -212,8 +214,6 @@ class Supervisor:
 
     @property
     def _rpc(self) -> Any:
-        from supervisor.xmlrpc import SupervisorTransport  # noqa: PLC0415 - only when a stack is spoken to
-
         transport = SupervisorTransport(None, None, f"unix://{socket_path(self._settings)}")
         return cast("Any", ServerProxy("http://127.0.0.1", transport=transport)).supervisor
 
