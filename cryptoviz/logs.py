@@ -20,6 +20,11 @@ def mask(text: str) -> str:
     return _URL_PASSWORD.sub(rf"\g<head>{MASK}@", text)
 
 
+def error_line(error: BaseException) -> str:
+    """The first line of an error's text; the name of its type where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def _mask_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in event.items():
         if _SECRET_NAME.search(name):

@@ -15,6 +15,7 @@ from typing import Any, Final
 import dagster as dg
 
 from assets.resources import Database
+from cryptoviz.logs import error_line
 from cryptoviz.settings import Settings
 from cryptoviz.storage import driver
 from cryptoviz.storage.queries import query
@@ -107,7 +108,7 @@ def run_failures(settings: Settings) -> dg.SensorDefinition:
                 for record in fresh:
                     _write(connection, _ended(context.instance, record), settings)
         except driver.Error as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = error_line(error)
             return dg.SkipReason(f"the database does not answer: {reason}")
         newest = max(record.update_timestamp for record in records).replace(tzinfo=UTC)
         known = [record.dagster_run.run_id for record in records if _recent(record, newest)]

@@ -16,6 +16,7 @@ import dagster as dg
 from assets.resources import Database
 from assets.streams import INGESTION as INGESTION_KEY
 from assets.streams import collector_key
+from cryptoviz.logs import error_line
 from cryptoviz.settings import Settings
 from cryptoviz.storage import driver
 from cryptoviz.storage.queries import query
@@ -60,15 +61,11 @@ def stream_supervisor(settings: Settings) -> dg.SensorDefinition:
                 connection.execute(query("platform_alerts_close_others"), others)
                 events = [event for name, stream in streams.items() for event in _report(connection, name, stream, now)]
         except driver.Error as error:
-            return dg.SkipReason(f"the database does not answer: {_reason(error)}")
+            return dg.SkipReason(f"the database does not answer: {error_line(error)}")
         states = "; ".join(f"{name} is {stream.decision.message}" for name, stream in streams.items())
         return dg.SensorResult(asset_events=events, skip_reason=states)
 
     return stream_supervisor
-
-
-def _reason(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _act(connection: Connection[Any], name: str, row: Mapping[str, Any], decision: Decision) -> None:

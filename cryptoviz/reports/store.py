@@ -9,23 +9,23 @@ A build that is killed leaves the published site as it was; the next one removes
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from cryptoviz.file_lock import LockHeldError, file_lock
+
 SITE: Final = "site"
 _BUILT: Final = "built.json"
 DOCUMENTS: Final = "documents"
 _BUILDS: Final = "builds"
-_POLL_S: Final = 0.1
 
 
 class BusyError(Exception):
@@ -97,16 +97,11 @@ def write(path: Path, text: str) -> None:
 
 @contextmanager
 def _alone(path: Path, wait_s: float) -> Iterator[None]:
-    with path.open("w") as lock:
-        deadline = time.monotonic() + wait_s
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise BusyError(f"another build is under way, and was after {wait_s:.0f} s") from None
-                time.sleep(_POLL_S)
+    with ExitStack() as lock:
+        try:
+            lock.enter_context(file_lock(path, wait_s))
+        except LockHeldError:
+            raise BusyError(f"another build is under way, and was after {wait_s:.0f} s") from None
         yield
 
 

@@ -7,14 +7,12 @@ Everything may be interrupted anywhere and run again: each step looks at what is
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -22,6 +20,7 @@ from typing import Final
 import psycopg
 
 from cryptoviz import bus
+from cryptoviz.file_lock import LockHeldError, file_lock
 from cryptoviz.processes import Process, descendants, members, stop
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Mode, Role, Settings, load
 from cryptoviz.stack import dagster, health
@@ -286,20 +285,15 @@ def exclusive(settings: Settings) -> Iterator[None]:
     """Only one command changes the stack at a time.
 
     Raises:
-        StackError: another one is at it.
+        StackError: another command still changes it.
     """
     path = settings.state / "run" / "stack.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        deadline = time.monotonic() + _LOCK_TIMEOUT_S
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise StackError("another command is starting or stopping the stack", fix="wait for it") from None
-                time.sleep(0.1)
+    with ExitStack() as lock:
+        try:
+            lock.enter_context(file_lock(path, _LOCK_TIMEOUT_S))
+        except LockHeldError:
+            raise StackError("another command is starting or stopping the stack", fix="wait for it") from None
         yield
 
 

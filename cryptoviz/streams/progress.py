@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import psycopg
 
+from cryptoviz.logs import error_line
 from cryptoviz.processes import family, thread_seconds
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
@@ -113,7 +114,7 @@ def database_at_work(settings: Settings, application_name: str) -> ProgressSign:
             with connect(Role.WRITER, settings, autocommit=True, application_name="signs of life") as connection:
                 found = connection.execute(query("stream_work"), {"application_name": application_name}).fetchall()
         except psycopg.Error as error:
-            return f"the database does not answer: {(str(error).splitlines() or [type(error).__name__])[0]}"
+            return f"the database does not answer: {error_line(error)}"
         moves = {(pid, began, rows) for pid, _busy, _held_by, began, rows in found}
         moved, before = not moves <= before, moves
         held_by = sorted({holder for _pid, _busy, holder, *_ in found if holder})

@@ -25,7 +25,7 @@ from typing import Any, Final
 
 import psycopg
 
-from cryptoviz.logs import logger
+from cryptoviz.logs import error_line, logger
 from cryptoviz.settings import Settings
 from cryptoviz.streams.database_calls import DatabaseCalls
 from cryptoviz.streams.ownership import Ownership, PreviousRun, StreamControl, StreamEvent
@@ -379,8 +379,7 @@ class Runner:
 
     def _note_database_away(self, error: Exception) -> None:
         if not self._database_away:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            _log.warning("database_is_away", stream=self.name, reason=reason)
+            _log.warning("database_is_away", stream=self.name, reason=error_line(error))
         self._database_away = True
 
     async def _wait_for_change(self, seconds: float | None) -> None:
