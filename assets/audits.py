@@ -69,7 +69,7 @@ def outcome(
 
 
 def outcome_of_all(reports: Sequence[GateReport], asset: dg.AssetKey) -> dg.AssetCheckResult:
-    """What the gate said of all that was judged: the worst report, with the figures of all."""
+    """The check result for several reports: the verdict of the worst, with the figures of all."""
     if not reports:
         return dg.AssetCheckResult(passed=True, check_name=GATE, asset_key=asset, description="nothing new to judge")
     worst = max(reports, key=lambda report: (report.blocked, not report.passed))

@@ -195,7 +195,7 @@ def table_checks(settings: Settings) -> dg.AssetChecksDefinition:
                         context.log.warning("%s %s: %s", gate.table, gate.name, verdict.words)
                     yield result(gate, verdict)
                     # The tables are reported without a run every minute, and Dagster takes a check of another run
-                    # than the latest report for one of older rows: said without a run too, the verdict stands.
+                    # than the latest report for one of older rows: reported without a run too, the verdict stands.
                     context.instance.report_runless_asset_event(standing(gate, verdict))
         for window in WINDOWS:
             if window.key in context.selected_asset_check_keys:

@@ -1,4 +1,4 @@
-"""The reports: a static site from what the gate wrote down, and the addresses of its pages for who links there.
+"""The reports: a static site of the gate's stored results, and the addresses of its pages for links.
 
 quality_results, quality_documents, quarantine -> reports -> http://127.0.0.1:8300
 """

@@ -1,4 +1,4 @@
-"""What every job that changes something shares: who started it, and the words for config that makes no sense."""
+"""What jobs that change something share: who started a run, its range, and errors for config that makes no sense."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final

@@ -241,7 +241,7 @@ def _words(kind: Any) -> str | None:
 
 
 def owners(topic: Topic) -> Sequence[str]:
-    """Who answers for a topic and the table it ends in."""
+    """The owners of a topic and of the table that its records go to."""
     if topic.name == "deadletter":
         return PLATFORM_OWNERS
     return NEWS_OWNERS if topic.name in POLLED else MARKET_OWNERS

@@ -109,7 +109,7 @@ def stop(processes: Iterable[Process], timeout_s: float = 10) -> None:
 
 
 def listener(port: int) -> Process | None:
-    """Who listens on a TCP port of this machine, if this user may know."""
+    """The process that listens on a TCP port of this machine, if this user may know."""
     inodes = set(_listening_inodes(port))
     return next((read_process(pid) for pid in _pids() if inodes & _sockets(pid)), None) if inodes else None
 

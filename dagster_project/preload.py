@@ -7,7 +7,7 @@ import gc
 import logging
 import signal
 
-# It ends with the code server, which waits for its runs: it must not end before, when both are told to stop.
+# It ends with the code server, which waits for its runs: when both get the signal to stop it must not end first.
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 try:
     import dagster_postgres  # noqa: F401

@@ -1,4 +1,4 @@
-"""Repair: replay a topic into its table, make candles anew from the trades, look over those of an older version.
+"""Repair: replay a topic into its table, rebuild candles from their trades, check those of an older version.
 
 Each may be run twice.
 """

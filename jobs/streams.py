@@ -1,4 +1,4 @@
-"""Start, stop and restart a stream: ask, wait until its runner has done it, write down who asked."""
+"""Start, stop and restart a stream: write the request, wait until its runner has fulfilled it, log the action."""
 
 import time
 from typing import Final

@@ -24,7 +24,7 @@ from cryptoviz.storage.queries import query
 
 INTERVAL_S: Final = 60
 PAUSE_S: Final = 300
-"""Between two requests: what changes at once is told at once."""
+"""The least pause between two requests; the first change after it is requested at once."""
 
 MOST_AN_HOUR: Final = 6
 _HOUR_S: Final = 3600

@@ -131,7 +131,7 @@ def _open_rows(connection: Connection[Any]) -> dict[str, float]:
 
 
 def exchange_figures(connection: Connection[Any]) -> list[AssetFigures]:
-    """What was heard of each exchange within the last minute; one that was silent is left out."""
+    """What each exchange sent within the last minute; silent exchanges are left out."""
     now = datetime.now(UTC)
     return [
         AssetFigures(dg.AssetKey(exchange), int(heard.timestamp() * 1_000_000), numbers, heard)

@@ -83,7 +83,7 @@ def show(number: Annotated[int, typer.Argument(metavar="ID")], json: Json = Fals
 
 @app.command()
 def release(ids: Ids = None, subject: AllOf = None, reason: Reason = "", json: Json = False) -> None:
-    """Judge rows once more by today's suite and publish those that meet it; the others stay, and you are told why."""
+    """Judge rows once more by today's suite and publish those that pass; say why the others stay in quarantine."""
     from cryptoviz import quarantine
 
     settings = load()
@@ -112,7 +112,7 @@ def _resolve(
     subject: str | None,
     reason: str,
 ) -> list[Resolved]:
-    """Do it and write down who did."""
+    """Resolve the rows and write the action to the audit log."""
     from getpass import getuser
 
     import psycopg

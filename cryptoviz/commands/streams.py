@@ -66,7 +66,7 @@ def restart(name: str, wait: Wait = 60) -> None:
 
 
 def _do(what: StreamRequest, name: str, wait_s: float, word: str) -> None:
-    """Ask, write down who asked, and wait until the stream's runner has done it."""
+    """Write the request and its audit row, and wait until the stream's runner has fulfilled it."""
     from getpass import getuser
 
     import psycopg

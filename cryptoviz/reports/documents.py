@@ -129,7 +129,7 @@ def location(document: Document) -> str:
 
 @cache
 def edition() -> str:
-    """What pages depend on beside their document: when it changes, all are rendered anew."""
+    """A fingerprint of what all pages depend on beside their documents: when it changes, all are rendered again."""
     digest = hashlib.sha256(version("great-expectations").encode())
     files = [Path(__file__), Path(docs.__file__), *(TEMPLATES / name for name in _DEPENDS_ON)]
     for file in files:

@@ -70,7 +70,7 @@ def building(folder: Path, wait_s: float) -> Iterator[Build]:
         try:
             yield build
         finally:
-            # Whoever reads a page of the site before may still ask for its style.
+            # A reader of the previous site's page may still request its style sheet.
             _sweep(folder, keep={before, build.made.name if build.published else None})
 
 

@@ -321,7 +321,7 @@ def _origin(origin: Any) -> str:
 
 
 def findings_of_document(document: Mapping[str, Any]) -> list[FindingView]:
-    """What a document says of each expectation that has a name and a sentence why."""
+    """The findings in a document, for each expectation that has a name and a reason."""
     return [
         FindingView(
             str(meta["name"]),

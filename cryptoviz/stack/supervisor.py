@@ -192,7 +192,7 @@ def socket_path(settings: Settings) -> Path:
 
 @dataclass(frozen=True)
 class ProgramState:
-    """What supervisord says of a process. `started` is seconds since the epoch, 0 when never started."""
+    """The state of a process as supervisord reports it. `started` is seconds since the epoch, 0 when never started."""
 
     name: str
     state: str

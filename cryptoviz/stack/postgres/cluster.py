@@ -46,7 +46,7 @@ class LocalPostgres:
     """
 
     locale: Sequence[str] = ("--locale=C",)
-    """How text is ordered, as `initdb` is told."""
+    """The options of `initdb` for the order of text."""
 
     def __init__(
         self,

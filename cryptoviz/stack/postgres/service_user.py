@@ -41,7 +41,7 @@ def as_service_user() -> list[str]:
 
 
 def _service_user() -> pwd.struct_passwd:
-    """The user `postgres` of the distribution's packages; without them nobody, who owns nothing else."""
+    """The user `postgres` of the distribution's packages; without them the user `nobody`, which owns nothing else."""
     try:
         return pwd.getpwnam(SERVICE_USER)
     except KeyError:
