@@ -13,14 +13,15 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, LiteralString
-
-import psycopg
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 from cryptoviz.exchanges import EXCHANGES
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
 from cryptoviz.storage.queries import SQL_DIR, query
+
+if TYPE_CHECKING:
+    import psycopg
 
 _CONSECUTIVE_IDS: Final = ":consecutive_ids"
 _LOCK: Final = 0x43525950  # "CRYP": one migration at a time in a database
