@@ -73,7 +73,13 @@ def run_import(one: Stage, archive: Path, count: int, how: AbstractContextManage
         [file] = files([str(archive)])
         layout = recognise(file, Kind.TRADES)
         job = TradesImport(
-            file, layout, _TARGET, ImportProgress(file, layout, _TARGET), "bench", told=lambda *_: None, candles=candles
+            file,
+            layout,
+            _TARGET,
+            ImportProgress(file, layout, _TARGET),
+            "bench",
+            report_progress=lambda *_: None,
+            candles=candles,
         )
         done = job.run(writer, connection)
     seconds = time.perf_counter() - started

@@ -188,9 +188,9 @@ def imported(settings: Settings, archive: Path, done: threading.Event) -> None:
             layout = recognise(file, Kind.TRADES)
             target = Target(_EXCHANGE, pair)
             with writer() as own:
-                TradesImport(file, layout, target, ImportProgress(file, layout, target), "bench", told=_quiet).run(
-                    writer, own
-                )
+                TradesImport(
+                    file, layout, target, ImportProgress(file, layout, target), "bench", report_progress=_quiet
+                ).run(writer, own)
             since = datetime.now(UTC) - timedelta(days=3)
             for _step in rebuild_pair(connection, _EXCHANGE, pair, since, since + timedelta(days=1)):
                 if done.is_set():

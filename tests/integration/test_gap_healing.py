@@ -322,13 +322,13 @@ def test_a_database_that_is_away_or_slow_is_no_failure(platform: Platform, monke
         raise psycopg.OperationalError("connection refused")
 
     with monkeypatch.context() as patched:
-        patched.setattr(sensors.gaps, "collected", refuse)
+        patched.setattr(sensors.gaps, "collected_series", refuse)
         assert "connection refused" in platform.tick().skip_message
 
     def slow(*_asked: object) -> None:
         platform.connection.execute("set statement_timeout = '1ms'; select pg_sleep(1)")
 
-    monkeypatch.setattr(sensors.gaps, "look_at_trades", slow)
+    monkeypatch.setattr(sensors.gaps, "scan_trades", slow)
     given_up = platform.tick()
     assert "a look took too long and was given up" in given_up.skip_message
     assert "statement timeout" in given_up.skip_message

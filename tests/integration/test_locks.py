@@ -242,11 +242,11 @@ def test_killed_between_two_pieces_a_batch_is_finished_and_judged_once(
     with monkeypatch.context() as patch:
         killed_after(patch, 3)
         with pytest.raises(KeyboardInterrupt):
-            publish(writer, batch, "killed", "asset LTC", settle=settled.append)
+            publish(writer, batch, "killed", "asset LTC", on_published=settled.append)
     assert 0 < len(stored(writer, series)) < len(rows)
     assert settled == []
     more = staged(writer, batch, MIDNIGHT + DAY, MIDNIGHT + DAY + HOUR)
-    published = publish(writer, batch, "next", "asset LTC", settle=settled.append)
+    published = publish(writer, batch, "next", "asset LTC", on_published=settled.append)
     assert published.report is not None
     assert published.report.counts.staged == len(more)
     assert stored(writer, series) == [row.window_start for row in [*rows, *more]]
