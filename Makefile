@@ -19,7 +19,7 @@ help: ## List every command
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): bootstrap.sh requirements/dev.txt pyproject.toml
-	@sh bootstrap.sh $@
+	@sh bootstrap.sh $@ $(if $(filter demo up test chaos soak,$(MAKECMDGOALS)),services)
 
 demo: $(READY) ## Start the whole platform on simulated exchanges: no key, no internet
 	@$(CRYPTOVIZ) demo

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -104,6 +105,25 @@ def service_folder() -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+_MOURNER = 'read -r _; grep -qs -- "$1" "/proc/$0/cmdline" && kill -INT "$0" && sleep 5; rm -rf -- "$1"'
+
+
+@contextmanager
+def never_outliving_us(pid: int, folder: Path) -> Iterator[None]:
+    """End a server, whose command line names its `folder`, and forget the folder when this process is killed.
+
+    Ctrl-C kills the processes that share the tests without letting them end their fixtures. A small process waits for
+    the end of a pipe whose other end is ours.
+    """
+    command = ["sh", "-c", _MOURNER, str(pid), str(folder)]
+    mourner = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        yield
+    finally:
+        mourner.kill()
+        mourner.communicate()
 
 
 @dataclass
@@ -203,8 +223,10 @@ def running_cluster(folder: Path, kind: type[LocalPostgres], name: str) -> Itera
     server.prepare()
     server.start()
     cluster = Cluster(server, folder)
+    pid = int((server.data_dir / "postmaster.pid").read_text().split()[0])
     try:
-        yield cluster
+        with never_outliving_us(pid, folder):
+            yield cluster
     finally:
         cluster.close()
         server.stop()
@@ -305,7 +327,9 @@ def kafka_broker(service_folder: Path) -> Iterator[LocalKafka]:
     broker = LocalKafka(service_folder / "kafka", port, controller_port, heap_mb=384)
     broker.prepare()
     broker.start()
+    assert broker.pid is not None
     try:
-        yield broker
+        with never_outliving_us(broker.pid, service_folder):
+            yield broker
     finally:
         broker.stop()

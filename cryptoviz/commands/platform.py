@@ -72,13 +72,14 @@ def restart(
 
 def install(
     bench: Annotated[bool, typer.Option("--bench", help="Also what the benchmarks compare with.")] = False,
+    train: Annotated[bool, typer.Option(help="Archive the classes of a Spark driver, which needs PySpark.")] = True,
 ) -> None:
     """Install what the platform and its tests need on this machine, without starting anything."""
     from cryptoviz.stack.jars import JarSet, install_jars
     from cryptoviz.stack.start import Stack
 
     settings = load()
-    Stack(settings, _progress, _note).install()
+    Stack(settings, _progress, _note).install(train=train)
     if bench:
         install_jars(settings, JarSet.BENCH)
 

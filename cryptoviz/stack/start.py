@@ -43,6 +43,7 @@ from cryptoviz.storage.queries import query
 _FLOW_TIMEOUT_S: Final = 240
 _SERVER_TIMEOUT_S: Final = 180
 _TRAIN_TIMEOUT_S: Final = 300
+_TRAINING: Final = "spark classes"
 _LOCK_TIMEOUT_S: Final = 3
 _RESTARTS_ALLOWED: Final = 3
 
@@ -70,15 +71,18 @@ class Stack:
         with exclusive(self.settings):
             begun = datetime.now(UTC)
             self._clear_the_way()
-            self.install()
+            self.install(train=False)
             self._prepare()
             restarted = self.supervisor.apply(programs(self.settings, self.postgres, self.kafka))
             if restarted:
                 self._say(f"settings changed: restarting {', '.join(restarted)}")
-            run([*self._infrastructure_steps(), *self._service_steps(), self._flow_step(begun)], self._report)
+            steps = [*self._infrastructure_steps(), self._training_step(), *self._service_steps()]
+            run([*steps, self._flow_step(begun)], self._report)
 
-    def install(self) -> None:
+    def install(self, *, train: bool = True) -> None:
         """Install what is lacking on this machine; costs nothing when all is there.
+
+        `train` False leaves out the archive of a Spark driver's classes, the only part that needs PySpark.
 
         Raises:
             StackError: something could not be installed.
@@ -87,6 +91,8 @@ class Stack:
         if runs_postgres(self.settings):
             steps.append(Step("postgresql", lambda _: self._install_postgres()))
         run(steps, self._report)
+        if train:
+            run([self._training_step()], self._report)
 
     def _install_postgres(self) -> str:
         log_folder(self.settings).mkdir(parents=True, exist_ok=True)
@@ -100,13 +106,15 @@ class Stack:
     def _install_archives(self) -> str:
         wanted = (JarSet.KAFKA, JarSet.SPARK) if runs_kafka(self.settings) else (JarSet.SPARK,)
         fetched = install_jars(self.settings, *wanted)
-        self._train()
         return f"fetched {', '.join(fetched)}" if fetched else "Kafka and the Spark connector"
 
-    def _train(self) -> None:
+    def _training_step(self) -> Step:
+        return Step(_TRAINING, lambda _: self._train())
+
+    def _train(self) -> str:
         """Once: an archive of the classes of a Spark driver, beside its jars. Without it drivers start slower."""
         if class_archive(self.settings).exists():
-            return
+            return "archived"
         self._say("archiving the classes of a Spark driver, once")
         command = [sys.executable, "-m", "streaming", "train"]
         environment = {**os.environ, f"{PREFIX}STATE_DIR": str(self.settings.state)}
@@ -116,10 +124,10 @@ class Stack:
                 timeout=_TRAIN_TIMEOUT_S, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            self._say(f"not done within {_TRAIN_TIMEOUT_S} s: drivers will start slower")
-            return
+            return f"not archived within {_TRAIN_TIMEOUT_S} s: drivers will start slower"
         if done.returncode != 0:
-            self._say(f"it failed, drivers will start slower: {last_lines(done.stdout + done.stderr, 1)}")
+            return f"not archived, drivers will start slower: {last_lines(done.stdout + done.stderr, 1)}"
+        return "archived"
 
     def _clear_the_way(self) -> None:
         orphans = find_orphans(self.settings, self.supervisor)
@@ -178,7 +186,9 @@ class Stack:
 
     def _service_steps(self) -> Iterator[Step]:
         for service in services(self.settings):
-            yield Step(service.name, self._starter(service), service.after)
+            # Whatever needs no Spark starts while the classes of a driver are archived.
+            after = (*service.after, _TRAINING) if service.stream == "ingestion" else service.after
+            yield Step(service.name, self._starter(service), after)
 
     def _starter(self, service: Service) -> Callable[[threading.Event], str]:
         def start(cancelled: threading.Event) -> str:

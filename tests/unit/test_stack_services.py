@@ -1,7 +1,9 @@
 """One list of services makes the supervisor's configuration and docker-compose.yml: the two are held equal."""
 
 import configparser
+import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from cryptoviz.settings import PROJECT_ROOT, Mode, Settings
 from cryptoviz.stack import compose
 from cryptoviz.stack.compose import COMPOSE_FILE, compose_text
 from cryptoviz.stack.services import services
+from cryptoviz.stack.start import Stack
 from cryptoviz.stack.supervisor import Program, configuration, programs
 
 SERVERS = {"secrets", "postgres", "kafka", "setup"}
@@ -130,3 +133,26 @@ def test_the_supervisor_listens_on_a_socket_for_its_owner_only(settings: Setting
 def test_the_exit_status_of_a_failure_is_not_zero() -> None:
     assert EXIT_FAILURE != 0
     assert (PROJECT_ROOT / "bootstrap.sh").stat().st_mode & 0o100
+
+
+def test_only_ingestion_waits_for_the_archive_of_classes(settings: Settings) -> None:
+    stack = Stack(settings, lambda _done: None, lambda _line: None)
+    assert [step.name for step in stack._service_steps() if "spark classes" in step.after] == ["ingestion"]
+    assert stack._training_step().name == "spark classes"
+
+
+def test_all_but_pyspark_is_installed_first() -> None:
+    bootstrap = (PROJECT_ROOT / "bootstrap.sh").read_text()
+    program = re.search(r"awk '(.*pyspark.*)' requirements/dev.txt", bootstrap)
+    assert program is not None
+    lock = PROJECT_ROOT / "requirements" / "dev.txt"
+    first = subprocess.run(["awk", program[1], lock], capture_output=True, text=True, check=True).stdout
+    every = pinned(lock.read_text())
+    assert every.pop("pyspark")
+    assert pinned(first) == every
+
+
+def pinned(lock: str) -> dict[str, list[str]]:
+    """Package -> its hashes."""
+    parts = re.split(r"^([a-z0-9][^=\s]*)==", lock, flags=re.M)
+    return {name: re.findall(r"--hash=(\S+)", text) for name, text in zip(parts[1::2], parts[2::2], strict=True)}
