@@ -203,6 +203,13 @@ class Sink:
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise UnstorableError(str(error)) from error
 
+    def has_stored(self, fence: Fence) -> bool:
+        """Whether the batch of a fence has been stored."""
+        connection = self._open()
+        with connection.transaction():
+            row = connection.execute(query("batch_is_stored"), vars(fence)).fetchone()
+        return bool(row and row[0])
+
     def close_candles(self) -> list[Candle]:
         """Close the candles whose window has ended and that are known whole, and return them."""
         connection = self._open()

@@ -25,6 +25,7 @@ Raw = tuple[str, int, int, bytes | None, bytes | None]
 
 _ARRIVAL_S: Final = 0.2
 _AT_ONCE: Final = 2000
+_METADATA_S: Final = 1.0
 _HOW: Final[Mapping[str, Any]] = {
     "group.id": "cryptoviz",
     "enable.auto.commit": False,
@@ -139,6 +140,17 @@ class Follower:
                     return None
                 behind += max(high - end, 0)
         return behind
+
+    def has_new_partitions(self) -> bool:
+        """Whether a topic has more partitions than are followed; False while the broker does not answer."""
+        known: dict[str, int] = {}
+        for topic, _number in self._next:
+            known[topic] = known.get(topic, 0) + 1
+        try:
+            found = self._consumer.list_topics(timeout=_METADATA_S).topics
+        except KafkaException:
+            return False
+        return any(topic in found and len(found[topic].partitions) > count for topic, count in known.items())
 
     def close(self) -> None:
         """Disconnect."""

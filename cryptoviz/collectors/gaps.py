@@ -181,7 +181,8 @@ class Continuity:
                 gap.missing.add(trade_id, trade_id)
                 gap.grown = gap.status is GapStatus.OPEN
                 return
-        self._open(trade_id, trade_id, float("-inf"), time)
+        run = Spans((trade_id, trade_id))  # whatever an earlier life knew: this loss is new
+        self.gaps.append(Gap(self.exchange, self.pair, trade_id, trade_id, float("-inf"), run, time))
 
     def restore(self, position: int, time: datetime) -> None:
         """Everything up to `position` was stored in an earlier life (but for known gaps): go on from there."""
@@ -239,6 +240,7 @@ class Continuity:
         if self.floor is None or newest + 1 >= self.following:
             return
         self.following = max(newest + 1, self.floor)
+        self._adopted.cut_above(newest)
         for gap in self.gaps:
             gap.missing.cut_above(newest)
             gap.last = max(gap.first, min(gap.last, newest))

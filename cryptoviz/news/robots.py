@@ -14,13 +14,14 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
 from protego import Protego
 
 from cryptoviz.remote import web
-from cryptoviz.remote.errors import Failure, FetchError, Reason, failure_of_status
+from cryptoviz.remote.errors import FetchError, Reason
 from cryptoviz.remote.network import Resolver, look_up
 from cryptoviz.remote.web import Policy
 
@@ -112,7 +113,7 @@ class Robots:
     def _fetch(self, url: str) -> str:
         seconds = min(self._policy.seconds, _MAX_SECONDS, max(0.0, self._end - time.monotonic()))
         page = web.fetch(url, replace(self._policy, seconds=seconds), resolve=self._resolve)
-        if failure_of_status(page.status) in (Failure.TRANSIENT, Failure.LIMITED):
+        if page.status == HTTPStatus.TOO_MANY_REQUESTS or page.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise FetchError(Reason.NOT_PERMITTED, f"status {page.status}")
         # UTF-8, whatever it says; PostgreSQL stores no NUL.
         return page.body.decode("utf-8", "replace").replace("\0", "") if page.status < 300 else ""

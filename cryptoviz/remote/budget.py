@@ -46,7 +46,8 @@ class Budget(Protocol):
 class LocalBudget:
     """A budget within one process: `per_s` of weight a second, evenly spaced, with bursts of `burst`.
 
-    Closed for as long as the source asks by Retry-After, and by a circuit breaker after failures in a row.
+    Closed for as long as the source asks by Retry-After, and by a circuit breaker after failures in a row that do not
+    say when to come back.
     """
 
     def __init__(self, per_s: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -74,9 +75,10 @@ class LocalBudget:
 
     def failed(self, error: TransientError) -> float:
         """See `Budget`."""
-        self._breaker.record(error)
         if error.retry_after:
             self.close(error.retry_after)
+        else:
+            self._breaker.record(error)
         return self.closed_for()
 
     def answered(self, used: float | None = None) -> None:  # noqa: ARG002 - the collectors are told of no count

@@ -17,6 +17,12 @@ WITH current AS (
 )
 SELECT EXISTS (SELECT FROM current) AS current, EXISTS (SELECT FROM advanced) AS fresh
 
+-- name: batch_is_stored
+-- Whether a batch has been stored, whatever the epoch. Parameters: query_id, part, batch.
+SELECT EXISTS (
+    SELECT FROM sink_fence WHERE query_id = %(query_id)s AND part = %(part)s AND batch >= %(batch)s
+)
+
 -- name: lock_batch
 -- A piece of batch work that writes trades before it wants the candles: only other batch work waits.
 SELECT lock_batch()

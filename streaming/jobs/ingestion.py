@@ -39,6 +39,7 @@ from cryptoviz.topics import INGESTED
 from streaming.batch_report import Clock, dead_letter_headers, lag_of, reason_of
 from streaming.checkpoints import Checkpoint, Ends, size
 from streaming.executors import EXECUTOR_ROWS, refused, write_partitions
+from streaming.pauses import Pauses
 from streaming.rows import MESSAGE_COLUMNS, Message, Refused, Rows, messages
 from streaming.session import session
 from streaming.sink import Fence, Sink, StaleEpochError, UnstorableError
@@ -55,12 +56,6 @@ _CLOSE_EVERY_S: Final = 5
 """A trade of the next minute proves that a candle is whole, and may come at any time."""
 
 _REPORT_S: Final = 1
-_LOOK_S: Final = 0.25
-_LONGEST_REST_S: Final = 600
-"""Far below the retention of any topic: a batch that comes again must still find its messages."""
-
-_LONGEST_PAUSE_S: Final = 0.5
-_WORTH_A_BATCH: Final = 100
 _DEAD_LETTERS: Final = "topic string, key binary, value binary, headers array<struct<key: string, value: binary>>"
 
 _log = logger(__name__)
@@ -105,9 +100,9 @@ class Ingestion:
         self._unsent: list[tuple[str, Any]] = []
         self._producer = Producer(self.settings, on_lost=lambda topic, _key, record, _why: self._lost(topic, record))
         self._follower = Follower(self.settings, self.settings.spark_bulk_rows)
-        self._ahead = False
-        self._resumed = time.perf_counter()
         self._fatal: Exception | None = None
+        self._pauses = Pauses(self._follower, self.settings.spark_trigger_ms / 1000, self.figures, self._goes_on)
+        self._may_come_again = True
         self._close_at = 0.0
         self._batch_began: float | None = None
 
@@ -141,12 +136,13 @@ class Ingestion:
             source.writeStream.queryName(NAME)
             .foreachBatch(partial(self._batch, checkpoint))
             .option("checkpointLocation", checkpoint.path)
-            # `_batch` returns when there is more: the next trigger comes at once, the one that finds nothing waits.
+            # `_batch` returns when there is more (`streaming.pauses`): the next trigger comes at once.
             .trigger(processingTime="0 seconds")
             .start()
         )
         self.figures["last_error"] = None
-        self._ahead = False
+        self._pauses.following = False
+        self._may_come_again = True
         ended = threading.Event()
         threading.Thread(target=self._close_candles_until, args=(ended,), name="close candles", daemon=True).start()
         try:
@@ -181,7 +177,7 @@ class Ingestion:
         self.report(dict(self.figures))
 
     def _report(self, query: StreamingQuery) -> None:
-        if not self._ahead:
+        if not self._pauses.following:
             # PySpark's own `lastProgress` is a hundred calls into the JVM.
             progress = query._jsq.lastProgress()
             if progress is not None:
@@ -191,6 +187,9 @@ class Ingestion:
         began = self._batch_began
         self.figures["batch_for_s"] = 0.0 if began is None else round(time.perf_counter() - began, 1)
         self.report(dict(self.figures))
+
+    def _goes_on(self) -> bool:
+        return self._fatal is None and not self.stop.is_set()
 
     def _moved(self) -> None:
         """A batch has come a step further."""
@@ -239,8 +238,7 @@ class Ingestion:
             bulk = size(begins, ends) > self.settings.spark_bulk_rows
             try:
                 if bulk:
-                    self._ahead = False
-                    self._follower.rest()
+                    self._pauses.in_bulk()
                 count = self._store(frame, fence, begins, ends, bulk=bulk)
             except Exception as error:
                 if not isinstance(error, PySparkException | StoppingError):
@@ -252,39 +250,19 @@ class Ingestion:
             self.figures["rows_total"] += count
             self.figures["batch_rows"] = count
             self.figures["batch_ms"] = round((time.perf_counter() - started) * 1000, 1)
-        if not bulk:
-            self._await_more(started, ends)
-
-    def _await_more(self, started: float, ends: Ends) -> None:
-        """Return when there is something for the next batch, or after a while.
-
-        A trigger that finds nothing costs as much as one that finds a hundred messages: Spark is let go on when it will
-        find some. Until then this batch counts as under way; if it comes again, its fence says that it is stored.
-        """
-        self._follower.follow(ends)
-        self._ahead = True
-        done = time.perf_counter()
-        deadline, found = done + _LONGEST_REST_S, False
-        while self._follower.following and not found and not self.stop.is_set() and time.perf_counter() < deadline:
-            self.figures["trigger"] = datetime.now(UTC).isoformat()
-            if (lag := self._follower.lag(ends)) is not None:
-                self.figures["lag"] = lag
-            self._moved()
-            found = self._follower.wait(_LOOK_S)
-        # While little comes the job rests as long as it works: half as many batches, each a little larger.
-        pause = min(done - self._resumed, _LONGEST_PAUSE_S)
-        earliest = max(started + self.settings.spark_trigger_ms / 1000, done + pause)
-        if found:
-            self._follower.wait(earliest - time.perf_counter(), _WORTH_A_BATCH)
-        if not self._follower.following:
-            self._ahead = False
-            self.stop.wait(earliest - time.perf_counter())
-        self._resumed = time.perf_counter()
+        if bulk:
+            self._pauses.after_bulk(started)
+        else:
+            self._pauses.until_more(started, ends)
 
     def _store(self, frame: DataFrame, fence: Fence, begins: Ends, ends: Ends, *, bulk: bool) -> int:
         try:
             if bulk:
                 return self._store_in_bulk(frame, fence, ends)
+            # Only the first batch of a query can be one that was stored before, and not yet committed by Spark.
+            again, self._may_come_again = self._may_come_again, False
+            if again and self._patiently(lambda: self._sink.has_stored(fence)):
+                return self._publish_again(frame, fence)
             return self._store_here(frame, fence, begins, ends)
         except UnstorableError as error:
             _log.warning("batch_with_unstorable_rows", batch=fence.batch, reason=reason_of(error))
@@ -310,6 +288,17 @@ class Ingestion:
         clock.lap("publish_ms")
         self.figures["phases"] = clock.laps
         return rows.count
+
+    def _publish_again(self, frame: DataFrame, fence: Fence) -> int:
+        """The batch is stored, and what was refused of it was sent; its candles may not have been published."""
+        try:
+            rows = Rows.judged(messages(_collected(frame)), datetime.now(UTC))
+        except PySparkException as error:
+            # After a long stop its messages may be gone from the broker. They are in the tables.
+            _log.warning("stored_batch_not_read_again", batch=fence.batch, reason=reason_of(error))
+            return 0
+        self._publish(self._patiently(lambda: self._sink.store(fence, rows.lines, rows.touched)).candles)
+        return 0
 
     def _store_in_bulk(self, frame: DataFrame, fence: Fence, ends: Ends) -> int:
         """The executors store the batch; candles and refused messages come back to be sent from here."""

@@ -109,7 +109,9 @@ def test_a_batch_is_rows_and_candles_of_every_timeframe(owner: Ownership, sink: 
 
 
 def test_a_batch_that_comes_again_is_skipped_and_its_candles_are_told_again(owner: Ownership, sink: Sink) -> None:
+    assert not sink.has_stored(fence(owner, 4))
     first = sink.store(fence(owner, 4), payload("rawtrade", trade(1)), touched)
+    assert [sink.has_stored(fence(owner, batch)) for batch in (3, 4, 5)] == [True, True, False]
     again = sink.store(fence(owner, 4), payload("rawtrade", trade(1), trade(2)), touched)
     assert not again.fresh
     assert {candle.timeframe for candle in again.candles} == {candle.timeframe for candle in first.candles}

@@ -59,7 +59,7 @@ def test_a_newer_trade_at_the_exchange_is_missing_here() -> None:
     assert feed(continuity, 4) == [True]
 
 
-def test_a_lost_trade_is_missing_again_at_once_and_runs_become_one_gap() -> None:
+def test_a_lost_trade_is_missing_again_at_once_and_runs_become_found() -> None:
     continuity = Continuity("kraken", "BTC/USD")
     feed(continuity, 1, 2, 3, 4)
     continuity.lose(2, T)
@@ -191,3 +191,33 @@ def test_ids_outside_a_set_are_runs() -> None:
     assert spans.outside(4, 8) == [(6, 7)]
     assert spans.outside(3, 5) == []
     assert Spans().outside(1, 2) == [(1, 2)]
+
+
+def test_a_gap_up_to_a_nonsensical_id_that_an_earlier_life_left_hides_no_later_one() -> None:
+    time = datetime(2026, 11, 30, tzinfo=UTC)
+    pair = Continuity("kraken", "BTC/USD")
+    gap = pair.adopt(401, 10**12 - 1, time, attempts=2)
+    assert gap is not None
+    pair.restore(10**12, time)
+    for number in range(401, 451):
+        assert pair.fill(number)
+    pair.forget_above(450)
+    pair.finish(gap)
+    assert pair.accept(451, time, now=1)
+    assert pair.accept(500, time, now=1)
+    assert [(found.first, found.last) for found in pair.gaps] == [(452, 499)]
+    assert pair.expect(600, now=2)
+    assert [(found.first, found.last) for found in pair.gaps] == [(452, 499), (501, 600)]
+
+
+def test_what_is_lost_again_of_an_adopted_gap_is_missing_again() -> None:
+    time = datetime(2026, 11, 30, tzinfo=UTC)
+    pair = Continuity("kraken", "BTC/USD")
+    gap = pair.adopt(401, 402, time, attempts=0)
+    assert gap is not None
+    pair.restore(500, time)
+    assert pair.fill(401)
+    assert pair.fill(402)
+    pair.finish(gap)
+    pair.lose(401, time)
+    assert [(found.first, found.last) for found in pair.gaps] == [(401, 401)]

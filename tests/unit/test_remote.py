@@ -278,6 +278,11 @@ def test_what_the_source_asks_for_is_waited_for_by_all() -> None:
     assert slept == [40]
 
 
+def test_failures_that_say_when_to_come_back_close_it_for_that_long_only() -> None:
+    budget = LocalBudget(per_s=1000, burst=100, clock=lambda: 0.0)
+    assert [budget.failed(LimitedError("429", retry_after=1)) for _ in range(20)] == [1.0] * 20
+
+
 def test_who_waits_when_the_budget_is_closed_waits_again() -> None:
     now = 0.0
     budget = LocalBudget(per_s=1, burst=1, clock=lambda: now)
