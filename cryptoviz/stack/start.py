@@ -21,7 +21,7 @@ import psycopg
 
 from cryptoviz import bus
 from cryptoviz.file_lock import LockHeldError, file_lock
-from cryptoviz.processes import Process, descendants, members, stop
+from cryptoviz.processes import MARKER, Process, descendants, members, stop
 from cryptoviz.settings import PREFIX, PROJECT_ROOT, Mode, Role, Settings, load
 from cryptoviz.stack import dagster, health
 from cryptoviz.stack.errors import StackError, last_lines
@@ -43,7 +43,7 @@ from cryptoviz.storage.queries import query
 _FLOW_TIMEOUT_S: Final = 240
 _SERVER_TIMEOUT_S: Final = 180
 _TRAIN_TIMEOUT_S: Final = 300
-_TRAINING: Final = "spark classes"
+_TRAIN: Final = (sys.executable, "-m", "streaming", "train")
 _LOCK_TIMEOUT_S: Final = 3
 _RESTARTS_ALLOWED: Final = 3
 
@@ -76,8 +76,8 @@ class Stack:
             restarted = self.supervisor.apply(programs(self.settings, self.postgres, self.kafka))
             if restarted:
                 self._say(f"settings changed: restarting {', '.join(restarted)}")
-            steps = [*self._infrastructure_steps(), self._training_step(), *self._service_steps()]
-            run([*steps, self._flow_step(begun)], self._report)
+            run([*self._infrastructure_steps(), *self._service_steps(), self._flow_step(begun)], self._report)
+            self._train_meanwhile()
 
     def install(self, *, train: bool = True) -> None:
         """Install what is lacking on this machine; costs nothing when all is there.
@@ -92,7 +92,7 @@ class Stack:
             steps.append(Step("postgresql", lambda _: self._install_postgres()))
         run(steps, self._report)
         if train:
-            run([self._training_step()], self._report)
+            run([Step("spark classes", lambda _: self._train())], self._report)
 
     def _install_postgres(self) -> str:
         log_folder(self.settings).mkdir(parents=True, exist_ok=True)
@@ -108,26 +108,36 @@ class Stack:
         fetched = install_jars(self.settings, *wanted)
         return f"fetched {', '.join(fetched)}" if fetched else "Kafka and the Spark connector"
 
-    def _training_step(self) -> Step:
-        return Step(_TRAINING, lambda _: self._train())
-
     def _train(self) -> str:
         """Once: an archive of the classes of a Spark driver, beside its jars. Without it drivers start slower."""
         if class_archive(self.settings).exists():
             return "archived"
         self._say("archiving the classes of a Spark driver, once")
-        command = [sys.executable, "-m", "streaming", "train"]
-        environment = {**os.environ, f"{PREFIX}STATE_DIR": str(self.settings.state)}
         try:
             done = subprocess.run(
-                command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                timeout=_TRAIN_TIMEOUT_S, check=False,
+                _TRAIN, cwd=PROJECT_ROOT, env=self._training_environment(), capture_output=True, text=True,
+                stdin=subprocess.DEVNULL, timeout=_TRAIN_TIMEOUT_S, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return f"not archived within {_TRAIN_TIMEOUT_S} s: drivers will start slower"
         if done.returncode != 0:
             return f"not archived, drivers will start slower: {last_lines(done.stdout + done.stderr, 1)}"
         return "archived"
+
+    def _train_meanwhile(self) -> None:
+        """The same once all runs, with what the others leave of the processor, so that no first start waits for it."""
+        if class_archive(self.settings).exists():
+            return
+        with (log_folder(self.settings) / "train.log").open("ab") as log:
+            subprocess.Popen(
+                ["nice", "-n", "19", *_TRAIN], cwd=PROJECT_ROOT, env=self._training_environment(),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    def _training_environment(self) -> dict[str, str]:
+        """The process belongs to this stack: `down` ends it too."""
+        state = str(self.settings.state)
+        return {**os.environ, f"{PREFIX}STATE_DIR": state, MARKER: state}
 
     def _clear_the_way(self) -> None:
         orphans = find_orphans(self.settings, self.supervisor)
@@ -186,9 +196,7 @@ class Stack:
 
     def _service_steps(self) -> Iterator[Step]:
         for service in services(self.settings):
-            # Whatever needs no Spark starts while the classes of a driver are archived.
-            after = (*service.after, _TRAINING) if service.stream == "ingestion" else service.after
-            yield Step(service.name, self._starter(service), after)
+            yield Step(service.name, self._starter(service), service.after)
 
     def _starter(self, service: Service) -> Callable[[threading.Event], str]:
         def start(cancelled: threading.Event) -> str:

@@ -12,10 +12,12 @@ import pytest
 import yaml
 
 from cryptoviz.commands.output import EXIT_FAILURE
-from cryptoviz.settings import PROJECT_ROOT, Mode, Settings
+from cryptoviz.processes import MARKER
+from cryptoviz.settings import PREFIX, PROJECT_ROOT, Mode, Settings
 from cryptoviz.stack import compose
 from cryptoviz.stack.compose import COMPOSE_FILE, compose_text
-from cryptoviz.stack.services import services
+from cryptoviz.stack.jars import class_archive
+from cryptoviz.stack.services import log_folder, services
 from cryptoviz.stack.start import Stack
 from cryptoviz.stack.supervisor import Program, configuration, programs
 
@@ -135,10 +137,22 @@ def test_the_exit_status_of_a_failure_is_not_zero() -> None:
     assert (PROJECT_ROOT / "bootstrap.sh").stat().st_mode & 0o100
 
 
-def test_only_ingestion_waits_for_the_archive_of_classes(settings: Settings) -> None:
+def test_the_classes_of_a_driver_are_archived_once_and_as_a_part_of_the_stack(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr(subprocess, "Popen", lambda command, *, env, **_: started.append((command, env)))
     stack = Stack(settings, lambda _done: None, lambda _line: None)
-    assert [step.name for step in stack._service_steps() if "spark classes" in step.after] == ["ingestion"]
-    assert stack._training_step().name == "spark classes"
+    log_folder(settings).mkdir(parents=True)
+    stack._train_meanwhile()
+    [(command, environment)] = started
+    assert command[:3] == ["nice", "-n", "19"]
+    assert command[-3:] == ["-m", "streaming", "train"]
+    assert environment[MARKER] == environment[f"{PREFIX}STATE_DIR"] == str(settings.state)
+    class_archive(settings).parent.mkdir(parents=True)
+    class_archive(settings).touch()
+    stack._train_meanwhile()
+    assert len(started) == 1
 
 
 def test_all_but_pyspark_is_installed_first() -> None:
