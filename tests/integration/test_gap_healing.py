@@ -68,7 +68,7 @@ class Platform:
 
     def rest(self) -> None:
         """Long ago: whatever the sensor does now and then it does at its next look, but not the whole history."""
-        remembered = json.loads(self.cursor or "{}") | {"asked": 0, "trades": 0, "told": 0}
+        remembered = json.loads(self.cursor or "{}") | {"requested_at": 0, "trades": 0, "reported_at": 0}
         self.cursor = json.dumps(remembered)
 
     def heal(self, request: dg.RunRequest) -> dict[str, dict[str, Any]]:
@@ -239,6 +239,17 @@ def test_what_is_young_gathers_and_what_others_are_at_work_on_is_left_to_them(pl
     assert len(platform.tick().run_requests) == 1
 
 
+def test_a_cursor_of_an_earlier_version_keeps_its_attempts(platform: Platform) -> None:
+    complete(platform)
+    start = minute_ago(60)
+    remove(platform, BTC, start, start + MANY * MINUTE)
+    platform.cursor = json.dumps(
+        {"attempt": 41, "asked": 0, "whole": minute_ago(5).timestamp(), "trades": 0, "told": 0}
+    )
+    (request,) = platform.tick().run_requests
+    assert request.run_key == "heal:42", "Dagster never starts a second run of one key"
+
+
 def test_runs_are_never_stacked_and_a_failure_makes_a_pause(platform: Platform) -> None:
     complete(platform)
     start = minute_ago(60)
@@ -246,7 +257,7 @@ def test_runs_are_never_stacked_and_a_failure_makes_a_pause(platform: Platform) 
     under_way = platform.instance.create_run_for_job(platform.job)
     assert platform.tick().run_requests == []
     platform.instance.report_run_failed(under_way)
-    platform.cursor = json.dumps(json.loads(platform.cursor or "{}") | {"asked": minute_ago(5).timestamp()})
+    platform.cursor = json.dumps(json.loads(platform.cursor or "{}") | {"requested_at": minute_ago(5).timestamp()})
     assert platform.tick().run_requests == []
     platform.rest()
     assert len(platform.tick().run_requests) == 1
@@ -280,7 +291,7 @@ def test_once_a_day_the_whole_history_is_looked_at(platform: Platform) -> None:
     copy(platform.connection, elsewhere)
     platform.tick()
     assert platform.gaps(other) == []
-    platform.cursor = json.dumps(json.loads(platform.cursor or "{}") | {"whole": 0, "asked": 0})
+    platform.cursor = json.dumps(json.loads(platform.cursor or "{}") | {"whole": 0, "requested_at": 0})
     (request,) = platform.tick().run_requests
     numbers = platform.heal(request)["candle_gaps"]
     # A series that nobody collects ends with its newest candle.
