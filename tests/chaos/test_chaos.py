@@ -102,14 +102,25 @@ def test_nothing_is_lost_or_doubled_and_all_is_back_in_time(
     differences = list(trade_differences(platform, last_ids))
     outside = _attribute(differences, recoveries)
     alerts = _alerts(stack)
-    sent, stored = tickers_sent(platform), tickers_stored(platform)
+    sent = tickers_sent(platform)
+
+    def tickers_lacking() -> dict[str, int]:
+        stored = tickers_stored(platform)
+        return {exchange: sent[exchange] - stored[exchange] for exchange in EXCHANGES}
+
+    # What was in the socket of a collector that is killed is gone: an exchange has no history of tickers.
+    platform.wait(
+        "every ticker is stored",
+        lambda: all(0 <= lacking <= unread[exchange] for exchange, lacking in tickers_lacking().items()),
+        30,
+    )
+    stored = tickers_stored(platform)
     _show(recoveries, outside, alerts)
     say(f"tickers sent {sent}, stored {stored}, in the sockets of collectors that were killed {dict(unread)} at most")
 
     assert differences == []
     assert_candles_equal_trades(platform)
     assert [recovery.action.name for recovery in recoveries if not recovery.ok] == []
-    # What was in the socket of a collector that is killed is gone: an exchange has no history of tickers.
     assert all(0 <= sent[exchange] - stored[exchange] <= unread[exchange] for exchange in EXCHANGES)
     assert _repeated(alerts, recoveries) == []
 
