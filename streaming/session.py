@@ -79,6 +79,8 @@ def configuration(
         "spark.sql.streaming.metricsEnabled": "false",
         "spark.sql.streaming.minBatchesToRetain": "20",
         "spark.sql.streaming.numRecentProgressUpdates": "5",
+        # While Spark finds nothing by itself this is the only sign that it looks.
+        "spark.sql.streaming.noDataProgressEventInterval": "2000",
         "spark.sql.streaming.noDataMicroBatches.enabled": "false",
         # After a trigger that found nothing. The ingestion lets Spark go on when it will find something.
         "spark.sql.streaming.pollingDelay": "500ms",
