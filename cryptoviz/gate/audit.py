@@ -26,7 +26,6 @@ from cryptoviz.storage.queries import query
 if TYPE_CHECKING:
     from psycopg import Connection
 
-
 _EXAMPLES: Final = 5
 _SHOWN: Final = 200
 HAS_ROWS: Final = Expectation(

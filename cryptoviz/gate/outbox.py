@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptoviz import codec
 from cryptoviz.gate import engine, suites
+from cryptoviz.gate.audit import HAS_ROWS, audit, quarantine_rows
 from cryptoviz.gate.report import ExpectationResult, GateError, GateReport, Scope, Severity
 from cryptoviz.gate.rows import CandidateRow
 from cryptoviz.gate.staging import as_json
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from cryptoviz.bus import Bus
     from cryptoviz.records import Record
-from cryptoviz.gate.audit import HAS_ROWS, audit, quarantine_rows
 
 AT_ONCE: Final = 20_000
 """The most rows that one run judges; the others wait for the next run."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from cryptoviz.gate.values import instant
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
     from psycopg import Connection
-from cryptoviz.gate.values import instant
 
 Columns = dict[str, Any]
 """The columns of one row."""
