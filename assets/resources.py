@@ -15,7 +15,6 @@ import dagster as dg
 
 from cryptoviz import bus, instruments
 from cryptoviz.remote.backoff import Backoff
-from cryptoviz.remote.errors import PermanentError
 from cryptoviz.settings import Mode, Role, settings
 from cryptoviz.storage.database import connect
 
@@ -105,9 +104,7 @@ class ExchangeRest(dg.ConfigurableResource[Any]):
             TransientError: try again later.
             PermanentError: trying again will not help.
         """
-        address = instruments.source_address(exchange, settings())
-        if address is None and settings().mode is Mode.DEMO:
-            raise PermanentError(f"{exchange} has no simulator, and the demo never leaves loopback")
+        address = instruments.permitted_address(exchange, settings())
         return instruments.fetch(exchange, address, settings().rest_timeout_s)
 
     @contextmanager

@@ -23,12 +23,12 @@ from cryptoviz.gate.values import instant
 from cryptoviz.pairs import is_pair
 from cryptoviz.remote.errors import PermanentError
 from cryptoviz.remote.exchange import asking, connect, exact
+from cryptoviz.settings import Mode, Settings
 from cryptoviz.storage.queries import query
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from cryptoviz.settings import Settings
 
 SUBJECT: Final = "instruments"
 ONLINE: Final = "online"
@@ -86,9 +86,21 @@ def source_address(exchange: str, settings: Settings) -> str | None:
     return settings.rest_url(exchange) or None if exchange in EXCHANGES else None
 
 
+def permitted_address(exchange: str, settings: Settings) -> str | None:
+    """`source_address`, where the exchange may be asked.
+
+    Raises:
+        PermanentError: the exchange has no simulator, and this is the demo.
+    """
+    address = source_address(exchange, settings)
+    if address is None and settings.mode is Mode.DEMO:
+        raise PermanentError(f"{exchange} has no simulator, and the demo never leaves loopback")
+    return address
+
+
 def addresses(exchange: str, settings: Settings) -> dict[str, str] | None:
-    """Where to ask an exchange, by ccxt's names of its addresses; None: at ccxt's own."""
-    return _addresses(exchange, source_address(exchange, settings))
+    """`permitted_address` by ccxt's names of its addresses; None: at ccxt's own. Raises as that does."""
+    return _addresses(exchange, permitted_address(exchange, settings))
 
 
 def _addresses(exchange: str, address: str | None) -> dict[str, str] | None:

@@ -37,8 +37,9 @@ class Market(Protocol):
 
 
 def connect(exchange: str, addresses: Mapping[str, str] | None, timeout_s: float) -> Market:
-    """ccxt's exchange of this name: spot only, exact decimals, at these addresses, by ccxt's
-    names of them (None: at its own).
+    """ccxt's exchange of this name: spot only, exact decimals.
+
+    `addresses` are where it is asked, by ccxt's names of them; None: at ccxt's own.
 
     Raises:
         PermanentError: unknown to ccxt.
