@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -23,11 +22,11 @@ from cryptoviz.logs import logger
 from cryptoviz.settings import Settings
 from simulators.exchange import Exchange, json
 from simulators.faults import Lack, Listing, Order
+from simulators.threads import in_thread
 
 _log = logger(__name__)
 
 _MOST_EXPECTED: Final = 100_000
-_START_S: Final = 30.0
 _FEW_COINS: Final = ("BTC", "ETH", "DOT")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -296,15 +295,5 @@ def _few(pairs: Sequence[str]) -> list[str]:
 @contextlib.contextmanager
 def running(**parameters: Any) -> Iterator[Simulator]:
     """A simulator in a thread of its own, for code that is not asynchronous; parameters as of `Simulator`."""
-    simulator = Simulator(**parameters)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="simulators", daemon=True)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(simulator.start(), loop).result(_START_S)
+    with in_thread(Simulator(**parameters), "simulators") as simulator:
         yield simulator
-    finally:
-        asyncio.run_coroutine_threadsafe(simulator.stop(), loop).result(_START_S)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(_START_S)
-        loop.close()

@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 
 from cryptoviz import logs
 from cryptoviz.reports.address import site_url
 from cryptoviz.reports.server import serve
-from cryptoviz.settings import PREFIX, SettingsError, settings
+from cryptoviz.serving import run_server
+from cryptoviz.settings import Settings
 
 _USAGE = "usage: python -m cryptoviz.reports serve\n"
 
 
-async def _serve() -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    logs.logger(__name__).info("reports_ready", url=site_url(settings()))
-    await serve(settings(), stop)
+async def _serve(settings: Settings, stop: asyncio.Event) -> None:
+    logs.logger(__name__).info("reports_ready", url=site_url(settings))
+    await serve(settings, stop)
 
 
 def main(arguments: list[str]) -> int:
-    """Serve; 2 when the words or the settings make no sense, 1 when the port is taken."""
+    """Serve; the exit status is that of `run_server`, and 2 when the words make no sense."""
     if arguments != ["serve"]:
         sys.stderr.write(_USAGE)
         return 2
-    try:
-        configured = settings()
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    logs.configure(configured.log_level, json=configured.log_json)
-    try:
-        asyncio.run(_serve())
-    except OSError as error:
-        sys.stderr.write(f"{error}. Free the port or set {PREFIX}REPORTS_PORT.\n")
-        return 1
-    return 0
+    return run_server(_serve, "REPORTS_PORT")
 
 
 if __name__ == "__main__":

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 
-from cryptoviz import logs
-from cryptoviz.settings import PREFIX, SettingsError, settings
+from cryptoviz.serving import run_server
+from cryptoviz.settings import Settings
 from simulators.web.server import WebSimulator
 
 
-async def _serve() -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with WebSimulator.of(settings()):
+async def _serve(settings: Settings, stop: asyncio.Event) -> None:
+    async with WebSimulator.of(settings):
         await stop.wait()
 
 
-def main() -> int:
-    """Serve; 2 when the settings make no sense, 1 when the port is taken."""
-    try:
-        configured = settings()
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    logs.configure(configured.log_level, json=configured.log_json)
-    try:
-        asyncio.run(_serve())
-    except OSError as error:
-        sys.stderr.write(f"{error}. Free the port or set {PREFIX}WEB_SIMULATOR_PORT.\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_server(_serve, "WEB_SIMULATOR_PORT"))

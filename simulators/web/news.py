@@ -119,22 +119,16 @@ def _told(site: Site, seed: int, number: int) -> tuple[Item, ...]:
     """All revisions of a story."""
     draw = random.Random(f"{seed}|{site.name}|{number}")  # noqa: S311 - reproducible news, not a secret
     at = ORIGIN + timedelta(seconds=site.offset + number * site.interval_s + draw.randrange(site.interval_s * 4 // 5))
-    told = words.tell(draw)
-    guid, path = _identity(site, number, told.title, at, draw)
+    text = words.tell(draw)
+    guid, path = _identity(site, number, text.title, at, draw)
     first = Item(
         number=number,
         guid=guid,
         path=path,
         revision=1,
-        title=told.title,
-        summary=told.summary,
-        paragraphs=told.paragraphs,
-        author=told.author,
-        section=told.section,
-        tags=told.tags,
-        tone=told.tone,
         published=at,
         updated=at,
+        **vars(text),
     )
     revisions = [first]
     for change in draw.choices(((), ("title",), ("date",), ("title", "date"), ("title", "both")), (64, 12, 9, 9, 6))[0]:
@@ -171,19 +165,13 @@ def _round_up(site: Site, now: datetime) -> Item:
     number = int((now - ORIGIN).total_seconds()) // _RECURRING_S
     at = ORIGIN + timedelta(seconds=number * _RECURRING_S)
     path = "news/what-happened-in-crypto-today"
-    told = words.round_up(random.Random(f"{site.name}|{number}"))  # noqa: S311
+    text = words.round_up(random.Random(f"{site.name}|{number}"))  # noqa: S311
     return Item(
         number=number,
         guid=path,
         path=path,
         revision=number + 1,
-        title=told.title,
-        summary=told.summary,
-        paragraphs=told.paragraphs,
-        author=told.author,
-        section=told.section,
-        tags=told.tags,
-        tone=told.tone,
         published=at,
         updated=at + timedelta(seconds=250),
+        **vars(text),
     )

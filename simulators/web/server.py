@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from aiohttp import web
 
 from cryptoviz.logs import logger
 from cryptoviz.settings import Mode, Settings
+from simulators.threads import in_thread
 from simulators.web import hostile, market, mood, news, sites
 from simulators.web.answers import CHANGE, CHANGES, changed_text, digest, json_answer, plain, unmodified
 from simulators.web.counters import Counters
@@ -39,7 +39,6 @@ HOSTILE: Final = "hostile"
 SOURCES: Final = (*SITES, *APIS, ROBOTS, HOSTILE)
 """Everything that has counters and can misbehave."""
 
-_START_S: Final = 30.0
 _MOST_PER_PAGE: Final = 250
 _CMC_ERRORS: Final = {
     1001: (401, "This API Key is invalid."),
@@ -373,15 +372,5 @@ _STREAMED: Final[dict[Kind, Handler]] = {
 @contextlib.contextmanager
 def running(**parameters: Any) -> Iterator[WebSimulator]:
     """A simulated web in a thread of its own, for code that is not asynchronous; parameters as of `WebSimulator`."""
-    simulator = WebSimulator(**parameters)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="simulated web", daemon=True)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(simulator.start(), loop).result(_START_S)
+    with in_thread(WebSimulator(**parameters), "simulated web") as simulator:
         yield simulator
-    finally:
-        asyncio.run_coroutine_threadsafe(simulator.stop(), loop).result(_START_S)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(_START_S)
-        loop.close()

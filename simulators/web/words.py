@@ -17,7 +17,7 @@ class Tone(StrEnum):
 
 
 @dataclass(frozen=True)
-class Told:
+class StoryText:
     """A story before it has a place and a time."""
 
     title: str
@@ -111,7 +111,7 @@ _SECTIONS: Final = {Tone.POSITIVE: "Markets", Tone.NEGATIVE: "Security", Tone.NE
 _RETOLD: Final = ("{} (updated)", "Update: {}", "{}, again", "{} — what we know", "Breaking: {}")
 
 
-def tell(draw: random.Random) -> Told:
+def tell(draw: random.Random) -> StoryText:
     """One story."""
     tone = draw.choices(tuple(Tone), (4, 3, 3))[0]
     coin, other = _two_coins(draw)
@@ -124,7 +124,7 @@ def tell(draw: random.Random) -> Told:
         "place": draw.choice(_PLACES),
     }
     sentences = [sentence.format(**slots) for sentence in draw.sample(_SENTENCES[tone], 6)]
-    return Told(
+    return StoryText(
         title=draw.choice(_HEADLINES[tone]).format(**slots),
         summary=sentences[0],
         paragraphs=(f"{sentences[1]} {sentences[2]}", f"{sentences[3]} {sentences[4]}", sentences[5]),
@@ -140,10 +140,10 @@ def retold(draw: random.Random, title: str) -> str:
     return draw.choice(_RETOLD).format(title)
 
 
-def round_up(draw: random.Random) -> Told:
+def round_up(draw: random.Random) -> StoryText:
     """The daily round-up."""
     coin, other = _two_coins(draw)
-    return Told(
+    return StoryText(
         title="Here\u2019s what happened in crypto today",
         summary=(
             "Need to know what happened in crypto today? Here is the latest news on daily trends and events impacting "
