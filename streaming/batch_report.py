@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from cryptoviz.bus import DEADLETTER, Header, dead_letter_headers
 from streaming.rows import Refused
 
 _PYTHON_ERROR: Final = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Violation|Shutdown)\b")
@@ -29,17 +30,12 @@ class Clock:
         self._moved()
 
 
-def dead_letter_headers(refused: Refused) -> list[tuple[str, bytes]]:
-    """Where the message was, and why it is in ``deadletter``."""
+def dead_letter(refused: Refused) -> tuple[str, bytes | None, bytes | None, list[Header]]:
+    """The message as it goes to ``deadletter``: topic, key, value, and headers that say where it was, and why."""
     message = refused.message
-    values = {
-        "topic": message.topic,
-        "partition": message.partition,
-        "offset": message.offset,
-        "error_class": refused.kind,
-        "error": refused.reason,
-    }
-    return [(name, str(value).encode()) for name, value in values.items()]
+    place = {"partition": message.partition, "offset": message.offset}
+    headers = dead_letter_headers(message.topic, refused.kind, refused.reason, **place)
+    return DEADLETTER, message.key, message.value, headers
 
 
 def lag_of(source: Mapping[str, Any]) -> int:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
-Ends = Mapping[str, Mapping[str, int]]
-"""Topic -> partition (as text) -> the offset after the last one of a batch."""
+from cryptoviz.bus import Ends
 
 
 class Checkpoint:

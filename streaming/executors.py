@@ -15,8 +15,8 @@ import psycopg
 import pyarrow as pa
 
 from cryptoviz import codec
+from cryptoviz.bus import Ends
 from cryptoviz.topics import INGESTED
-from streaming.checkpoints import Ends
 from streaming.rows import Message, Part, Refused, Rows, by_partition
 from streaming.sink import Arriving, Fence, Sink, Stored, Touched, TruncatedError
 

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from cryptoviz.bus import Follower
-from streaming.checkpoints import Ends
+from cryptoviz.bus import Ends, Follower
 
 _LOOK_S: Final = 0.25
 """How soon a stop, an error of another thread, or a new partition's turn is noticed."""

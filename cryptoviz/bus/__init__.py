@@ -12,7 +12,7 @@ only sends never loads kafka-python, one that only reads never loads librdkafka,
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptoviz.bus.interface import Bus, BusError, Header, Message, OnLost, dead_letter_headers
+from cryptoviz.bus.interface import DEADLETTER, Bus, BusError, Ends, Header, Message, OnLost, dead_letter_headers
 
 if TYPE_CHECKING:
     from cryptoviz.bus.administration import create_topics, list_topics
@@ -39,8 +39,10 @@ else:
 
 
 __all__ = [
+    "DEADLETTER",
     "Bus",
     "BusError",
+    "Ends",
     "Follower",
     "Header",
     "Message",

@@ -9,17 +9,17 @@ asked reads it in another way. No group is joined and no position kept.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from cryptoviz.bus.hot_client import connection
+from cryptoviz.bus.interface import Ends
 from cryptoviz.logs import logger
 from cryptoviz.settings import Settings
 
-Ends = Mapping[str, Mapping[str, int]]
-"""Topic -> partition (as text) -> the offset after the last one that counts."""
 Raw = tuple[str, int, int, bytes | None, bytes | None]
 """Topic, partition, offset, key and value of a message."""
 
@@ -143,9 +143,7 @@ class Follower:
 
     def has_new_partitions(self) -> bool:
         """Whether a topic has more partitions than are followed; False while the broker does not answer."""
-        known: dict[str, int] = {}
-        for topic, _number in self._next:
-            known[topic] = known.get(topic, 0) + 1
+        known = Counter(topic for topic, _number in self._next)
         try:
             found = self._consumer.list_topics(timeout=_METADATA_S).topics
         except KafkaException:

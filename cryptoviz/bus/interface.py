@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -10,11 +10,16 @@ from typing import Any, Final, Protocol
 from cryptoviz.records import Record
 
 Header = tuple[str, bytes]
+Ends = Mapping[str, Mapping[str, int]]
+"""Topic -> partition (as text) -> the offset after the last message that counts."""
+
 OnLost = Callable[[str, str, Any, str], None]
 """Called with topic, key, the record (or raw bytes) and the reason when a message will not reach the broker."""
 
 DEADLETTER: Final = "deadletter"
 MAX_MESSAGE_BYTES: Final = 4_194_304
+LONGEST_REASON: Final = 1000
+"""Characters of the reason why a sender gave a message up."""
 
 
 class BusError(Exception):
@@ -81,7 +86,12 @@ def ignore_loss(_topic: str, _key: str, _record: Any, _reason: str) -> None:
     """The `OnLost` of callers that keep no record of lost messages."""
 
 
-def dead_letter_headers(origin: str, error_class: str, error: str) -> list[Header]:
-    """The headers of a message in ``deadletter`` that never was in a topic (frames: origin ``ws:<exchange>``)."""
-    values = {"topic": origin, "partition": "", "offset": "", "error_class": error_class, "error": error[:1000]}
-    return [(name, value.encode()) for name, value in values.items()]
+def dead_letter_headers(
+    origin: str, error_class: str, error: str, *, partition: int | str = "", offset: int | str = ""
+) -> list[Header]:
+    """The headers of a message in ``deadletter``: where it was, and why it was refused.
+
+    `origin` is its topic; of what never was in one ``ws:<exchange>`` or the like, without partition and offset.
+    """
+    values = {"topic": origin, "partition": partition, "offset": offset, "error_class": error_class, "error": error}
+    return [(name, str(value).encode()) for name, value in values.items()]

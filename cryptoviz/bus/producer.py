@@ -22,6 +22,7 @@ from confluent_kafka import KafkaError, KafkaException
 from cryptoviz.bus.hot_client import connection
 from cryptoviz.bus.interface import (
     DEADLETTER,
+    LONGEST_REASON,
     MAX_MESSAGE_BYTES,
     Bus,
     Header,
@@ -137,7 +138,7 @@ class Producer(Bus):
     def dead_letter(self, value: bytes, key: str, *, origin: str, error_class: str, error: str) -> None:
         """Send `value` to ``deadletter``, saying where it comes from and why it was refused."""
         lane = self._lanes.get((DEADLETTER, key)) or self._lane(DEADLETTER, key, [])
-        self._submit(lane, value, dead_letter_headers(origin, error_class, error))
+        self._submit(lane, value, dead_letter_headers(origin, error_class, error[:LONGEST_REASON]))
 
     def mark(self, topic: str, key: str) -> int:
         lane = self._lanes.get((topic, key))

@@ -30,14 +30,15 @@ from pyspark.sql.streaming.query import StreamingQuery
 from tenacity import Retrying, before_sleep_nothing, retry_if_exception_type, stop_never, wait_random_exponential
 
 from cryptoviz import codec
-from cryptoviz.bus import Follower, Producer
+from cryptoviz.bus import Ends, Follower, Producer
 from cryptoviz.logs import logger
 from cryptoviz.records import Candle
 from cryptoviz.settings import Role, Settings
 from cryptoviz.storage.database import connect
+from cryptoviz.streams.progress import ReportFigures
 from cryptoviz.topics import INGESTED
-from streaming.batch_report import Clock, dead_letter_headers, lag_of, reason_of
-from streaming.checkpoints import Checkpoint, Ends, size
+from streaming.batch_report import Clock, dead_letter, lag_of, reason_of
+from streaming.checkpoints import Checkpoint, size
 from streaming.executors import EXECUTOR_ROWS, refused, write_partitions
 from streaming.pauses import Pauses
 from streaming.rows import MESSAGE_COLUMNS, Message, Refused, Rows, messages
@@ -59,7 +60,6 @@ _REPORT_S: Final = 1
 _DEAD_LETTERS: Final = "topic string, key binary, value binary, headers array<struct<key: string, value: binary>>"
 
 _log = logger(__name__)
-Report = Callable[[dict[str, Any]], None]
 
 
 class StoppingError(Exception):
@@ -85,7 +85,7 @@ class Ingestion:
     settings: Settings
     epoch: int
     stop: threading.Event
-    report: Report
+    report: ReportFigures
     figures: dict[str, Any] = field(
         default_factory=lambda: {"rows_total": 0, "data_losses": 0, "refused": 0, "waits": 0, "steps": 0}
     )
@@ -257,10 +257,10 @@ class Ingestion:
 
     def _store(self, frame: DataFrame, fence: Fence, begins: Ends, ends: Ends, *, bulk: bool) -> int:
         try:
-            if bulk:
-                return self._store_in_bulk(frame, fence, ends)
             # Only the first batch of a query can be one that was stored before, and not yet committed by Spark.
             again, self._may_come_again = self._may_come_again, False
+            if bulk:
+                return self._store_in_bulk(frame, fence, ends)
             if again and self._patiently(lambda: self._sink.has_stored(fence)):
                 return self._publish_again(frame, fence)
             return self._store_here(frame, fence, begins, ends)
@@ -362,7 +362,7 @@ class Ingestion:
         self.figures["waits"] += 1
 
     def _dead_letters(self, spark: SparkSession, refused: Iterable[Refused]) -> None:
-        letters = [("deadletter", item.message.key, item.message.value, dead_letter_headers(item)) for item in refused]
+        letters = [dead_letter(item) for item in refused]
         if letters:
             frame = spark.createDataFrame(letters, _DEAD_LETTERS)
             frame.write.format("kafka").options(**kafka_options(self.settings)).save()

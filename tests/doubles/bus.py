@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from cryptoviz.bus.interface import DEADLETTER, Bus, OnLost, dead_letter_headers, ignore_loss
+from cryptoviz.bus.interface import DEADLETTER, LONGEST_REASON, Bus, OnLost, dead_letter_headers, ignore_loss
 from cryptoviz.codec import encode
 from cryptoviz.records import Record
 from cryptoviz.topics import TOPICS, Topic
@@ -59,7 +59,7 @@ class MemoryProducer(Bus):
 
     def dead_letter(self, value: bytes, key: str, *, origin: str, error_class: str, error: str) -> None:
         """Keep a dead letter in `dead`."""
-        self.dead.append((value, key, dict(dead_letter_headers(origin, error_class, error))))
+        self.dead.append((value, key, dict(dead_letter_headers(origin, error_class, error[:LONGEST_REASON]))))
         self._accept(DEADLETTER, key, value)
 
     def _accept(self, topic: str, key: str, record: Any) -> None:
